@@ -1,0 +1,1 @@
+//! PostgreSQL's numeric: an exact decimal with a display scale, NaN and the infinities.
