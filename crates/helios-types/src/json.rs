@@ -43,7 +43,7 @@ impl Jsonb {
 }
 
 impl JsonbRef<'_> {
-    pub fn to_owned(self) -> Jsonb {
+    pub fn to_jsonb(self) -> Jsonb {
         Jsonb::new(self.element, self.bytes)
     }
 }

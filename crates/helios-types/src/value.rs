@@ -162,7 +162,7 @@ impl ValueRef<'_> {
             ValueRef::TimestampTz(v) => Value::TimestampTz(*v),
             ValueRef::Interval(v) => Value::Interval(Arc::new(*v)),
             ValueRef::Uuid(v) => Value::Uuid(Arc::new(**v)),
-            ValueRef::Jsonb(v) => Value::Jsonb(v.to_owned()),
+            ValueRef::Jsonb(v) => Value::Jsonb(v.to_jsonb()),
             ValueRef::Array(v) => Value::Array(v.clone()),
             ValueRef::Record(v) => Value::Record(v.clone()),
         }
