@@ -1,1 +1,23 @@
-//! (to be written)
+//! Every request becomes a DataFusion `LogicalPlan` here; nothing in this crate does I/O.
+//!
+//! ```text
+//! SQL text ── pg_query ── sql::bind ─┐
+//! MongoDB command ── document ───────┼─> LogicalPlan ── optimise ── lower ─> PlanTemplate
+//! Redis, REST, gRPC ── builder ──────┘
+//! ```
+//!
+//! * [`catalog`]: what planning knows of databases, tables, columns, indexes; read-only values.
+//! * [`relation`]: a catalog table as DataFusion's `TableSource`.
+//! * [`pgtype`]: SQL types beside Arrow types; literals and values between the two.
+//! * [`node`]: plan nodes that DataFusion does not have.
+//! * [`function`]: PostgreSQL's functions, operators, casts and aggregates, each written once over
+//!   values and usable by every executor.
+//! * [`scalar`]: expressions compiled for evaluation a row at a time.
+//! * [`template`]: a plan with typed parameters and the executor it was lowered to.
+
+pub mod catalog;
+pub mod function;
+pub mod node;
+pub mod pgtype;
+pub mod relation;
+pub mod template;

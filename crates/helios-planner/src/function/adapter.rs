@@ -1,0 +1,163 @@
+//! A row of the function table as DataFusion's UDF, so that plans carry the implementation.
+
+use super::{FunctionDef, Volatility};
+use crate::pgtype;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::function::{
+    AccumulatorArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs,
+};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, PartitionEvaluator,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, WindowUDF,
+    WindowUDFImpl,
+};
+use helios_types::Type;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+fn signature(volatility: Volatility) -> Signature {
+    // The binder has resolved and cast the arguments. What is stable must not be folded into a
+    // plan that outlives the statement, so only immutable functions are constant to DataFusion.
+    Signature::variadic_any(match volatility {
+        Volatility::Immutable => datafusion::logical_expr::Volatility::Immutable,
+        Volatility::Stable | Volatility::Volatile => datafusion::logical_expr::Volatility::Volatile,
+    })
+}
+
+macro_rules! adapter {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name {
+            pub def: &'static FunctionDef,
+            /// Resolved argument types: polymorphic ones made concrete.
+            pub args: Vec<Type>,
+            /// Resolved result type.
+            pub result: Type,
+            signature: Signature,
+        }
+
+        impl $name {
+            pub fn new(def: &'static FunctionDef, args: Vec<Type>, result: Type) -> Self {
+                $name { def, args, result, signature: signature(def.volatility) }
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.def.oid == other.def.oid && self.args == other.args && self.result == other.result
+            }
+        }
+        impl Eq for $name {}
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.def.oid.hash(state);
+                self.args.hash(state);
+            }
+        }
+    };
+}
+
+adapter!(
+    /// A scalar or set-returning function in a plan.
+    PgFunction
+);
+adapter!(
+    /// An aggregate in a plan.
+    PgAggregate
+);
+adapter!(
+    /// A window function in a plan.
+    PgWindow
+);
+
+impl PgFunction {
+    /// The call as an expression.
+    pub fn call(self, args: Vec<Expr>) -> Expr {
+        ScalarUDF::from(self).call(args)
+    }
+}
+
+pub fn as_pg_function(udf: &ScalarUDF) -> Option<&PgFunction> {
+    (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref()
+}
+
+pub fn as_pg_aggregate(udf: &AggregateUDF) -> Option<&PgAggregate> {
+    (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref()
+}
+
+pub fn as_pg_window(udf: &WindowUDF) -> Option<&PgWindow> {
+    (udf.inner().as_ref() as &dyn std::any::Any).downcast_ref()
+}
+
+fn row_only(name: &str) -> DataFusionError {
+    DataFusionError::NotImplemented(format!("{name} over Arrow arrays"))
+}
+
+impl ScalarUDFImpl for PgFunction {
+    fn name(&self) -> &str {
+        self.def.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(pgtype::arrow_type(self.result.oid))
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(pgtype::field_ref(self.def.name, self.result))
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Err(row_only(self.def.name))
+    }
+}
+
+impl AggregateUDFImpl for PgAggregate {
+    fn name(&self) -> &str {
+        self.def.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(pgtype::arrow_type(self.result.oid))
+    }
+
+    fn return_field(&self, _: &[FieldRef]) -> Result<FieldRef> {
+        Ok(pgtype::field_ref(self.def.name, self.result))
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Err(row_only(self.def.name))
+    }
+}
+
+impl WindowUDFImpl for PgWindow {
+    fn name(&self) -> &str {
+        self.def.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
+        Err(row_only(self.def.name))
+    }
+
+    fn field(&self, _: WindowUDFFieldArgs) -> Result<FieldRef> {
+        Ok(pgtype::field_ref(self.def.name, self.result))
+    }
+}
+
+/// `Arc`s of the UDFs for use in expressions.
+pub fn scalar(function: PgFunction) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(function))
+}
