@@ -126,7 +126,7 @@ pub struct WindowInput<'a> {
 }
 
 /// What functions may ask of the session that runs them.
-pub trait FunctionContext {
+pub trait FunctionContext: Send {
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
     fn transaction_time(&self) -> i64;
     fn statement_time(&self) -> i64;
