@@ -233,6 +233,107 @@ pub enum Retry {
 }
 
 impl ErrorKind {
+    /// The SQLSTATE of this kind. An error may carry another one, see [`Error::sqlstate`].
+    pub fn sqlstate(self) -> &'static str {
+        match self {
+            ErrorKind::ProtocolViolation => "08P01",
+            ErrorKind::SyntaxError => "42601",
+            ErrorKind::Unsupported => "0A000",
+            ErrorKind::UndefinedParameter => "42P02",
+            ErrorKind::LimitExceeded => "54000",
+            ErrorKind::InvalidEncoding => "22021",
+            ErrorKind::UndefinedDatabase => "3D000",
+            ErrorKind::UndefinedSchema => "3F000",
+            ErrorKind::UndefinedTable => "42P01",
+            ErrorKind::UndefinedColumn => "42703",
+            ErrorKind::UndefinedFunction => "42883",
+            ErrorKind::UndefinedObject => "42704",
+            ErrorKind::UndefinedStatement => "26000",
+            ErrorKind::UndefinedCursor => "34000",
+            ErrorKind::DuplicateDatabase => "42P04",
+            ErrorKind::DuplicateSchema => "42P06",
+            ErrorKind::DuplicateTable => "42P07",
+            ErrorKind::DuplicateColumn => "42701",
+            ErrorKind::DuplicateAlias => "42712",
+            ErrorKind::DuplicateObject => "42710",
+            ErrorKind::DuplicateStatement => "42P05",
+            ErrorKind::DuplicateCursor => "42P03",
+            ErrorKind::AmbiguousColumn => "42702",
+            ErrorKind::AmbiguousFunction => "42725",
+            ErrorKind::InvalidName => "42602",
+            ErrorKind::ReservedName => "42939",
+            ErrorKind::DatatypeMismatch => "42804",
+            ErrorKind::CannotCoerce => "42846",
+            ErrorKind::IndeterminateDatatype => "42P18",
+            ErrorKind::GroupingError => "42803",
+            ErrorKind::WindowingError => "42P20",
+            ErrorKind::InvalidRecursion => "42P19",
+            ErrorKind::WrongObjectType => "42809",
+            ErrorKind::InvalidColumnReference => "42P10",
+            ErrorKind::InvalidTableDefinition => "42P16",
+            ErrorKind::InvalidObjectDefinition => "42P17",
+            ErrorKind::InvalidForeignKey => "42830",
+            ErrorKind::InvalidColumnDefinition => "42611",
+            ErrorKind::ObjectNotInPrerequisiteState => "55000",
+            ErrorKind::ObjectInUse => "55006",
+            ErrorKind::DependentObjectsStillExist => "2BP01",
+            ErrorKind::GeneratedAlways => "428C9",
+            ErrorKind::InvalidTextRepresentation => "22P02",
+            ErrorKind::InvalidBinaryRepresentation => "22P03",
+            ErrorKind::BadCopyFormat => "22P04",
+            ErrorKind::NumericOutOfRange => "22003",
+            ErrorKind::DivisionByZero => "22012",
+            ErrorKind::StringTooLong => "22001",
+            ErrorKind::InvalidDatetimeFormat => "22007",
+            ErrorKind::DatetimeOverflow => "22008",
+            ErrorKind::IntervalOverflow => "22015",
+            ErrorKind::InvalidTimeZone => "22009",
+            ErrorKind::InvalidParameterValue => "22023",
+            ErrorKind::InvalidArgumentForPower => "2201F",
+            ErrorKind::InvalidRegularExpression => "2201B",
+            ErrorKind::SubstringError => "22011",
+            ErrorKind::InvalidEscapeSequence => "22025",
+            ErrorKind::ArraySubscriptError => "2202E",
+            ErrorKind::NullNotAllowed => "22004",
+            ErrorKind::CardinalityViolation => "21000",
+            ErrorKind::InvalidRowCount => "2201W",
+            ErrorKind::InvalidJson => "22030",
+            ErrorKind::SequenceLimitExceeded => "2200H",
+            ErrorKind::NotNullViolation => "23502",
+            ErrorKind::ForeignKeyViolation => "23503",
+            ErrorKind::UniqueViolation => "23505",
+            ErrorKind::CheckViolation => "23514",
+            ErrorKind::WithCheckOptionViolation => "44000",
+            ErrorKind::FailedTransaction => "25P02",
+            ErrorKind::ActiveTransaction => "25001",
+            ErrorKind::NoActiveTransaction => "25P01",
+            ErrorKind::ReadOnlyTransaction => "25006",
+            ErrorKind::UndefinedSavepoint => "3B001",
+            ErrorKind::SerializationFailure => "40001",
+            ErrorKind::DeadlockDetected => "40P01",
+            ErrorKind::LockNotAvailable => "55P03",
+            ErrorKind::PreconditionFailed => "40001",
+            ErrorKind::UndefinedTransaction => "25000",
+            ErrorKind::SnapshotTooOld => "22023",
+            ErrorKind::Unauthenticated => "28000",
+            ErrorKind::InvalidPassword => "28P01",
+            ErrorKind::InsufficientPrivilege => "42501",
+            ErrorKind::QueryCancelled => "57014",
+            ErrorKind::StatementTimeout => "57014",
+            ErrorKind::IdleTransactionTimeout => "25P03",
+            ErrorKind::AdminShutdown => "57P01",
+            ErrorKind::CannotConnectNow => "57P03",
+            ErrorKind::TooManyConnections => "53300",
+            ErrorKind::RateLimited => "53400",
+            ErrorKind::OutOfMemory => "53200",
+            ErrorKind::DiskFull => "53100",
+            ErrorKind::Io => "58030",
+            ErrorKind::DataCorrupted => "XX001",
+            ErrorKind::ConfigFile => "F0000",
+            ErrorKind::Internal => "XX000",
+        }
+    }
+
     /// Whether the same transaction may succeed when it is run again.
     pub fn retry(self) -> Retry {
         match self {
@@ -322,6 +423,14 @@ impl Error {
 
     pub fn retry(&self) -> Retry {
         self.0.kind.retry()
+    }
+
+    /// The five characters of the SQLSTATE.
+    pub fn sqlstate(&self) -> &str {
+        match &self.0.sqlstate {
+            Some(code) => std::str::from_utf8(code).unwrap_or("XX000"),
+            None => self.0.kind.sqlstate(),
+        }
     }
 
     #[must_use]

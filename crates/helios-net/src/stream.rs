@@ -1,0 +1,173 @@
+//! The byte stream of a connection, plain or encrypted, that counts and notes what it waits for.
+
+use crate::activity::Activity;
+use crate::counters::Counters;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Taken out by an upgrade that failed; every use is an error.
+    Gone,
+}
+
+/// A client's byte stream.
+pub struct Stream {
+    transport: Transport,
+    activity: Arc<Activity>,
+    counters: Arc<Counters>,
+    /// How many more bytes may arrive before the connection is established.
+    unestablished_bytes_left: u64,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        tcp: TcpStream,
+        activity: Arc<Activity>,
+        counters: Arc<Counters>,
+        unestablished_bytes_max: u64,
+    ) -> Self {
+        Self {
+            transport: Transport::Plain(tcp),
+            activity,
+            counters,
+            unestablished_bytes_left: unestablished_bytes_max,
+        }
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// The server side of a TLS handshake on this stream.
+    ///
+    /// The caller must not hold bytes it read before: whatever came in clear before the handshake
+    /// must never be taken for a request inside it.
+    pub async fn upgrade(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+        match std::mem::replace(&mut self.transport, Transport::Gone) {
+            Transport::Plain(tcp) => match acceptor.accept(tcp).await {
+                Ok(tls) => {
+                    self.transport = Transport::Tls(Box::new(tls));
+                    Ok(())
+                }
+                Err(error) => {
+                    Counters::add(&self.counters.tls_failed, 1);
+                    Err(error)
+                }
+            },
+            other => {
+                self.transport = other;
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "the stream is encrypted already"))
+            }
+        }
+    }
+
+    fn poll_transport_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Transport::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn note_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Pending => self.activity.write_waits(),
+            Poll::Ready(Ok(n)) => {
+                self.activity.write_done();
+                Counters::add(&self.counters.bytes_sent, *n as u64);
+            }
+            Poll::Ready(Err(_)) => self.activity.write_done(),
+        }
+        result
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match self.poll_transport_read(cx, buf) {
+            Poll::Pending if self.activity.read_waits(cx) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                self.activity.read_done();
+                let n = (buf.filled().len() - before) as u64;
+                Counters::add(&self.counters.bytes_received, n);
+                if !self.activity.is_established() {
+                    match self.unestablished_bytes_left.checked_sub(n) {
+                        Some(left) => self.unestablished_bytes_left = left,
+                        None => {
+                            return Poll::Ready(Err(io::Error::new(
+                                io::ErrorKind::InvalidData,
+                                "too many bytes before the handshake was complete",
+                            )));
+                        }
+                    }
+                }
+                Poll::Ready(result)
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Transport::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        };
+        self.note_write(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+            Transport::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        };
+        self.note_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Transport::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        };
+        if result.is_pending() {
+            self.activity.write_waits();
+        } else {
+            self.activity.write_done();
+        }
+        result
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Transport::Gone => Poll::Ready(Ok(())),
+        });
+        Poll::Ready(result)
+    }
+}
