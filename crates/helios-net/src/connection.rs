@@ -36,7 +36,10 @@ impl Connection {
     pub async fn start_tls(&mut self) -> io::Result<()> {
         match self.tls.clone() {
             Some(acceptor) => self.stream.upgrade(&acceptor).await,
-            None => Err(io::Error::new(io::ErrorKind::Unsupported, "no certificate is configured")),
+            None => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "no certificate is configured",
+            )),
         }
     }
 }

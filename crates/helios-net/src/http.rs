@@ -32,7 +32,11 @@ impl Default for HttpLimits {
 }
 
 /// Serves requests until the client or the daemon ends the connection. Running requests finish.
-pub async fn serve_connection<S, B>(connection: Connection, limits: &HttpLimits, service: S) -> io::Result<()>
+pub async fn serve_connection<S, B>(
+    connection: Connection,
+    limits: &HttpLimits,
+    service: S,
+) -> io::Result<()>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + 'static,
     S::Future: Send + 'static,
@@ -42,7 +46,9 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     connection.established();
-    let Connection { stream, shutdown, .. } = connection;
+    let Connection {
+        stream, shutdown, ..
+    } = connection;
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -70,14 +70,32 @@ impl Listener {
 }
 
 /// Binds `address` for the protocol `name`; port 0 takes a free one.
-pub fn bind(name: &'static str, address: SocketAddr, limits: Limits, tls: TlsMode) -> Result<Listener> {
+pub fn bind(
+    name: &'static str,
+    address: SocketAddr,
+    limits: Limits,
+    tls: TlsMode,
+) -> Result<Listener> {
     let socket = listen(address).map_err(|e| bind_error(name, address, &e))?;
-    let address = socket.local_addr().map_err(|e| bind_error(name, address, &e))?;
-    Ok(Listener { name, socket, address, limits, tls, counters: Arc::default() })
+    let address = socket
+        .local_addr()
+        .map_err(|e| bind_error(name, address, &e))?;
+    Ok(Listener {
+        name,
+        socket,
+        address,
+        limits,
+        tls,
+        counters: Arc::default(),
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     // A daemon that restarts must not wait for the connections of its predecessor to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -91,7 +109,11 @@ fn bind_error(name: &str, address: SocketAddr, error: &io::Error) -> Error {
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
         _ => error.to_string(),
     };
-    Error::new(ErrorKind::ConfigFile, format!("could not listen on {address} for {name}: {why}")).with_hint(
-        format!("choose another port with --{name}-port, 0 for a free one, or \"off\" to do without {name}"),
+    Error::new(
+        ErrorKind::ConfigFile,
+        format!("could not listen on {address} for {name}: {why}"),
     )
+    .with_hint(format!(
+        "choose another port with --{name}-port, 0 for a free one, or \"off\" to do without {name}"
+    ))
 }

@@ -34,10 +34,16 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// ([`Shutdown::is_triggered`] tells why) and returns.
 pub trait Handler: Send + Sync + 'static {
     /// Serves the connection to its end. An error is logged and closes it.
-    fn handle(self: Arc<Self>, connection: Connection) -> impl Future<Output = io::Result<()>> + Send;
+    fn handle(
+        self: Arc<Self>,
+        connection: Connection,
+    ) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Tells a client in its own protocol that there is no room for it.
-    fn refuse(self: Arc<Self>, connection: Connection) -> impl Future<Output = io::Result<()>> + Send {
+    fn refuse(
+        self: Arc<Self>,
+        connection: Connection,
+    ) -> impl Future<Output = io::Result<()>> + Send {
         drop(connection);
         async { Ok(()) }
     }
@@ -153,9 +159,19 @@ impl Server {
         let id = connection.id;
         let activity = connection.activity.clone();
         // Registered before the task can end, so that its guard always finds the entry.
-        self.open().insert(id, Open { activity, task: None });
+        self.open().insert(
+            id,
+            Open {
+                activity,
+                task: None,
+            },
+        );
         Counters::add(&self.counters.active, 1);
-        let guard = Guard { server: self.clone(), id, _permit: permit };
+        let guard = Guard {
+            server: self.clone(),
+            id,
+            _permit: permit,
+        };
         let span = tracing::debug_span!("connection", protocol = self.name, id, %peer);
         let task = tokio::spawn(run(guard, connection, handler).instrument(span));
         if let Some(open) = self.open().get_mut(&id) {
@@ -166,7 +182,9 @@ impl Server {
     fn refuse<H: Handler>(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr, handler: Arc<H>) {
         Counters::add(&self.counters.refused, 1);
         warn!(protocol = self.name, %peer, "too many connections");
-        let Ok(permit) = self.refusals.clone().try_acquire_owned() else { return };
+        let Ok(permit) = self.refusals.clone().try_acquire_owned() else {
+            return;
+        };
         let connection = self.connection(tcp, peer);
         let encrypts = matches!(self.tls, TlsMode::Immediate(_));
         tokio::spawn(async move {
@@ -198,7 +216,11 @@ impl Server {
         while !self.open().is_empty() {
             if tokio::time::Instant::now() >= deadline {
                 let mut open = self.open();
-                warn!(protocol = self.name, connections = open.len(), "cut at the end of the drain");
+                warn!(
+                    protocol = self.name,
+                    connections = open.len(),
+                    "cut at the end of the drain"
+                );
                 for (_, open) in open.drain() {
                     if let Some(task) = open.task {
                         task.abort();
@@ -234,7 +256,10 @@ async fn run<H: Handler>(guard: Guard, mut connection: Connection, handler: Arc<
         debug!(error = %e, "TLS handshake failed");
         return;
     }
-    match AssertUnwindSafe(handler.handle(connection)).catch_unwind().await {
+    match AssertUnwindSafe(handler.handle(connection))
+        .catch_unwind()
+        .await
+    {
         Ok(Ok(())) => {}
         Ok(Err(e)) => debug!(error = %e, "connection ended with an error"),
         Err(panic) => {

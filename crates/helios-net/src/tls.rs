@@ -42,11 +42,16 @@ pub fn server_config(files: &TlsFiles, protocols: &[&[u8]]) -> Result<Arc<rustls
         ClientAuth::None => builder.with_no_client_auth(),
         required => {
             let path = files.client_authorities.as_deref().ok_or_else(|| {
-                error!(ConfigFile, "client certificates are asked for and \"tls.client_ca_file\" is not set")
+                error!(
+                    ConfigFile,
+                    "client certificates are asked for and \"tls.client_ca_file\" is not set"
+                )
             })?;
             let mut roots = RootCertStore::empty();
             for authority in certificates(path)? {
-                roots.add(authority).map_err(|e| unusable("certificate", path, e))?;
+                roots
+                    .add(authority)
+                    .map_err(|e| unusable("certificate", path, e))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
             let verifier = if required == ClientAuth::Optional {
@@ -55,7 +60,9 @@ pub fn server_config(files: &TlsFiles, protocols: &[&[u8]]) -> Result<Arc<rustls
                 verifier
             };
             builder.with_client_cert_verifier(
-                verifier.build().map_err(|e| unusable("certificate", path, e))?,
+                verifier
+                    .build()
+                    .map_err(|e| unusable("certificate", path, e))?,
             )
         }
     };
@@ -77,5 +84,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn unusable(what: &str, path: &Path, why: impl std::fmt::Display) -> helios_types::Error {
-    error!(ConfigFile, "could not use {what} file \"{}\": {why}", path.display())
+    error!(
+        ConfigFile,
+        "could not use {what} file \"{}\": {why}",
+        path.display()
+    )
 }
