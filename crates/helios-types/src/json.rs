@@ -38,10 +38,7 @@ impl Jsonb {
     }
 
     pub fn as_ref(&self) -> JsonbRef<'_> {
-        JsonbRef {
-            element: self.0[0],
-            bytes: &self.0[1..],
-        }
+        JsonbRef { element: self.0[0], bytes: &self.0[1..] }
     }
 }
 
