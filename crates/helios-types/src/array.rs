@@ -24,8 +24,15 @@ impl Array {
         let dimensions = if values.is_empty() {
             Vec::new()
         } else {
-            vec![Dimension { len: values.len() as u32, lower: 1 }]
+            vec![Dimension {
+                len: values.len() as u32,
+                lower: 1,
+            }]
         };
-        Array { element, dimensions, values }
+        Array {
+            element,
+            dimensions,
+            values,
+        }
     }
 }

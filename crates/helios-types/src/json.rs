@@ -38,12 +38,32 @@ impl Jsonb {
     }
 
     pub fn as_ref(&self) -> JsonbRef<'_> {
-        JsonbRef { element: self.0[0], bytes: &self.0[1..] }
+        JsonbRef {
+            element: self.0[0],
+            bytes: &self.0[1..],
+        }
     }
 }
 
 impl JsonbRef<'_> {
     pub fn to_jsonb(self) -> Jsonb {
         Jsonb::new(self.element, self.bytes)
+    }
+}
+
+/// Checks that `text` is JSON.
+pub fn validate(_text: &str) -> crate::Result<()> {
+    Err(crate::Error::unsupported("type json"))
+}
+
+impl Jsonb {
+    pub fn parse(_text: &str) -> crate::Result<Jsonb> {
+        Err(crate::Error::unsupported("type jsonb"))
+    }
+}
+
+impl JsonbRef<'_> {
+    pub fn write(&self, _out: &mut impl std::fmt::Write) -> std::fmt::Result {
+        Err(std::fmt::Error)
     }
 }

@@ -99,12 +99,18 @@ impl Type {
     }
 
     pub const fn with_modifier(self, modifier: i32) -> Self {
-        Type { oid: self.oid, modifier }
+        Type {
+            oid: self.oid,
+            modifier,
+        }
     }
 
     /// The array type over this element type; `None` when there is none.
     pub fn array_of(self) -> Option<Type> {
-        info(self.oid).filter(|i| i.array != 0).map(|i| Type { oid: i.array, modifier: self.modifier })
+        info(self.oid).filter(|i| i.array != 0).map(|i| Type {
+            oid: i.array,
+            modifier: self.modifier,
+        })
     }
 
     /// The element type when this is an array type (`int2vector` and `oidvector` included).
@@ -115,7 +121,10 @@ impl Type {
             oid => BUILTIN
                 .iter()
                 .find(|i| i.array != 0 && i.array == oid)
-                .map(|i| Type { oid: i.oid, modifier: self.modifier }),
+                .map(|i| Type {
+                    oid: i.oid,
+                    modifier: self.modifier,
+                }),
         }
     }
 
@@ -152,5 +161,9 @@ impl Type {
 
 /// The built-in type with this OID; array types are found through [`Type::element`].
 pub fn info(oid: Oid) -> Option<&'static TypeInfo> {
-    BUILTIN.binary_search_by_key(&oid, |i| i.oid).ok().map(|i| &BUILTIN[i]).or_else(|| BUILTIN.iter().find(|i| i.oid == oid))
+    BUILTIN
+        .binary_search_by_key(&oid, |i| i.oid)
+        .ok()
+        .map(|i| &BUILTIN[i])
+        .or_else(|| BUILTIN.iter().find(|i| i.oid == oid))
 }
