@@ -162,6 +162,8 @@ pub enum Identity {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Index {
     pub id: ObjectId,
+    /// Where the entries are; changes when a rewrite makes them anew.
+    pub storage: ObjectId,
     pub name: String,
     pub unique: bool,
     pub primary: bool,

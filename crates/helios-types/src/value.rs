@@ -173,7 +173,7 @@ impl ValueRef<'_> {
 ///
 /// Called once a row, in result order, with values borrowed from storage or from the executor;
 /// they are valid only during the call.
-pub trait RowSink {
+pub trait RowSink: Send {
     fn row(&mut self, values: &[ValueRef<'_>]) -> crate::Result<()>;
 
     /// Bytes that wait to be sent. An executor stops and gives its caller the turn when this
