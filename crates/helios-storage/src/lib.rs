@@ -1,1 +1,71 @@
-//! (to be written)
+//! Versioned rows and keys in RocksDB: the only crate that knows RocksDB, and nothing of what rows
+//! mean.
+//!
+//! # The idea
+//!
+//! The newest version of a row, index entry or catalog record stands at a fixed key, so reading it
+//! is one `get`. A superseded version moves, in the batch of the commit that supersedes it, to a
+//! history family under `key | end | begin`, and only where somebody wants history. Uncommitted
+//! writes are in no family: each transaction has them in memory ([`Txn`]) and its readers merge
+//! them in ([`ReadView`]). So there are no version chains to walk, nothing to clean up after a
+//! rollback or a crash, and a snapshot is a RocksDB snapshot with a timestamp.
+//!
+//! # Modules
+//!
+//! * [`Store`]: a data directory in use; [`Snapshot`]: a fixed state of it; [`Scan`]: a range of one.
+//! * [`Txn`], with [`LockKey`] and [`LockMode`]: locks, writes, commit; `commit` and `wal` say how a
+//!   commit becomes ordered and durable; `serializable` validates reads.
+//! * [`key`] and [`row`]: the codecs of keys and rows.
+//! * history, changes, ttl, sequence, check: what their names say.
+//!
+//! # Invariants
+//!
+//! * Timestamps order commits as RocksDB's sequence numbers do: both are assigned under one lock.
+//! * A commit is one write batch: rows, index entries, history, counters, change records and the
+//!   last timestamp are all there after a crash or none is.
+//! * A key in `cur` has one version; the versions of a key in `cur` and `hist` do not overlap.
+//! * After a failed write or sync of the log nothing is acknowledged any more.
+
+mod batch;
+mod changes;
+mod check;
+mod commit;
+mod database;
+mod header;
+mod history;
+pub mod key;
+mod lock;
+mod options;
+mod overlay;
+mod pinned;
+mod repr;
+pub mod row;
+mod scan;
+mod sequence;
+mod serializable;
+mod snapshot;
+mod space;
+mod stats;
+mod store;
+mod ttl;
+mod txn;
+mod view;
+mod wal;
+
+pub use changes::{Change, ChangeOp, ChangeRecord, CommitNotice};
+pub use check::{CheckReport, CheckVisitor, NoVisitor};
+pub use header::{Header, RowHeader, split_header};
+pub use key::{KeyColumn, decode_key, encode_bson_key, encode_key, prefix_successor};
+pub use lock::{LockKey, LockMode, Locked, SessionLocks, TryLock, Wait};
+pub use options::StoreOptions;
+pub use pinned::Pinned;
+pub use row::{RowLayout, RowRef};
+pub use scan::{Block, Scan, ScanOptions};
+pub use sequence::SequenceParams;
+pub use snapshot::Snapshot;
+pub use space::{KeyRange, Prefix, Space};
+pub use stats::StoreStats;
+pub use store::Store;
+pub use txn::{Isolation, Savepoint, Txn, TxnId, TxnOptions};
+pub use view::ReadView;
+pub use wal::{CommitInfo, CommitWait, Durability};

@@ -1,0 +1,251 @@
+//! The uncommitted writes of one transaction, ordered by key.
+//!
+//! Each write remembers the command (statement) that made it, so that a statement sees the writes
+//! of the statements before it and not its own. The overlay is shared with the transaction's read
+//! views, which worker threads may use while the write kernel adds to it; an empty overlay costs
+//! its readers one atomic load.
+
+use crate::space::Space;
+use parking_lot::RwLock;
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A written value (header and body), or `None` for a deletion.
+pub(crate) type Written = Option<Arc<[u8]>>;
+
+struct Version {
+    command: u32,
+    /// Position in the order of all writes of the transaction, for rollback to a savepoint.
+    order: u64,
+    value: Written,
+}
+
+type Versions = SmallVec<[Version; 1]>;
+
+#[derive(Default)]
+struct Writes {
+    by_space: [BTreeMap<Arc<[u8]>, Versions>; 3],
+    next_order: u64,
+    /// Writes made before this position are kept apart from later ones.
+    savepoint: Option<u64>,
+    /// Keys that got a new version since the first savepoint, in order.
+    undo: Vec<(u64, Space, Arc<[u8]>)>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+pub(crate) struct Overlay {
+    /// Keys written; zero answers most reads without the lock.
+    keys: AtomicUsize,
+    writes: RwLock<Writes>,
+}
+
+fn visible(versions: &Versions, limit: u32) -> Option<&Version> {
+    versions.iter().rev().find(|v| v.command < limit)
+}
+
+impl Overlay {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.load(Ordering::Acquire) == 0
+    }
+
+    pub(crate) fn has_meta(&self) -> bool {
+        !self.writes.read().by_space[Space::Meta as usize].is_empty()
+    }
+
+    /// Bytes of keys and values written so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.writes.read().bytes
+    }
+
+    pub(crate) fn write(&self, space: Space, key: &[u8], command: u32, value: Written) {
+        let mut writes = self.writes.write();
+        let writes = &mut *writes;
+        let order = writes.next_order;
+        writes.next_order += 1;
+        writes.bytes += value.as_ref().map_or(0, |v| v.len());
+        let map = &mut writes.by_space[space as usize];
+        let version = Version {
+            command,
+            order,
+            value,
+        };
+        let Some((known, _)) = map.get_key_value(key) else {
+            let key: Arc<[u8]> = Arc::from(key);
+            writes.bytes += key.len();
+            if writes.savepoint.is_some() {
+                writes.undo.push((order, space, key.clone()));
+            }
+            map.insert(key, SmallVec::from_buf([version]));
+            self.keys.fetch_add(1, Ordering::Release);
+            return;
+        };
+        let known = known.clone();
+        let Some(versions) = map.get_mut(key) else {
+            return;
+        };
+        match versions.last_mut() {
+            Some(last)
+                if last.command == command && writes.savepoint.is_none_or(|s| last.order >= s) =>
+            {
+                last.value = version.value;
+            }
+            _ => {
+                versions.push(version);
+                if writes.savepoint.is_some() {
+                    writes.undo.push((order, space, known));
+                }
+            }
+        }
+    }
+
+    /// The newest write to `key` by a command before `limit`.
+    pub(crate) fn get(&self, space: Space, key: &[u8], limit: u32) -> Option<Written> {
+        if self.is_empty() {
+            return None;
+        }
+        let writes = self.writes.read();
+        let versions = writes.by_space[space as usize].get(key)?;
+        visible(versions, limit).map(|v| v.value.clone())
+    }
+
+    /// Appends up to `max` visible writes between the bounds; false when there are no more.
+    pub(crate) fn range(
+        &self,
+        space: Space,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        reverse: bool,
+        limit: u32,
+        max: usize,
+        out: &mut VecDeque<(Arc<[u8]>, Written)>,
+    ) -> bool {
+        if let (
+            Bound::Included(lo) | Bound::Excluded(lo),
+            Bound::Included(hi) | Bound::Excluded(hi),
+        ) = bounds
+            && lo >= hi
+        {
+            return false;
+        }
+        let writes = self.writes.read();
+        let range = writes.by_space[space as usize].range::<[u8], _>(bounds);
+        let mut take = |(key, versions): (&Arc<[u8]>, &Versions)| {
+            if let Some(version) = visible(versions, limit) {
+                out.push_back((key.clone(), version.value.clone()));
+            }
+            out.len() >= max
+        };
+        if reverse {
+            range.rev().any(&mut take)
+        } else {
+            range.into_iter().any(&mut take)
+        }
+    }
+
+    /// From now on writes are kept apart from the earlier ones; the position to return to.
+    pub(crate) fn savepoint(&self) -> u64 {
+        let mut writes = self.writes.write();
+        let position = writes.next_order;
+        writes.savepoint = Some(position);
+        position
+    }
+
+    /// Forgets every write since the savepoint.
+    pub(crate) fn rollback_to(&self, position: u64) {
+        let mut writes = self.writes.write();
+        let writes = &mut *writes;
+        while let Some((order, space, key)) = writes.undo.pop_if(|(order, ..)| *order >= position) {
+            let map = &mut writes.by_space[space as usize];
+            let Some(versions) = map.get_mut(&key) else {
+                continue;
+            };
+            while let Some(last) = versions.pop_if_newer(order) {
+                writes.bytes -= last.value.map_or(0, |v| v.len());
+            }
+            if versions.is_empty() {
+                map.remove(&key);
+                writes.bytes = writes.bytes.saturating_sub(key.len());
+                self.keys.fetch_sub(1, Ordering::Release);
+            }
+        }
+        writes.savepoint = Some(writes.next_order);
+    }
+
+    /// Calls `visit` with the final state of every written key, in key order within each space.
+    pub(crate) fn for_each<E>(
+        &self,
+        mut visit: impl FnMut(Space, &Arc<[u8]>, &Written) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let writes = self.writes.read();
+        for space in Space::ALL {
+            for (key, versions) in &writes.by_space[space as usize] {
+                if let Some(last) = versions.last() {
+                    visit(space, key, &last.value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+trait PopIfNewer {
+    fn pop_if_newer(&mut self, order: u64) -> Option<Version>;
+}
+
+impl PopIfNewer for Versions {
+    fn pop_if_newer(&mut self, order: u64) -> Option<Version> {
+        if self.last().is_some_and(|v| v.order >= order) {
+            self.pop()
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(v: u8) -> Written {
+        Some(Arc::from([v].as_slice()))
+    }
+
+    fn read(o: &Overlay, key: &[u8], limit: u32) -> Option<Option<u8>> {
+        o.get(Space::Row, key, limit).map(|w| w.map(|v| v[0]))
+    }
+
+    #[test]
+    fn a_statement_sees_earlier_statements_and_not_itself() {
+        let o = Overlay::default();
+        o.write(Space::Row, b"a", 1, value(1));
+        assert_eq!(read(&o, b"a", 1), None);
+        assert_eq!(read(&o, b"a", 2), Some(Some(1)));
+        o.write(Space::Row, b"a", 2, None);
+        assert_eq!(read(&o, b"a", 2), Some(Some(1)));
+        assert_eq!(read(&o, b"a", 3), Some(None));
+    }
+
+    #[test]
+    fn rollback_to_a_savepoint_restores_what_was_there() {
+        let o = Overlay::default();
+        o.write(Space::Row, b"a", 1, value(1));
+        let first = o.savepoint();
+        o.write(Space::Row, b"a", 1, value(2));
+        o.write(Space::Row, b"b", 1, value(3));
+        let second = o.savepoint();
+        o.write(Space::Row, b"b", 2, None);
+        o.rollback_to(second);
+        assert_eq!(read(&o, b"b", 9), Some(Some(3)));
+        o.rollback_to(first);
+        assert_eq!(read(&o, b"a", 9), Some(Some(1)));
+        assert_eq!(read(&o, b"b", 9), None);
+        o.write(Space::Row, b"c", 2, value(4));
+        o.rollback_to(first);
+        assert_eq!(read(&o, b"c", 9), None);
+        assert!(!o.is_empty());
+    }
+}

@@ -1,0 +1,459 @@
+//! A transaction: its snapshot, its writes, its locks.
+//!
+//! A transaction that writes takes the locks it needs, checks under them
+//! ([`Txn::check_write_conflict`], or a re-read through [`Txn::view_latest`] at READ COMMITTED),
+//! adds writes to its overlay and commits. Nothing of it is in the store before the commit.
+//!
+//! The snapshot is taken when the first read asks for it, so a transaction that only locks and
+//! writes (most single-key commands) takes none. At READ COMMITTED each statement starts anew; at
+//! the other levels the first snapshot stays.
+
+use crate::changes::ChangeRecord;
+use crate::commit::{WriteSet, check_key};
+use crate::header::{Header, RowHeader, begin_ts, encode_header};
+use crate::lock::{Grant, Held, LockKey, LockMode, Locked, Owner, SessionLocks, TryLock, Wait};
+use crate::overlay::Overlay;
+use crate::sequence::SequenceParams;
+use crate::serializable::ReadSet;
+use crate::snapshot::Snapshot;
+use crate::space::{KeyRange, Prefix, Space};
+use crate::store::Store;
+use crate::view::{ReadView, Seen};
+use crate::wal::{CommitInfo, CommitWait, Durability};
+use helios_types::{Error, Result, Ts, bail};
+use smallvec::SmallVec;
+use std::sync::{Arc, OnceLock};
+
+/// What a transaction may see of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Isolation {
+    /// Each statement sees what was committed when it began.
+    #[default]
+    ReadCommitted,
+    /// Everything sees what was committed before the first read; the first of two writers wins.
+    RepeatableRead,
+    /// As if transactions ran one after another.
+    Serializable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TxnOptions {
+    pub isolation: Isolation,
+    pub read_only: bool,
+    pub durability: Durability,
+}
+
+/// Names a transaction while it runs. Committed transactions are named by their timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TxnId(pub u64);
+
+/// A point to roll back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Savepoint {
+    order: u64,
+    locks: usize,
+    log: usize,
+    counts: usize,
+    history: usize,
+}
+
+/// A transaction. Dropping it rolls it back.
+pub struct Txn {
+    store: Arc<Store>,
+    owner: Owner,
+    options: TxnOptions,
+    snapshot: OnceLock<Snapshot>,
+    command: u32,
+    overlay: Arc<Overlay>,
+    /// What was read, at SERIALIZABLE.
+    reads: Option<Arc<ReadSet>>,
+    locks: SmallVec<[Held; 2]>,
+    log: Vec<ChangeRecord>,
+    counts: SmallVec<[(Prefix, i64); 2]>,
+    history: Vec<(Prefix, bool)>,
+    has_savepoint: bool,
+    /// A write outside of the transaction that it must not be acknowledged before.
+    wait_for: u64,
+    /// The first mistake made in a call that cannot fail; reported by the commit.
+    misuse: Option<Error>,
+    value: Vec<u8>,
+}
+
+impl Txn {
+    pub(crate) fn new(store: Arc<Store>, options: TxnOptions) -> Txn {
+        let id = store.next_id();
+        let reads = (options.isolation == Isolation::Serializable && !options.read_only)
+            .then(Arc::<ReadSet>::default);
+        Txn {
+            store,
+            owner: Owner { id, group: id },
+            options,
+            snapshot: OnceLock::new(),
+            command: 1,
+            overlay: Arc::default(),
+            reads,
+            locks: SmallVec::new(),
+            log: Vec::new(),
+            counts: SmallVec::new(),
+            history: Vec::new(),
+            has_savepoint: false,
+            wait_for: 0,
+            misuse: None,
+            value: Vec::new(),
+        }
+    }
+
+    pub fn id(&self) -> TxnId {
+        TxnId(self.owner.id)
+    }
+
+    pub fn options(&self) -> TxnOptions {
+        self.options
+    }
+
+    pub fn isolation(&self) -> Isolation {
+        self.options.isolation
+    }
+
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// `SET LOCAL synchronous_commit`.
+    pub fn set_durability(&mut self, durability: Durability) {
+        self.options.durability = durability;
+    }
+
+    /// From now on this transaction's locks do not conflict with those of `session`. Only before it
+    /// has taken any.
+    pub fn set_lock_session(&mut self, session: &SessionLocks) {
+        debug_assert!(self.locks.is_empty());
+        self.owner.group = session.group();
+    }
+
+    /// Begins a statement: it sees the writes of the statements before it, and at READ COMMITTED
+    /// what others have committed by now.
+    pub fn start_statement(&mut self) {
+        self.command = self.command.saturating_add(1);
+        if self.options.isolation == Isolation::ReadCommitted && self.snapshot.get().is_some() {
+            self.snapshot = OnceLock::new();
+        }
+    }
+
+    fn snapshot(&self) -> &Snapshot {
+        self.snapshot.get_or_init(|| {
+            if self.reads.is_none() {
+                return self.store.snapshot();
+            }
+            // Registered under the commit lock, so that no commit is missed.
+            let mut commits = self.store.commit_state().lock();
+            let snapshot = self.store.snapshot_locked(&commits);
+            commits.recent.begin(snapshot.ts());
+            snapshot
+        })
+    }
+
+    /// The timestamp of the state that the current statement sees.
+    pub fn snapshot_ts(&self) -> Ts {
+        self.snapshot().ts()
+    }
+
+    /// What the current statement sees.
+    pub fn view(&self) -> ReadView {
+        ReadView {
+            seen: Seen::Snapshot(self.snapshot().clone()),
+            own: (!self.overlay.is_empty()).then(|| self.overlay.clone()),
+            limit: self.command,
+            reads: self.reads.clone(),
+        }
+    }
+
+    /// The newest committed state and all own writes so far, for checks made under locks. Its reads
+    /// are not validated at SERIALIZABLE: the locks protect them.
+    pub fn view_latest(&self) -> ReadView {
+        ReadView {
+            seen: Seen::Newest(self.store.database().clone()),
+            own: Some(self.overlay.clone()),
+            limit: u32::MAX,
+            reads: None,
+        }
+    }
+
+    fn refuse(&mut self, error: Error) {
+        self.misuse.get_or_insert(error);
+    }
+
+    fn may_write(&mut self, space: Space, key: &[u8]) -> bool {
+        if self.options.read_only {
+            let message = "cannot write in a read-only transaction";
+            self.refuse(Error::new(
+                helios_types::ErrorKind::ReadOnlyTransaction,
+                message,
+            ));
+            return false;
+        }
+        match check_key(space, key) {
+            Ok(()) => true,
+            Err(error) => {
+                self.refuse(error);
+                false
+            }
+        }
+    }
+
+    /// Writes a value. A key that cannot be stored fails the commit.
+    pub fn put(&mut self, space: Space, key: &[u8], header: RowHeader, body: &[u8]) {
+        self.write_value(space, key, header, false, body);
+    }
+
+    /// Writes a tombstone: the key is deleted here although an ancestor branch may have it. Reads
+    /// return it as a value whose header says so.
+    pub fn put_tombstone(&mut self, space: Space, key: &[u8]) {
+        self.write_value(space, key, RowHeader::default(), true, &[]);
+    }
+
+    fn write_value(
+        &mut self,
+        space: Space,
+        key: &[u8],
+        header: RowHeader,
+        tombstone: bool,
+        body: &[u8],
+    ) {
+        if !self.may_write(space, key) {
+            return;
+        }
+        self.value.clear();
+        self.value.reserve(Header::LEN_MAX + body.len());
+        encode_header(&mut self.value, header, tombstone);
+        self.value.extend_from_slice(body);
+        let value = Arc::from(self.value.as_slice());
+        self.overlay.write(space, key, self.command, Some(value));
+    }
+
+    pub fn delete(&mut self, space: Space, key: &[u8]) {
+        if self.may_write(space, key) {
+            self.overlay.write(space, key, self.command, None);
+        }
+    }
+
+    /// Whether superseded versions of an object are kept, from this commit on.
+    pub fn set_history(&mut self, object: Prefix, keep: bool) {
+        self.history.push((object, keep));
+    }
+
+    /// Changes the row count of an object when this commits.
+    pub fn count(&mut self, object: Prefix, delta: i64) {
+        if !self.has_savepoint
+            && let Some((_, sum)) = self.counts.iter_mut().find(|(p, _)| *p == object)
+        {
+            *sum += delta;
+            return;
+        }
+        self.counts.push((object, delta));
+    }
+
+    /// The row count of an object as this transaction sees it: committed, and its own changes.
+    pub fn row_count(&self, object: Prefix) -> i64 {
+        let own = self
+            .counts
+            .iter()
+            .filter(|(p, _)| *p == object)
+            .map(|(_, delta)| delta);
+        self.store.row_count(object) + own.sum::<i64>()
+    }
+
+    /// Adds a change record, in order.
+    pub fn log(&mut self, record: ChangeRecord) {
+        self.log.push(record);
+    }
+
+    /// Takes a lock if nobody is in the way; never waits.
+    #[inline]
+    pub fn try_lock(&mut self, key: &LockKey<'_>, mode: LockMode) -> Result<TryLock> {
+        match self.store.locks().try_lock(key, self.owner, mode) {
+            Grant::Now(held) => {
+                self.locks.extend(held);
+                Ok(TryLock::Granted)
+            }
+            Grant::Contended(_) => Ok(TryLock::Contended),
+        }
+    }
+
+    /// Takes a lock; how long it may wait says `wait`. Locks are held to the end of the
+    /// transaction, those taken after a savepoint to the rollback to it.
+    pub async fn lock(&mut self, key: &LockKey<'_>, mode: LockMode, wait: Wait) -> Result<Locked> {
+        let id = match self.store.locks().try_lock(key, self.owner, mode) {
+            Grant::Now(held) => {
+                self.locks.extend(held);
+                return Ok(Locked::Granted);
+            }
+            Grant::Contended(id) => id,
+        };
+        let not_available = || match key {
+            LockKey::Row(..) => {
+                helios_types::error!(LockNotAvailable, "could not obtain lock on row")
+            }
+            _ => helios_types::error!(LockNotAvailable, "could not obtain lock"),
+        };
+        let pending = match wait {
+            Wait::SkipLocked => return Ok(Locked::Skipped),
+            Wait::NoWait => return Err(not_available()),
+            Wait::Block | Wait::Timeout(_) => self.store.locks().enqueue(id, self.owner, mode)?,
+        };
+        let held = match wait {
+            Wait::Timeout(limit) => match tokio::time::timeout(limit, pending.granted()).await {
+                Ok(held) => held,
+                Err(_) => {
+                    bail!(LockNotAvailable, "canceling statement due to lock timeout")
+                }
+            },
+            _ => pending.granted().await,
+        };
+        self.locks.push(held);
+        Ok(Locked::Waited)
+    }
+
+    /// At REPEATABLE READ and SERIALIZABLE, with the lock on `key` held: refuses to write a key
+    /// that somebody else has written since the snapshot. Nothing at READ COMMITTED.
+    pub fn check_write_conflict(&self, space: Space, key: &[u8]) -> Result<()> {
+        if self.options.isolation == Isolation::ReadCommitted {
+            return Ok(());
+        }
+        let snapshot = self.snapshot();
+        let changed = match self.store.get(space, key)? {
+            Some(value) => begin_ts(&value)? > snapshot.ts(),
+            None => snapshot.get(space, key)?.is_some(),
+        };
+        if changed {
+            self.store.count_conflict();
+            bail!(
+                SerializationFailure,
+                "could not serialize access due to concurrent update"
+            );
+        }
+        Ok(())
+    }
+
+    /// Remembers a read for SERIALIZABLE; nothing at other levels. Reads through [`Txn::view`] are
+    /// remembered by themselves.
+    pub fn note_read_point(&mut self, space: Space, key: &[u8]) {
+        if let Some(reads) = &self.reads {
+            self.snapshot();
+            reads.point(space, key);
+        }
+    }
+
+    pub fn note_read_range(&mut self, space: Space, lo: &[u8], hi: Option<&[u8]>) {
+        if let Some(reads) = &self.reads {
+            self.snapshot();
+            reads.range(
+                space,
+                KeyRange {
+                    lo: lo.to_vec(),
+                    hi: hi.map(<[u8]>::to_vec),
+                },
+            );
+        }
+    }
+
+    /// The next number of a sequence; it stays taken if this rolls back. The commit is acknowledged
+    /// only when the sequence's record is as durable as the commit.
+    pub fn sequence_next(&mut self, prefix: Prefix, params: &SequenceParams) -> Result<i64> {
+        let value = self.store.sequence_next(prefix, params)?;
+        self.wait_for = self.store.wal().written();
+        Ok(value)
+    }
+
+    pub fn savepoint(&mut self) -> Savepoint {
+        self.has_savepoint = true;
+        Savepoint {
+            order: self.overlay.savepoint(),
+            locks: self.locks.len(),
+            log: self.log.len(),
+            counts: self.counts.len(),
+            history: self.history.len(),
+        }
+    }
+
+    /// Takes back every write, lock, count and change record since the savepoint, which stays.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.overlay.rollback_to(savepoint.order);
+        if savepoint.locks < self.locks.len() {
+            self.store
+                .locks()
+                .release(self.owner, self.locks.drain(savepoint.locks..));
+        }
+        self.log.truncate(savepoint.log);
+        self.counts.truncate(savepoint.counts);
+        self.history.truncate(savepoint.history);
+        self.misuse = None;
+    }
+
+    /// Whether the transaction has changed anything so far.
+    pub fn has_writes(&self) -> bool {
+        !self.write_set().is_empty()
+    }
+
+    /// Bytes of keys and values written so far.
+    pub fn write_bytes(&self) -> usize {
+        self.overlay.bytes()
+    }
+
+    fn write_set(&self) -> WriteSet<'_> {
+        WriteSet {
+            overlay: &self.overlay,
+            counts: &self.counts,
+            history: &self.history,
+            log: &self.log,
+            reads: match (&self.reads, self.snapshot.get()) {
+                (Some(reads), Some(snapshot)) => Some((reads, snapshot.ts())),
+                _ => None,
+            },
+        }
+    }
+
+    /// Commits and waits until the commit is as durable as the transaction's options say.
+    pub async fn commit(self) -> Result<CommitInfo> {
+        self.commit_start()?.await
+    }
+
+    /// Commits: validates, writes, publishes and releases the locks. What remains is to wait for
+    /// durability.
+    pub fn commit_start(mut self) -> Result<CommitWait> {
+        if let Some(error) = self.misuse.take() {
+            return Err(error);
+        }
+        let durability = self.options.durability;
+        let set = self.write_set();
+        let (number, ts) = if set.is_empty() {
+            (self.wait_for, self.store.last_ts())
+        } else {
+            self.store.commit_writes(&set)?
+        };
+        let wal = self.store.wal().clone();
+        self.end();
+        wal.arm(durability);
+        Ok(CommitWait::new(wal, number, durability, ts))
+    }
+
+    pub fn rollback(self) {}
+
+    /// Gives locks and registrations back.
+    fn end(&mut self) {
+        if !self.locks.is_empty() {
+            self.store.locks().release(self.owner, self.locks.drain(..));
+        }
+        if self.reads.take().is_some()
+            && let Some(snapshot) = self.snapshot.get()
+        {
+            self.store.commit_state().lock().recent.end(snapshot.ts());
+        }
+    }
+}
+
+impl Drop for Txn {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
