@@ -21,3 +21,4 @@ pub mod node;
 pub mod pgtype;
 pub mod relation;
 pub mod template;
+pub mod utility;
