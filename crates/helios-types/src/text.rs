@@ -15,6 +15,7 @@ mod number;
 mod type_name;
 
 pub use array::{parse_array, write_array};
+pub(crate) use binary::write_hex;
 pub use binary::{parse_bytea, parse_uuid, write_bytea, write_uuid};
 pub use modifier::apply_modifier;
 pub use number::{

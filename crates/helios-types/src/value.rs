@@ -7,6 +7,10 @@
 //! Points in time count microseconds (dates: days) from the Unix epoch, in UTC; `MAX` and `MIN`
 //! are infinity and -infinity. A value is 24 bytes and cloning it never copies its bytes.
 
+mod compare;
+
+pub use compare::compare;
+
 use crate::array::Array;
 use crate::interval::Interval;
 use crate::json::{Jsonb, JsonbRef};

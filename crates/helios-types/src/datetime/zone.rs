@@ -110,17 +110,9 @@ impl TimeZone {
                     let here = self.at_utc(local - i64::from(before.seconds) * 1_000_000);
                     return here;
                 }
-                let as_before = local - i64::from(before.seconds) * 1_000_000;
                 let as_after = local - i64::from(after.seconds) * 1_000_000;
-                let before_holds = self.at_utc(as_before).seconds == before.seconds;
                 let after_holds = self.at_utc(as_after).seconds == after.seconds;
-                if after_holds {
-                    after
-                } else if before_holds {
-                    before
-                } else {
-                    before
-                }
+                if after_holds { after } else { before }
             }
         }
     }

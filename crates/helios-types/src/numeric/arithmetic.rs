@@ -67,13 +67,12 @@ impl Numeric {
                 scale: sb,
             },
         ) = (&self.0, &other.0)
+            && u32::from(*sa) + u32::from(*sb) <= SCALE_MAX
         {
-            if u32::from(*sa) + u32::from(*sb) <= SCALE_MAX {
-                return Ok(Numeric::from_mantissa(
-                    i128::from(*a) * i128::from(*b),
-                    sa + sb,
-                ));
-            }
+            return Ok(Numeric::from_mantissa(
+                i128::from(*a) * i128::from(*b),
+                sa + sb,
+            ));
         }
         match (self.to_parts(), other.to_parts()) {
             (Some((a, sa)), Some((b, sb))) => {

@@ -113,10 +113,10 @@ impl Numeric {
         if let Some(result) = power_special(self, exponent)? {
             return Ok(result);
         }
-        if exponent.is_integral() {
-            if let Some(e) = exponent.to_i32() {
-                return power_integer(self, e, exponent.scale().unwrap_or(0));
-            }
+        if exponent.is_integral()
+            && let Some(e) = exponent.to_i32()
+        {
+            return power_integer(self, e, exponent.scale().unwrap_or(0));
         }
         if self.is_zero() {
             return Numeric::from_big(BigInt::zero(), MIN_SIGNIFICANT_DIGITS);
@@ -341,17 +341,18 @@ fn exp_at_scale(value: &Numeric, scale: i64) -> Result<Numeric> {
     let bits =
         ((scale as f64 + integer_digits) * BITS_PER_DIGIT) as u64 + 2 * halvings + GUARD_BITS;
     // A negative argument is exp(-x) inverted, so the series has positive terms only.
-    let reduced = (mantissa.abs() << bits) / pow10(u64::from(value_scale)) >> halvings as usize;
+    let argument = (mantissa.abs() << bits) / pow10(u64::from(value_scale));
+    let reduced = argument >> halvings as usize;
     let mut sum = BigInt::one() << bits;
     let mut term = sum.clone();
     let mut n = 1u32;
     while !term.is_zero() {
-        term = (term * &reduced >> bits) / n;
+        term = ((term * &reduced) >> bits) / n;
         sum += &term;
         n += 1;
     }
     for _ in 0..halvings {
-        sum = &sum * &sum >> bits;
+        sum = (&sum * &sum) >> bits;
     }
     if mantissa.sign() == Sign::Minus {
         sum = (BigInt::one() << (2 * bits)) / sum;
@@ -397,12 +398,12 @@ fn ln_two(bits: u64) -> BigInt {
 }
 
 fn atanh_fixed(x: BigInt, bits: u64) -> BigInt {
-    let square = &x * &x >> bits;
+    let square = (&x * &x) >> bits;
     let mut sum = x.clone();
     let mut power = x;
     let mut n = 3u32;
     loop {
-        power = power * &square >> bits;
+        power = (power * &square) >> bits;
         // A right shift rounds towards minus infinity, so a negative power ends at -1.
         if power.is_zero() || power == -BigInt::one() {
             return sum;

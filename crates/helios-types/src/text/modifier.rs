@@ -59,18 +59,18 @@ fn apply_to_text(ty: Type, text: Arc<str>, explicit_cast: bool) -> Result<Value>
     let mut kept: &str = &text;
     if let Some(length) = ty.char_length() {
         // Fewer bytes than the length cannot be more characters.
-        if text.len() > length as usize {
-            if let Some((end, _)) = text.char_indices().nth(length as usize) {
-                if !explicit_cast && text[end..].bytes().any(|b| b != b' ') {
-                    let name = if is_char {
-                        "character"
-                    } else {
-                        "character varying"
-                    };
-                    bail!(StringTooLong, "value too long for type {name}({length})");
-                }
-                kept = &text[..end];
+        if text.len() > length as usize
+            && let Some((end, _)) = text.char_indices().nth(length as usize)
+        {
+            if !explicit_cast && text[end..].bytes().any(|b| b != b' ') {
+                let name = if is_char {
+                    "character"
+                } else {
+                    "character varying"
+                };
+                bail!(StringTooLong, "value too long for type {name}({length})");
             }
+            kept = &text[..end];
         }
     }
     if is_char {

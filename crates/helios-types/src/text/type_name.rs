@@ -86,14 +86,12 @@ pub fn parse_type_name(name: &str) -> Result<Type> {
         rest = tail;
     }
     let array = strip_array(&mut rest);
-    if matches!(rest, [Word::Quoted(_)]) {
-        if let [Word::Quoted(quoted)] = rest {
-            return array_if(
-                by_catalog_name(quoted).ok_or_else(undefined)?,
-                array,
-                undefined,
-            );
-        }
+    if let [Word::Quoted(quoted)] = rest {
+        return array_if(
+            by_catalog_name(quoted).ok_or_else(undefined)?,
+            array,
+            undefined,
+        );
     }
     let (words, modifiers) = take_modifiers(rest).ok_or_else(undefined)?;
     let phrase = words.join(" ");
