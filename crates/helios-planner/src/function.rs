@@ -13,7 +13,7 @@ mod registry;
 pub use adapter::{PgAggregate, PgFunction, PgWindow, as_pg_aggregate, as_pg_function, as_pg_window};
 pub use registry::{Registry, registry};
 
-use helios_types::{Error, ObjectId, Oid, Result, Value};
+use helios_types::{Error, ObjectId, Oid, Result, Type, Value};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,13 @@ pub enum Volatility {
 pub enum Implementation {
     /// One value from its arguments.
     Scalar(fn(&[Value], &mut dyn FunctionContext) -> Result<Value>),
+    /// One value, where the values alone do not tell enough: json and text, for example, share a
+    /// representation. The types are [`PgFunction::args`].
+    Typed(fn(&[Value], &[Type], &mut dyn FunctionContext) -> Result<Value>),
     /// A set of rows; each row has one value, or one for each output column.
     Set(fn(&[Value], &mut dyn FunctionContext) -> Result<Vec<Vec<Value>>>),
-    Aggregate(fn() -> Box<dyn Accumulator>),
+    /// Made for the types of its arguments, [`PgAggregate::args`].
+    Aggregate(fn(&[Type]) -> Box<dyn Accumulator>),
     /// Computed over a whole partition at once.
     Window(fn(WindowInput<'_>) -> Result<Vec<Value>>),
 }
@@ -40,6 +44,7 @@ impl std::fmt::Debug for Implementation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Implementation::Scalar(_) => "Scalar",
+            Implementation::Typed(_) => "Typed",
             Implementation::Set(_) => "Set",
             Implementation::Aggregate(_) => "Aggregate",
             Implementation::Window(_) => "Window",
