@@ -12,10 +12,12 @@
 //! * [`node`]: plan nodes that DataFusion does not have.
 //! * [`function`]: PostgreSQL's functions, operators, casts and aggregates, each written once over
 //!   values and usable by every executor.
+//! * [`document`]: MongoDB's language over BSON.
 //! * [`scalar`]: expressions compiled for evaluation a row at a time.
 //! * [`template`]: a plan with typed parameters and the executor it was lowered to.
 
 pub mod catalog;
+pub mod document;
 pub mod function;
 pub mod node;
 pub mod pgtype;
