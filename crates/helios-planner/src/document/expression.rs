@@ -21,7 +21,6 @@ mod string_search;
 mod trigonometry;
 
 pub use convert::to_text;
-pub(crate) use date_unit::Unit;
 
 use super::error::{DocResult, code, fail};
 use super::path::{Looked, Path, lookup};

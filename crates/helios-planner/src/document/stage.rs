@@ -144,7 +144,7 @@ pub fn replace(document: Bson<'_>, parts: &[Box<str>], value: Bson<'_>) -> Vec<u
     let Some((first, rest)) = parts.split_first() else { return document.bytes.to_vec() };
     let mut out = Writer::with_capacity(document.bytes.len() + value.bytes.len());
     let mut found = false;
-    let mut put = |out: &mut Writer, inner: Bson<'_>| {
+    let put = |out: &mut Writer, inner: Bson<'_>| {
         if rest.is_empty() {
             out.put(first, value);
         } else {

@@ -200,11 +200,11 @@ fn by_format(text: &str, format: &str, zone: Option<Zone>) -> DocResult<i64> {
 }
 
 fn conversion(reader: &mut Reader<'_>, fields: &mut Fields, specifier: char) -> DocResult<bool> {
-    let mut set = |field: &mut Option<i64>, value: Option<i64>| {
+    let set = |field: &mut Option<i64>, value: Option<i64>| {
         *field = value;
         value.is_some()
     };
-    let mut time = |field: &mut i64, value: Option<i64>| {
+    let time = |field: &mut i64, value: Option<i64>| {
         *field = value.unwrap_or(0);
         value.is_some()
     };

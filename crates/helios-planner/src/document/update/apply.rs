@@ -23,23 +23,26 @@ pub(super) fn apply(changes: &[Change], document: Bson<'_>, context: &Context) -
     let mut moved = std::mem::take(&mut state.moved);
     moved.sort_by(|a, b| a.0.cmp(&b.0));
     for (path, value) in moved {
-        let mut node = &mut root;
-        let mut parent = "";
-        for part in path.split('.') {
-            if node.tag() == ARRAY {
-                fail!(code::BAD_VALUE, "The destination field cannot be an array element, '{path}' in doc with {} has an array field called '{parent}'", id_of(document));
-            }
-            node = match node.child(part, true, parent)? {
-                Some(node) => node,
-                None => break,
-            };
-            parent = part;
+        if crosses_array(document, &path) {
+            fail!(code::BAD_VALUE, "The destination field cannot be an array element, '{path}' in doc with {} has an array field on its path", id_of(document));
         }
-        *node = Node::Made(value);
+        root.set_path(&path, value)?;
     }
     root.settle();
     let out = root.to_buf();
     Ok(out.bytes.to_vec())
+}
+
+/// Whether a proper prefix of the path is an array.
+fn crosses_array(document: Bson<'_>, path: &str) -> bool {
+    let mut value = document;
+    for part in path.split('.') {
+        if value.is_array() {
+            return true;
+        }
+        value = value.get(part);
+    }
+    false
 }
 
 fn id_of(document: Bson<'_>) -> String {

@@ -23,7 +23,7 @@ pub(super) enum Operation {
     Rename(String),
     /// The place a renamed value goes to, for the check of conflicts only.
     RenameTarget,
-    Push { values: Vec<BsonBuf>, position: Option<i64>, slice: Option<i64>, sort: Option<Sorting>, each: bool },
+    Push { values: Vec<BsonBuf>, position: Option<i64>, slice: Option<i64>, sort: Option<Sorting> },
     AddToSet { values: Vec<BsonBuf> },
     Pop { first: bool },
     Pull(Matcher),
@@ -293,7 +293,7 @@ fn current_date(path: &str, value: Bson<'_>) -> DocResult<Operation> {
 fn push(value: Bson<'_>) -> DocResult<Operation> {
     let each = value.get("$each");
     if !value.is_document() || each.is_missing() {
-        return Ok(Operation::Push { values: vec![value.to_buf()], position: None, slice: None, sort: None, each: false });
+        return Ok(Operation::Push { values: vec![value.to_buf()], position: None, slice: None, sort: None });
     }
     if !each.is_array() {
         fail!(code::BAD_VALUE, "The argument to $each in $push must be an array but it was of type: {}", each.type_name());
@@ -312,7 +312,7 @@ fn push(value: Bson<'_>) -> DocResult<Operation> {
             _ => fail!(code::BAD_VALUE, "Unrecognized clause in $push: {name}"),
         }
     }
-    Ok(Operation::Push { values: each.elements().map(Bson::to_buf).collect(), position, slice, sort, each: true })
+    Ok(Operation::Push { values: each.elements().map(Bson::to_buf).collect(), position, slice, sort })
 }
 
 fn sorting(value: Bson<'_>) -> DocResult<Sorting> {

@@ -139,6 +139,22 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Puts a value at a path, making the documents on the way.
+    pub fn set_path(&mut self, path: &str, value: BsonBuf) -> DocResult<()> {
+        let (first, rest) = match path.split_once('.') {
+            Some((first, rest)) => (first, Some(rest)),
+            None => (path, None),
+        };
+        let Some(child) = self.child(first, true, "")? else { return Ok(()) };
+        match rest {
+            Some(rest) => child.set_path(rest, value),
+            None => {
+                *child = Node::Made(value);
+                Ok(())
+            }
+        }
+    }
+
     /// Drops the fields that were taken away; array elements become null.
     pub fn settle(&mut self) {
         match self {

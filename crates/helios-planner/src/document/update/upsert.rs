@@ -70,14 +70,7 @@ impl super::Update {
             if self.is_replacement() && path != "_id" {
                 continue;
             }
-            let mut node = &mut base;
-            for part in path.split('.') {
-                match node.child(part, true, "")? {
-                    Some(child) => node = child,
-                    None => break,
-                }
-            }
-            *node = super::tree::Node::Made(value.clone());
+            base.set_path(path, value.clone())?;
         }
         let base = base.to_buf();
         let context = super::Context { inserting: true, ..*context };
