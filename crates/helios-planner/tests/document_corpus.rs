@@ -23,11 +23,18 @@ struct Score {
 }
 
 fn cases(file: &str) -> Vec<Json> {
-    let path = format!("{}/tests/corpus/{file}.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
-    let output = std::process::Command::new("zstd").args(["-dc", &path]).output();
+    let path = format!(
+        "{}/tests/corpus/{file}.jsonl.zst",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let output = std::process::Command::new("zstd")
+        .args(["-dc", &path])
+        .output();
     let output = output.expect("the corpus needs the zstd command (apt-get install zstd)");
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn field(case: &Json, name: &str) -> BsonBuf {
@@ -62,11 +69,15 @@ fn run_expression(case: &Json) -> Outcome {
     let pipeline = field(case, "pipeline");
     let mut documents = vec![field(case, "doc").bytes.to_vec()];
     for stage in pipeline.as_bson().elements() {
-        let Some((name, argument)) = stage.fields().next() else { continue };
+        let Some((name, argument)) = stage.fields().next() else {
+            continue;
+        };
         let mut next = Vec::new();
         if name == "$unwind" {
             let unwind = Unwind::compile(argument)?;
-            documents.iter().for_each(|d| unwind.apply(Bson::document(d), &mut next));
+            documents
+                .iter()
+                .for_each(|d| unwind.apply(Bson::document(d), &mut next));
         } else if let Some(transform) = Transform::compile(name, argument)? {
             for document in &documents {
                 next.push(transform.apply(Bson::document(document))?);
@@ -82,18 +93,34 @@ fn run_expression(case: &Json) -> Outcome {
 fn run_update(case: &Json) -> Outcome {
     let (document, filter) = (field(case, "doc"), field(case, "filter"));
     let matcher = Matcher::compile(filter.as_bson())?;
-    let update = Update::compile(field(case, "update").as_bson(), field(case, "arrayFilters").as_bson())?;
-    let context = Context { now_ms: 1_700_000_000_000, ..Context::default() };
+    let update = Update::compile(
+        field(case, "update").as_bson(),
+        field(case, "arrayFilters").as_bson(),
+    )?;
+    let context = Context {
+        now_ms: 1_700_000_000_000,
+        ..Context::default()
+    };
     let present = document.as_bson().is_document();
     let (matched, index) = match present {
         true => matcher.matches_at(document.as_bson())?,
         false => (false, None),
     };
     if matched {
-        let after = update.apply(document.as_bson(), &Context { matched: index, ..context })?;
+        let after = update.apply(
+            document.as_bson(),
+            &Context {
+                matched: index,
+                ..context
+            },
+        )?;
         return Ok(vec![after.unwrap_or_else(|| document.bytes.to_vec())]);
     }
-    let mut out = if present { vec![document.bytes.to_vec()] } else { Vec::new() };
+    let mut out = if present {
+        vec![document.bytes.to_vec()]
+    } else {
+        Vec::new()
+    };
     if case.get("upsert").is_some_and(|v| v == true) {
         out.push(update.upsert(filter.as_bson(), &context, [7; 12])?);
     }
@@ -102,7 +129,10 @@ fn run_update(case: &Json) -> Outcome {
 
 fn without_id(document: &[u8]) -> Vec<u8> {
     let mut out = helios_planner::document::raw::Writer::new();
-    for (name, value) in Bson::document(document).fields().filter(|(n, _)| *n != "_id") {
+    for (name, value) in Bson::document(document)
+        .fields()
+        .filter(|(n, _)| *n != "_id")
+    {
         out.put(name, value);
     }
     out.finish()
@@ -117,14 +147,22 @@ fn agrees(case: &Json, outcome: &Outcome) -> bool {
     let Ok(actual) = outcome else { return false };
     let drop_id = case.get("ignore_id").is_some_and(|v| v == true)
         || (case["doc"].is_object() && case["doc"].get("_id").is_none());
-    let clean = |document: &[u8]| if drop_id { without_id(document) } else { document.to_vec() };
+    let clean = |document: &[u8]| {
+        if drop_id {
+            without_id(document)
+        } else {
+            document.to_vec()
+        }
+    };
     let actual: Vec<Vec<u8>> = actual.iter().map(|d| clean(d)).collect();
     let mut expected: Vec<Vec<u8>> = expected.iter().map(|d| clean(&to_bson(d).bytes)).collect();
     if actual.len() != expected.len() {
         return false;
     }
     actual.iter().all(|a| {
-        let found = expected.iter().position(|e| same(Bson::document(a), Bson::document(e)));
+        let found = expected
+            .iter()
+            .position(|e| same(Bson::document(a), Bson::document(e)));
         found.map(|at| expected.swap_remove(at)).is_some()
     })
 }
@@ -140,7 +178,11 @@ fn show(case: &Json, outcome: &str) {
 }
 
 fn replay(file: &'static str, run: fn(&Json) -> Outcome) -> (Score, usize) {
-    let mut score = Score { file, all: 0, confirmed: 0 };
+    let mut score = Score {
+        file,
+        all: 0,
+        confirmed: 0,
+    };
     let mut total = 0;
     for case in cases(file).iter().filter(|c| c.get("command").is_none()) {
         total += 1;
@@ -149,17 +191,29 @@ fn replay(file: &'static str, run: fn(&Json) -> Outcome) -> (Score, usize) {
             score.all += 1;
             score.confirmed += usize::from(case["confirmed"] == true);
         } else {
-            show(case, &match outcome {
-                Ok(documents) => format!("{:?}", documents.iter().map(|d| format!("{:?}", Bson::document(d))).collect::<Vec<_>>()),
-                Err(error) => format!("error {}: {error}", error.code),
-            });
+            show(
+                case,
+                &match outcome {
+                    Ok(documents) => format!(
+                        "{:?}",
+                        documents
+                            .iter()
+                            .map(|d| format!("{:?}", Bson::document(d)))
+                            .collect::<Vec<_>>()
+                    ),
+                    Err(error) => format!("error {}: {error}", error.code),
+                },
+            );
         }
     }
     (score, total)
 }
 
 fn assert_at_least(score: Score, total: usize, recorded: (usize, usize)) {
-    println!("{}: {} of {total}, {} of the confirmed ones", score.file, score.all, score.confirmed);
+    println!(
+        "{}: {} of {total}, {} of the confirmed ones",
+        score.file, score.all, score.confirmed
+    );
     assert!(
         score.all >= recorded.0 && score.confirmed >= recorded.1,
         "{} fell from {recorded:?} to ({}, {})",
@@ -171,7 +225,11 @@ fn assert_at_least(score: Score, total: usize, recorded: (usize, usize)) {
 
 #[test]
 fn filters_of_the_corpus_match_as_recorded() {
-    let mut score = Score { file: "match", all: 0, confirmed: 0 };
+    let mut score = Score {
+        file: "match",
+        all: 0,
+        confirmed: 0,
+    };
     let cases = cases("match");
     for case in &cases {
         let outcome = run_match(case);

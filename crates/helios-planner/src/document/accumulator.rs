@@ -22,13 +22,20 @@ pub enum Kind {
     AddToSet,
     Count,
     MergeObjects,
-    StdDev { sample: bool },
+    StdDev {
+        sample: bool,
+    },
     FirstN(usize),
     LastN(usize),
     MinN(usize),
     MaxN(usize),
     /// `$top`, `$bottom` and their N forms, on `{sort key…, output}` pairs.
-    Extreme { sort: SortSpec, bottom: bool, n: usize, single: bool },
+    Extreme {
+        sort: SortSpec,
+        bottom: bool,
+        n: usize,
+        single: bool,
+    },
 }
 
 /// One accumulator of a group and what it is fed.
@@ -43,14 +50,23 @@ pub fn count_argument(name: &str, value: Bson<'_>) -> DocResult<usize> {
     match Number::of(value).and_then(Number::to_exact_i64) {
         Some(v) if v > 0 => Ok(v as usize),
         Some(v) => fail!(5787908, "'n' must be greater than 0, found {v} in {name}"),
-        None => fail!(5787902, "Value for 'n' must be of integral type, but found {}", super::display::render(value)),
+        None => fail!(
+            5787902,
+            "Value for 'n' must be of integral type, but found {}",
+            super::display::render(value)
+        ),
     }
 }
 
 impl Accumulator {
     /// Compiles `{$sum: "$x"}` and its like.
     pub fn compile(name: &str, argument: Bson<'_>) -> DocResult<Accumulator> {
-        let simple = |kind| Ok(Accumulator { kind, input: Expression::compile(argument)? });
+        let simple = |kind| {
+            Ok(Accumulator {
+                kind,
+                input: Expression::compile(argument)?,
+            })
+        };
         match name {
             "$sum" => simple(Kind::Sum),
             "$avg" => simple(Kind::Average),
@@ -65,7 +81,10 @@ impl Accumulator {
             "$stdDevSamp" => simple(Kind::StdDev { sample: true }),
             "$count" => {
                 if !argument.is_document() || !argument.is_empty() {
-                    fail!(code::TYPE_MISMATCH, "$count takes no arguments, i.e. $count:{{}}");
+                    fail!(
+                        code::TYPE_MISMATCH,
+                        "$count takes no arguments, i.e. $count:{{}}"
+                    );
                 }
                 simple(Kind::Count)
             }
@@ -77,9 +96,16 @@ impl Accumulator {
 
     fn many(name: &str, argument: Bson<'_>) -> DocResult<Accumulator> {
         if !argument.is_document() {
-            fail!(5787801, "specification must be an object; found {name}: {}", super::display::render(argument));
+            fail!(
+                5787801,
+                "specification must be an object; found {name}: {}",
+                super::display::render(argument)
+            );
         }
-        if let Some((field, _)) = argument.fields().find(|(n, _)| !matches!(*n, "n" | "input")) {
+        if let Some((field, _)) = argument
+            .fields()
+            .find(|(n, _)| !matches!(*n, "n" | "input"))
+        {
             fail!(5787901, "Unknown argument for 'n' operator: {field}");
         }
         let (n, input) = (argument.get("n"), argument.get("input"));
@@ -96,12 +122,19 @@ impl Accumulator {
             "$minN" => Kind::MinN(n),
             _ => Kind::MaxN(n),
         };
-        Ok(Accumulator { kind, input: Expression::compile(input)? })
+        Ok(Accumulator {
+            kind,
+            input: Expression::compile(input)?,
+        })
     }
 
     fn extreme(name: &str, argument: Bson<'_>) -> DocResult<Accumulator> {
         if !argument.is_document() {
-            fail!(5788001, "specification must be an object; found {name}: {}", super::display::render(argument));
+            fail!(
+                5788001,
+                "specification must be an object; found {name}: {}",
+                super::display::render(argument)
+            );
         }
         let single = !name.ends_with('N');
         for (field, _) in argument.fields() {
@@ -109,7 +142,11 @@ impl Accumulator {
                 fail!(5788002, "Unknown argument to {name} '{field}'");
             }
         }
-        let (sort, output, n) = (argument.get("sortBy"), argument.get("output"), argument.get("n"));
+        let (sort, output, n) = (
+            argument.get("sortBy"),
+            argument.get("output"),
+            argument.get("n"),
+        );
         if sort.is_missing() {
             fail!(5788005, "Missing value for 'sortBy'");
         }
@@ -127,7 +164,15 @@ impl Accumulator {
         pair.put_str("d", "$$ROOT").put("o", output);
         let pair = pair.finish();
         let input = Expression::compile(Bson::document(&pair))?;
-        Ok(Accumulator { kind: Kind::Extreme { sort, bottom, n, single }, input })
+        Ok(Accumulator {
+            kind: Kind::Extreme {
+                sort,
+                bottom,
+                n,
+                single,
+            },
+            input,
+        })
     }
 }
 
@@ -143,7 +188,12 @@ fn constant_count(name: &str, value: Bson<'_>) -> DocResult<usize> {
 #[derive(Clone, Debug)]
 pub enum State {
     Sum(Sum),
-    Deviation { count: u64, mean: f64, squares: f64, bad: bool },
+    Deviation {
+        count: u64,
+        mean: f64,
+        squares: f64,
+        bad: bool,
+    },
     Value(Option<BsonBuf>),
     Values(Vec<BsonBuf>),
     Count(i64),
@@ -191,7 +241,11 @@ impl Sum {
     }
 
     fn double(&self) -> f64 {
-        let double = if self.double.is_finite() { self.double + self.compensation } else { self.double };
+        let double = if self.double.is_finite() {
+            self.double + self.compensation
+        } else {
+            self.double
+        };
         double + self.integers as f64
     }
 
@@ -229,7 +283,12 @@ impl State {
     pub fn new(kind: &Kind) -> State {
         match kind {
             Kind::Sum | Kind::Average => State::Sum(Sum::default()),
-            Kind::StdDev { .. } => State::Deviation { count: 0, mean: 0.0, squares: 0.0, bad: false },
+            Kind::StdDev { .. } => State::Deviation {
+                count: 0,
+                mean: 0.0,
+                squares: 0.0,
+                bad: false,
+            },
             Kind::Min | Kind::Max | Kind::First | Kind::Last => State::Value(None),
             Kind::Count => State::Count(0),
             Kind::MergeObjects => State::Fields(Vec::new()),
@@ -244,7 +303,15 @@ impl State {
                     sum.add(number);
                 }
             }
-            (State::Deviation { count, mean, squares, bad }, _) => {
+            (
+                State::Deviation {
+                    count,
+                    mean,
+                    squares,
+                    bad,
+                },
+                _,
+            ) => {
                 if let Some(number) = Number::of(value) {
                     let v = number.to_f64();
                     *bad |= !v.is_finite();
@@ -258,8 +325,12 @@ impl State {
             (State::Value(best), kind) => add_single(best, kind, value),
             (State::Fields(fields), _) => {
                 if !value.is_document() && !value.is_nullish() {
-                    fail!(40400, "$mergeObjects requires object inputs, but input {} is of type {}",
-                        super::display::render(value), value.type_name());
+                    fail!(
+                        40400,
+                        "$mergeObjects requires object inputs, but input {} is of type {}",
+                        super::display::render(value),
+                        value.type_name()
+                    );
                 }
                 for (name, v) in value.fields() {
                     match fields.iter_mut().find(|(n, _)| n == name) {
@@ -277,13 +348,26 @@ impl State {
         Ok(match self {
             State::Sum(sum) if matches!(kind, Kind::Average) => sum.average(),
             State::Sum(sum) => sum.total().to_buf(),
-            State::Deviation { count, squares, bad, .. } => {
+            State::Deviation {
+                count,
+                squares,
+                bad,
+                ..
+            } => {
                 let sample = matches!(kind, Kind::StdDev { sample: true });
-                let divisor = if sample { count.saturating_sub(1) } else { *count };
+                let divisor = if sample {
+                    count.saturating_sub(1)
+                } else {
+                    *count
+                };
                 if divisor == 0 {
                     BsonBuf::null()
                 } else if *bad {
-                    if sample { BsonBuf::null() } else { BsonBuf::double(f64::NAN) }
+                    if sample {
+                        BsonBuf::null()
+                    } else {
+                        BsonBuf::double(f64::NAN)
+                    }
                 } else {
                     BsonBuf::double((squares / divisor as f64).sqrt())
                 }
@@ -310,7 +394,10 @@ impl State {
         match self {
             State::Values(values) => values.iter().map(|v| v.bytes.len() + 32).sum(),
             State::Value(Some(value)) => value.bytes.len() + 32,
-            State::Fields(fields) => fields.iter().map(|(n, v)| n.len() + v.bytes.len() + 64).sum(),
+            State::Fields(fields) => fields
+                .iter()
+                .map(|(n, v)| n.len() + v.bytes.len() + 64)
+                .sum(),
             _ => 64,
         }
     }
@@ -356,14 +443,20 @@ fn add_many(values: &mut Vec<BsonBuf>, kind: &Kind, value: Bson<'_>) {
             let descending = matches!(kind, Kind::MaxN(_));
             let at = values.partition_point(|v| {
                 let order = compare(v.as_bson(), value);
-                if descending { order.is_ge() } else { order.is_le() }
+                if descending {
+                    order.is_ge()
+                } else {
+                    order.is_le()
+                }
             });
             if at < *n {
                 values.insert(at, value.to_buf());
                 values.truncate(*n);
             }
         }
-        Kind::Extreme { sort, bottom, n, .. } => {
+        Kind::Extreme {
+            sort, bottom, n, ..
+        } => {
             let key = |v: Bson<'_>, other: Bson<'_>| sort.compare(v.get("d"), other.get("d"));
             let at = values.partition_point(|v| key(v.as_bson(), value).is_le());
             values.insert(at, value.to_buf());
@@ -380,14 +473,18 @@ fn add_many(values: &mut Vec<BsonBuf>, kind: &Kind, value: Bson<'_>) {
 }
 
 fn or_null(value: Bson<'_>) -> BsonBuf {
-    if value.is_missing() { BsonBuf::null() } else { value.to_buf() }
+    if value.is_missing() {
+        BsonBuf::null()
+    } else {
+        value.to_buf()
+    }
 }
 
 fn finish_many(values: &[BsonBuf], kind: &Kind) -> BsonBuf {
     match kind {
-        Kind::Extreme { single: true, .. } => {
-            values.first().map_or(BsonBuf::null(), |v| or_null(v.as_bson().get("o")))
-        }
+        Kind::Extreme { single: true, .. } => values
+            .first()
+            .map_or(BsonBuf::null(), |v| or_null(v.as_bson().get("o"))),
         Kind::Extreme { .. } => array_of(values.iter().map(|v| v.as_bson().get("o"))),
         _ => array_of(values.iter().map(BsonBuf::as_bson)),
     }
@@ -441,7 +538,10 @@ impl Group {
     }
 
     pub fn start(&self) -> Vec<State> {
-        self.fields.iter().map(|(_, a)| State::new(&a.kind)).collect()
+        self.fields
+            .iter()
+            .map(|(_, a)| State::new(&a.kind))
+            .collect()
     }
 
     pub fn add(&self, states: &mut [State], document: Bson<'_>) -> DocResult<()> {

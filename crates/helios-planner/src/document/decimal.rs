@@ -16,13 +16,23 @@ const COEFFICIENT_LIMIT: u128 = 10u128.pow(DIGITS);
 
 #[derive(Clone, Copy, Debug)]
 pub enum Decimal {
-    Finite { negative: bool, coefficient: u128, exponent: i32 },
-    Infinite { negative: bool },
+    Finite {
+        negative: bool,
+        coefficient: u128,
+        exponent: i32,
+    },
+    Infinite {
+        negative: bool,
+    },
     Nan,
 }
 
 fn digits_of(coefficient: u128) -> i32 {
-    if coefficient == 0 { 1 } else { coefficient.ilog10() as i32 + 1 }
+    if coefficient == 0 {
+        1
+    } else {
+        coefficient.ilog10() as i32 + 1
+    }
 }
 
 fn pow10(n: u32) -> BigUint {
@@ -30,13 +40,19 @@ fn pow10(n: u32) -> BigUint {
 }
 
 impl Decimal {
-    pub const ZERO: Decimal = Decimal::Finite { negative: false, coefficient: 0, exponent: 0 };
+    pub const ZERO: Decimal = Decimal::Finite {
+        negative: false,
+        coefficient: 0,
+        exponent: 0,
+    };
 
     pub fn from_bson(value: Bson<'_>) -> Option<Self> {
         if value.tag != DECIMAL {
             return None;
         }
-        Some(Self::from_bits(u128::from_le_bytes(value.bytes.get(..16)?.try_into().ok()?)))
+        Some(Self::from_bits(u128::from_le_bytes(
+            value.bytes.get(..16)?.try_into().ok()?,
+        )))
     }
 
     pub fn from_bits(bits: u128) -> Self {
@@ -55,15 +71,29 @@ impl Decimal {
             };
         }
         let coefficient = bits & ((1u128 << 113) - 1);
-        let coefficient = if coefficient >= COEFFICIENT_LIMIT { 0 } else { coefficient };
-        Decimal::Finite { negative, coefficient, exponent: ((high >> 49) & 0x3fff) as i32 - BIAS }
+        let coefficient = if coefficient >= COEFFICIENT_LIMIT {
+            0
+        } else {
+            coefficient
+        };
+        Decimal::Finite {
+            negative,
+            coefficient,
+            exponent: ((high >> 49) & 0x3fff) as i32 - BIAS,
+        }
     }
 
     pub fn to_bits(self) -> u128 {
         match self {
             Decimal::Nan => 0x7c00u128 << 112,
-            Decimal::Infinite { negative } => (if negative { 0xf800u128 } else { 0x7800u128 }) << 112,
-            Decimal::Finite { negative, coefficient, exponent } => {
+            Decimal::Infinite { negative } => {
+                (if negative { 0xf800u128 } else { 0x7800u128 }) << 112
+            }
+            Decimal::Finite {
+                negative,
+                coefficient,
+                exponent,
+            } => {
                 let exponent = (exponent + BIAS).clamp(0, 0x3fff) as u128;
                 (u128::from(negative) << 127) | (exponent << 113) | coefficient
             }
@@ -114,7 +144,11 @@ impl Decimal {
         }
         if value == 0 {
             let exponent = exponent.clamp(i64::from(EXPONENT_MIN), i64::from(EXPONENT_MAX)) as i32;
-            return Decimal::Finite { negative, coefficient: 0, exponent };
+            return Decimal::Finite {
+                negative,
+                coefficient: 0,
+                exponent,
+            };
         }
         // An exponent above the range can be lowered by padding the coefficient with zeros.
         while exponent > i64::from(EXPONENT_MAX) && value < COEFFICIENT_LIMIT / 10 {
@@ -122,9 +156,11 @@ impl Decimal {
             exponent -= 1;
         }
         match i32::try_from(exponent) {
-            Ok(exponent) if exponent <= EXPONENT_MAX => {
-                Decimal::Finite { negative, coefficient: value, exponent }
-            }
+            Ok(exponent) if exponent <= EXPONENT_MAX => Decimal::Finite {
+                negative,
+                coefficient: value,
+                exponent,
+            },
             _ => Decimal::Infinite { negative },
         }
     }
@@ -146,7 +182,8 @@ impl Decimal {
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits = format!("{whole}{fraction}");
-        if digits.is_empty() || digits.len() > 10_000 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        if digits.is_empty() || digits.len() > 10_000 || !digits.bytes().all(|b| b.is_ascii_digit())
+        {
             return None;
         }
         let coefficient = digits.parse::<BigUint>().ok()?;
@@ -163,7 +200,10 @@ impl Decimal {
     }
 
     pub fn is_negative(self) -> bool {
-        matches!(self, Decimal::Finite { negative: true, .. } | Decimal::Infinite { negative: true })
+        matches!(
+            self,
+            Decimal::Finite { negative: true, .. } | Decimal::Infinite { negative: true }
+        )
     }
 
     pub fn is_finite(self) -> bool {
@@ -172,16 +212,28 @@ impl Decimal {
 
     pub fn negate(self) -> Self {
         match self {
-            Decimal::Finite { negative, coefficient, exponent } => {
-                Decimal::Finite { negative: !negative, coefficient, exponent }
-            }
-            Decimal::Infinite { negative } => Decimal::Infinite { negative: !negative },
+            Decimal::Finite {
+                negative,
+                coefficient,
+                exponent,
+            } => Decimal::Finite {
+                negative: !negative,
+                coefficient,
+                exponent,
+            },
+            Decimal::Infinite { negative } => Decimal::Infinite {
+                negative: !negative,
+            },
             Decimal::Nan => Decimal::Nan,
         }
     }
 
     pub fn abs(self) -> Self {
-        if self.is_negative() { self.negate() } else { self }
+        if self.is_negative() {
+            self.negate()
+        } else {
+            self
+        }
     }
 
     pub fn add(self, other: Self) -> Self {
@@ -191,8 +243,16 @@ impl Decimal {
             (Infinite { negative: a }, Infinite { negative: b }) if a != b => Nan,
             (Infinite { negative }, _) | (_, Infinite { negative }) => Infinite { negative },
             (
-                Finite { negative: an, coefficient: ac, exponent: ae },
-                Finite { negative: bn, coefficient: bc, exponent: be },
+                Finite {
+                    negative: an,
+                    coefficient: ac,
+                    exponent: ae,
+                },
+                Finite {
+                    negative: bn,
+                    coefficient: bc,
+                    exponent: be,
+                },
             ) => add_finite((an, ac, ae), (bn, bc, be)),
         }
     }
@@ -207,11 +267,23 @@ impl Decimal {
         match (self, other) {
             (Nan, _) | (_, Nan) => Nan,
             (Infinite { .. }, x) | (x, Infinite { .. }) => {
-                if x.is_zero() { Nan } else { Infinite { negative } }
+                if x.is_zero() {
+                    Nan
+                } else {
+                    Infinite { negative }
+                }
             }
             (
-                Finite { coefficient: ac, exponent: ae, .. },
-                Finite { coefficient: bc, exponent: be, .. },
+                Finite {
+                    coefficient: ac,
+                    exponent: ae,
+                    ..
+                },
+                Finite {
+                    coefficient: bc,
+                    exponent: be,
+                    ..
+                },
             ) => Self::round(
                 negative,
                 BigUint::from(ac) * BigUint::from(bc),
@@ -227,10 +299,22 @@ impl Decimal {
         match (self, other) {
             (Nan, _) | (_, Nan) | (Infinite { .. }, Infinite { .. }) => Nan,
             (Infinite { .. }, _) => Infinite { negative },
-            (_, Infinite { .. }) => Finite { negative, coefficient: 0, exponent: 0 },
+            (_, Infinite { .. }) => Finite {
+                negative,
+                coefficient: 0,
+                exponent: 0,
+            },
             (
-                Finite { coefficient: ac, exponent: ae, .. },
-                Finite { coefficient: bc, exponent: be, .. },
+                Finite {
+                    coefficient: ac,
+                    exponent: ae,
+                    ..
+                },
+                Finite {
+                    coefficient: bc,
+                    exponent: be,
+                    ..
+                },
             ) => {
                 if bc == 0 {
                     return if ac == 0 { Nan } else { Infinite { negative } };
@@ -242,7 +326,11 @@ impl Decimal {
                 let exact = &quotient * &denominator == numerator;
                 let exponent = i64::from(ae) - i64::from(be) - i64::from(scale);
                 let result = Self::round(negative, quotient, exponent, !exact);
-                if exact { result.trimmed_to(ae - be) } else { result }
+                if exact {
+                    result.trimmed_to(ae - be)
+                } else {
+                    result
+                }
             }
         }
     }
@@ -254,8 +342,16 @@ impl Decimal {
             (Nan, _) | (_, Nan) | (Infinite { .. }, _) => Nan,
             (x, Infinite { .. }) => x,
             (
-                Finite { negative, coefficient: ac, exponent: ae },
-                Finite { coefficient: bc, exponent: be, .. },
+                Finite {
+                    negative,
+                    coefficient: ac,
+                    exponent: ae,
+                },
+                Finite {
+                    coefficient: bc,
+                    exponent: be,
+                    ..
+                },
             ) => {
                 if bc == 0 {
                     return Nan;
@@ -263,7 +359,8 @@ impl Decimal {
                 let exponent = ae.min(be);
                 // Beyond this the modular power keeps the numbers small.
                 let modulus = BigUint::from(bc) * pow10((be - exponent) as u32);
-                let shift = BigUint::from(10u8).modpow(&BigUint::from((ae - exponent) as u32), &modulus);
+                let shift =
+                    BigUint::from(10u8).modpow(&BigUint::from((ae - exponent) as u32), &modulus);
                 let value = (BigUint::from(ac) * shift) % modulus;
                 Self::round(negative, value, i64::from(exponent), false)
             }
@@ -272,17 +369,35 @@ impl Decimal {
 
     /// Drops trailing zeros, but not past the wanted exponent.
     fn trimmed_to(self, wanted: i32) -> Self {
-        let Decimal::Finite { negative, mut coefficient, mut exponent } = self else { return self };
+        let Decimal::Finite {
+            negative,
+            mut coefficient,
+            mut exponent,
+        } = self
+        else {
+            return self;
+        };
         while exponent < wanted && coefficient != 0 && coefficient % 10 == 0 {
             coefficient /= 10;
             exponent += 1;
         }
-        Decimal::Finite { negative, coefficient, exponent }
+        Decimal::Finite {
+            negative,
+            coefficient,
+            exponent,
+        }
     }
 
     /// Rounded to `places` digits after the point (before it when negative).
     pub fn round_to(self, places: i32, mode: Rounding) -> Self {
-        let Decimal::Finite { negative, coefficient, exponent } = self else { return self };
+        let Decimal::Finite {
+            negative,
+            coefficient,
+            exponent,
+        } = self
+        else {
+            return self;
+        };
         let drop = -places - exponent;
         if drop <= 0 {
             return self;
@@ -300,28 +415,42 @@ impl Decimal {
             let whole = u128::try_from(whole).unwrap_or(0);
             match mode {
                 Rounding::HalfEven => {
-                    u128::try_from(half_even(&BigUint::from(coefficient), &unit, false)).unwrap_or(0)
+                    u128::try_from(half_even(&BigUint::from(coefficient), &unit, false))
+                        .unwrap_or(0)
                 }
                 Rounding::Truncate => whole,
                 Rounding::Floor => whole + u128::from(negative && !exact),
                 Rounding::Ceiling => whole + u128::from(!negative && !exact),
             }
         };
-        Decimal::Finite { negative, coefficient: value, exponent: -places }
+        Decimal::Finite {
+            negative,
+            coefficient: value,
+            exponent: -places,
+        }
     }
 
     pub fn to_f64(self) -> f64 {
         match self {
             Decimal::Nan => f64::NAN,
-            Decimal::Infinite { negative } => if negative { f64::NEG_INFINITY } else { f64::INFINITY },
+            Decimal::Infinite { negative } => {
+                if negative {
+                    f64::NEG_INFINITY
+                } else {
+                    f64::INFINITY
+                }
+            }
             Decimal::Finite { .. } => self.to_string().parse().unwrap_or(f64::NAN),
         }
     }
 
     /// The integer part, when it fits.
     pub fn to_i64(self) -> Option<i64> {
-        let Decimal::Finite { negative, coefficient, exponent } =
-            self.round_to(0, Rounding::Truncate)
+        let Decimal::Finite {
+            negative,
+            coefficient,
+            exponent,
+        } = self.round_to(0, Rounding::Truncate)
         else {
             return None;
         };
@@ -347,7 +476,11 @@ impl Decimal {
             (_, Nan) => Ordering::Greater,
             _ => self.signed_rank().cmp(&other.signed_rank()).then_with(|| {
                 let magnitude = self.compare_magnitude(other);
-                if self.is_negative() { magnitude.reverse() } else { magnitude }
+                if self.is_negative() {
+                    magnitude.reverse()
+                } else {
+                    magnitude
+                }
             }),
         }
     }
@@ -357,15 +490,29 @@ impl Decimal {
             Decimal::Infinite { negative: true } => -2,
             Decimal::Infinite { negative: false } => 2,
             Decimal::Finite { coefficient: 0, .. } => 0,
-            Decimal::Finite { negative, .. } => if negative { -1 } else { 1 },
+            Decimal::Finite { negative, .. } => {
+                if negative {
+                    -1
+                } else {
+                    1
+                }
+            }
             Decimal::Nan => -3,
         }
     }
 
     fn compare_magnitude(self, other: Self) -> Ordering {
         let (
-            Decimal::Finite { coefficient: ac, exponent: ae, .. },
-            Decimal::Finite { coefficient: bc, exponent: be, .. },
+            Decimal::Finite {
+                coefficient: ac,
+                exponent: ae,
+                ..
+            },
+            Decimal::Finite {
+                coefficient: bc,
+                exponent: be,
+                ..
+            },
         ) = (self, other)
         else {
             return Ordering::Equal;
@@ -373,19 +520,28 @@ impl Decimal {
         if ac == 0 || bc == 0 {
             return ac.cmp(&bc);
         }
-        (digits_of(ac) + ae).cmp(&(digits_of(bc) + be)).then_with(|| {
-            let (a, b) = (digits_of(ac), digits_of(bc));
-            let wide = a.max(b);
-            let a = BigUint::from(ac) * pow10((wide - a) as u32);
-            let b = BigUint::from(bc) * pow10((wide - b) as u32);
-            a.cmp(&b)
-        })
+        (digits_of(ac) + ae)
+            .cmp(&(digits_of(bc) + be))
+            .then_with(|| {
+                let (a, b) = (digits_of(ac), digits_of(bc));
+                let wide = a.max(b);
+                let a = BigUint::from(ac) * pow10((wide - a) as u32);
+                let b = BigUint::from(bc) * pow10((wide - b) as u32);
+                a.cmp(&b)
+            })
     }
 
     /// Sign, decimal digits without trailing zeros, and the position of the point before them:
     /// the value is `0.digits × 10^point`. For keys, where equal values need equal bytes.
     pub fn canonical(self) -> Option<(bool, String, i32)> {
-        let Decimal::Finite { negative, coefficient, exponent } = self else { return None };
+        let Decimal::Finite {
+            negative,
+            coefficient,
+            exponent,
+        } = self
+        else {
+            return None;
+        };
         let digits = coefficient.to_string();
         let point = digits.len() as i32 + exponent;
         Some((negative, digits.trim_end_matches('0').to_owned(), point))
@@ -418,9 +574,18 @@ fn add_finite(a: (bool, u128, i32), b: (bool, u128, i32)) -> Decimal {
     if gap > 2 * DIGITS + 4 && high.1 != 0 {
         // The smaller cannot reach the last digit of the larger.
         let padded = BigUint::from(high.1) * pow10(DIGITS);
-        return Decimal::round(high.0, padded, i64::from(high.2) - i64::from(DIGITS), low.1 != 0);
+        return Decimal::round(
+            high.0,
+            padded,
+            i64::from(high.2) - i64::from(DIGITS),
+            low.1 != 0,
+        );
     }
-    let high_value = if high.1 == 0 { BigUint::ZERO } else { BigUint::from(high.1) * pow10(gap) };
+    let high_value = if high.1 == 0 {
+        BigUint::ZERO
+    } else {
+        BigUint::from(high.1) * pow10(gap)
+    };
     let low_value = BigUint::from(low.1);
     let exponent = i64::from(low.2);
     if high.0 == low.0 {
@@ -436,7 +601,12 @@ fn add_finite(a: (bool, u128, i32), b: (bool, u128, i32)) -> Decimal {
 impl std::fmt::Display for Decimal {
     /// The standard's scientific string, as drivers print it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Decimal::Finite { negative, coefficient, exponent } = *self else {
+        let Decimal::Finite {
+            negative,
+            coefficient,
+            exponent,
+        } = *self
+        else {
             return f.write_str(match self {
                 Decimal::Nan => "NaN",
                 Decimal::Infinite { negative: true } => "-Infinity",

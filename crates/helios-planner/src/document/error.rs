@@ -13,7 +13,10 @@ pub struct DocError {
 
 impl DocError {
     pub fn new(code: i32, message: impl Into<String>) -> Self {
-        DocError { code, message: message.into() }
+        DocError {
+            code,
+            message: message.into(),
+        }
     }
 
     pub fn bad_value(message: impl Into<String>) -> Self {

@@ -82,7 +82,11 @@ impl<'a> Val<'a> {
     pub fn elements(&self) -> Vec<Val<'a>> {
         match self {
             Val::Ref(v) => v.elements().map(Val::Ref).collect(),
-            Val::Own(v) => v.as_bson().elements().map(|e| Val::Own(e.to_buf())).collect(),
+            Val::Own(v) => v
+                .as_bson()
+                .elements()
+                .map(|e| Val::Own(e.to_buf()))
+                .collect(),
         }
     }
 
@@ -157,11 +161,32 @@ enum Expr {
     Or(Vec<Expr>),
     Cond(Box<[Expr; 3]>),
     IfNull(Vec<Expr>),
-    Switch { branches: Vec<(Expr, Expr)>, default: Option<Box<Expr>> },
-    Let { bindings: Vec<(usize, Expr)>, body: Box<Expr> },
-    Filter { input: Box<Expr>, element: usize, condition: Box<Expr>, limit: Option<Box<Expr>> },
-    Map { input: Box<Expr>, element: usize, body: Box<Expr> },
-    Reduce { input: Box<Expr>, initial: Box<Expr>, value: usize, element: usize, body: Box<Expr> },
+    Switch {
+        branches: Vec<(Expr, Expr)>,
+        default: Option<Box<Expr>>,
+    },
+    Let {
+        bindings: Vec<(usize, Expr)>,
+        body: Box<Expr>,
+    },
+    Filter {
+        input: Box<Expr>,
+        element: usize,
+        condition: Box<Expr>,
+        limit: Option<Box<Expr>>,
+    },
+    Map {
+        input: Box<Expr>,
+        element: usize,
+        body: Box<Expr>,
+    },
+    Reduce {
+        input: Box<Expr>,
+        initial: Box<Expr>,
+        value: usize,
+        element: usize,
+        body: Box<Expr>,
+    },
     Random,
 }
 
@@ -201,7 +226,10 @@ impl Expression {
 
     /// The expression that always gives this value.
     pub fn constant(value: BsonBuf) -> Expression {
-        Expression { body: Expr::Constant(value), slots: 0 }
+        Expression {
+            body: Expr::Constant(value),
+            slots: 0,
+        }
     }
 
     /// The value when it does not depend on a document.
@@ -221,8 +249,10 @@ impl Expression {
     }
 
     pub fn evaluate<'a>(&self, document: Bson<'a>) -> DocResult<Val<'a>> {
-        let mut env =
-            Env { root: Val::Ref(document), slots: vec![Val::MISSING; self.slots] };
+        let mut env = Env {
+            root: Val::Ref(document),
+            slots: vec![Val::MISSING; self.slots],
+        };
         eval(&self.body, &mut env)
     }
 }
@@ -231,9 +261,10 @@ fn eval<'a>(expr: &Expr, env: &mut Env<'a>) -> DocResult<Val<'a>> {
     Ok(match expr {
         Expr::Constant(v) => Val::Own(v.clone()),
         Expr::Field(path) => env.root.at(&path.parts),
-        Expr::Variable(slot, path) => {
-            env.slots.get(*slot).map_or(Val::MISSING, |v| v.at(&path.parts))
-        }
+        Expr::Variable(slot, path) => env
+            .slots
+            .get(*slot)
+            .map_or(Val::MISSING, |v| v.at(&path.parts)),
         Expr::Document(fields) => {
             let mut out = Writer::new();
             for (name, field) in fields {
@@ -279,7 +310,11 @@ fn eval<'a>(expr: &Expr, env: &mut Env<'a>) -> DocResult<Val<'a>> {
             Val::bool(false)
         }
         Expr::Cond(parts) => {
-            let chosen = if eval(&parts[0], env)?.as_bson().truthy() { 1 } else { 2 };
+            let chosen = if eval(&parts[0], env)?.as_bson().truthy() {
+                1
+            } else {
+                2
+            };
             eval(&parts[chosen], env)?
         }
         Expr::IfNull(parts) => {
@@ -324,13 +359,22 @@ fn eval_binding<'a>(expr: &Expr, env: &mut Env<'a>) -> DocResult<Val<'a>> {
             }
             eval(body, env)
         }
-        Expr::Filter { input, element, condition, limit } => {
+        Expr::Filter {
+            input,
+            element,
+            condition,
+            limit,
+        } => {
             let input = eval(input, env)?;
             if input.is_nullish() {
                 return Ok(Val::NULL);
             }
             if !input.as_bson().is_array() {
-                fail!(28651, "input to $filter must be an array not {}", input.as_bson().type_name());
+                fail!(
+                    28651,
+                    "input to $filter must be an array not {}",
+                    input.as_bson().type_name()
+                );
             }
             let limit = filter_limit(limit.as_deref(), env)?;
             let mut out = ArrayWriter::new();
@@ -345,13 +389,21 @@ fn eval_binding<'a>(expr: &Expr, env: &mut Env<'a>) -> DocResult<Val<'a>> {
             }
             Ok(Val::Own(out.finish_buf()))
         }
-        Expr::Map { input, element, body } => {
+        Expr::Map {
+            input,
+            element,
+            body,
+        } => {
             let input = eval(input, env)?;
             if input.is_nullish() {
                 return Ok(Val::NULL);
             }
             if !input.as_bson().is_array() {
-                fail!(16883, "input to $map must be an array not {}", input.as_bson().type_name());
+                fail!(
+                    16883,
+                    "input to $map must be an array not {}",
+                    input.as_bson().type_name()
+                );
             }
             let mut out = ArrayWriter::new();
             for value in input.elements() {
@@ -361,14 +413,23 @@ fn eval_binding<'a>(expr: &Expr, env: &mut Env<'a>) -> DocResult<Val<'a>> {
             }
             Ok(Val::Own(out.finish_buf()))
         }
-        Expr::Reduce { input, initial, value, element, body } => {
+        Expr::Reduce {
+            input,
+            initial,
+            value,
+            element,
+            body,
+        } => {
             let input = eval(input, env)?;
             if input.is_nullish() {
                 return Ok(Val::NULL);
             }
             if !input.as_bson().is_array() {
-                fail!(40080, "$reduce requires that 'input' be an array, found: {}",
-                    super::display::render(input.as_bson()));
+                fail!(
+                    40080,
+                    "$reduce requires that 'input' be an array, found: {}",
+                    super::display::render(input.as_bson())
+                );
             }
             let mut accumulated = eval(initial, env)?;
             for item in input.elements() {
@@ -383,7 +444,9 @@ fn eval_binding<'a>(expr: &Expr, env: &mut Env<'a>) -> DocResult<Val<'a>> {
 }
 
 fn filter_limit<'a>(limit: Option<&Expr>, env: &mut Env<'a>) -> DocResult<usize> {
-    let Some(limit) = limit else { return Ok(usize::MAX) };
+    let Some(limit) = limit else {
+        return Ok(usize::MAX);
+    };
     let value = eval(limit, env)?;
     if value.is_nullish() {
         return Ok(usize::MAX);
@@ -391,8 +454,11 @@ fn filter_limit<'a>(limit: Option<&Expr>, env: &mut Env<'a>) -> DocResult<usize>
     match super::number::Number::of(value.as_bson()).and_then(|n| n.to_exact_i64()) {
         Some(v) if v > 0 => Ok(v as usize),
         Some(v) => fail!(327392, "$filter: limit must be greater than 0: {v}"),
-        None => fail!(327391, "$filter: limit must be represented as a 32-bit integral value: {}",
-            super::display::render(value.as_bson())),
+        None => fail!(
+            327391,
+            "$filter: limit must be represented as a 32-bit integral value: {}",
+            super::display::render(value.as_bson())
+        ),
     }
 }
 
@@ -400,7 +466,10 @@ fn filter_limit<'a>(limit: Option<&Expr>, env: &mut Env<'a>) -> DocResult<usize>
 pub(super) fn limit_size(bytes: usize) -> DocResult<()> {
     const VALUE_BYTES_MAX: usize = 64 << 20;
     if bytes > VALUE_BYTES_MAX {
-        fail!(code::EXCEEDED_MEMORY_LIMIT, "value made by an expression exceeds {VALUE_BYTES_MAX} bytes");
+        fail!(
+            code::EXCEEDED_MEMORY_LIMIT,
+            "value made by an expression exceeds {VALUE_BYTES_MAX} bytes"
+        );
     }
     Ok(())
 }

@@ -22,7 +22,14 @@ pub fn encode(out: &mut Vec<u8>, value: Bson<'_>) {
 
 /// Appends a key in which missing and null are one value, as `sort` wants.
 pub fn encode_sort(out: &mut Vec<u8>, value: Bson<'_>) {
-    encode(out, if value.is_missing() { Bson::NULL } else { value });
+    encode(
+        out,
+        if value.is_missing() {
+            Bson::NULL
+        } else {
+            value
+        },
+    );
 }
 
 /// Appends the key of one value so that greater values come first.
@@ -42,7 +49,10 @@ fn encode_body(out: &mut Vec<u8>, value: Bson<'_>) {
             }
         }
         STRING | SYMBOL | CODE => {
-            let text = value.bytes.get(4..value.bytes.len().saturating_sub(1)).unwrap_or(&[]);
+            let text = value
+                .bytes
+                .get(4..value.bytes.len().saturating_sub(1))
+                .unwrap_or(&[]);
             encode_bytes(out, text);
         }
         DOCUMENT => {
@@ -103,14 +113,22 @@ fn encode_number(out: &mut Vec<u8>, number: Number) {
     };
     let nearest = if nearest == 0.0 { 0.0 } else { nearest };
     let bits = nearest.to_bits();
-    let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
+    let ordered = if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | (1 << 63)
+    };
     out.extend_from_slice(&ordered.to_be_bytes());
     let difference = match number {
         Number::Long(v) if v.unsigned_abs() > 1 << 53 => {
             number.to_decimal().sub(Decimal::from_f64(nearest, 34))
         }
         Number::Decimal(v) if v.is_finite() => {
-            if nearest.is_infinite() { v } else { v.sub(Decimal::from_f64(nearest, 34)) }
+            if nearest.is_infinite() {
+                v
+            } else {
+                v.sub(Decimal::from_f64(nearest, 34))
+            }
         }
         _ => Decimal::ZERO,
     };

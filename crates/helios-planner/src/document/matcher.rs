@@ -50,12 +50,18 @@ pub enum Test {
     Exists,
     Type(TypeSet),
     Size(i64),
-    Mod { divisor: i64, remainder: i64 },
+    Mod {
+        divisor: i64,
+        remainder: i64,
+    },
     /// An element that is a document which matches.
     ElementDocument(Box<Matcher>),
     /// An element for which all tests hold.
     ElementValue(Box<Matcher>),
-    Bits { kind: Bits, mask: BitMask },
+    Bits {
+        kind: Bits,
+        mask: BitMask,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +167,12 @@ impl Test {
         }
     }
 
-    fn at_path(&self, document: Bson<'_>, path: &Path, index: &mut Option<usize>) -> DocResult<bool> {
+    fn at_path(
+        &self,
+        document: Bson<'_>,
+        path: &Path,
+        index: &mut Option<usize>,
+    ) -> DocResult<bool> {
         // The empty path is the value itself: tests inside $elemMatch and $pull.
         if path.parts.is_empty() {
             let leaf = Leaf::Whole;
@@ -205,7 +216,9 @@ impl Test {
         Ok(match self {
             Test::Equal(operand) => equals(value, operand.as_bson()),
             Test::Compare(comparison, operand) => compares(value, *comparison, operand.as_bson()),
-            Test::In(values, patterns) => is_in(value, values) || patterns.iter().any(|p| p.accepts(value)),
+            Test::In(values, patterns) => {
+                is_in(value, values) || patterns.iter().any(|p| p.accepts(value))
+            }
             Test::Pattern(pattern) => pattern.accepts(value),
             Test::Exists => !value.is_missing(),
             Test::Type(types) => types.0.contains(&value.tag),
@@ -219,7 +232,9 @@ impl Test {
                     Ok((v.is_document() || v.is_array()) && matcher.matches(v)?)
                 });
             }
-            Test::ElementValue(matcher) => return any_element(value, index, |v| matcher.matches(v)),
+            Test::ElementValue(matcher) => {
+                return any_element(value, index, |v| matcher.matches(v));
+            }
             Test::Bits { kind, mask } => mask.test(*kind, value),
         })
     }
@@ -274,8 +289,14 @@ fn compares(value: Bson<'_>, comparison: Comparison, operand: Bson<'_>) -> bool 
 }
 
 fn is_in(value: Bson<'_>, values: &[BsonBuf]) -> bool {
-    let value = if value.is_nullish() { Bson::NULL } else { value };
-    values.binary_search_by(|v| compare(v.as_bson(), value)).is_ok()
+    let value = if value.is_nullish() {
+        Bson::NULL
+    } else {
+        value
+    };
+    values
+        .binary_search_by(|v| compare(v.as_bson(), value))
+        .is_ok()
 }
 
 impl Pattern {
@@ -294,7 +315,9 @@ impl BitMask {
             BINARY => {
                 let (_, bytes) = value.as_binary().unwrap_or((0, &[]));
                 Box::new(move |position| {
-                    let byte = usize::try_from(position / 8).ok().and_then(|i| bytes.get(i));
+                    let byte = usize::try_from(position / 8)
+                        .ok()
+                        .and_then(|i| bytes.get(i));
                     byte.is_some_and(|b| b >> (position % 8) & 1 == 1)
                 })
             }

@@ -139,7 +139,9 @@ impl Number {
     ) -> Self {
         use Number::*;
         match (self, other) {
-            (Decimal(_), _) | (_, Decimal(_)) => Decimal(decimals(self.to_decimal(), other.to_decimal())),
+            (Decimal(_), _) | (_, Decimal(_)) => {
+                Decimal(decimals(self.to_decimal(), other.to_decimal()))
+            }
             (Double(_), _) | (_, Double(_)) => Double(doubles(self.to_f64(), other.to_f64())),
             _ => {
                 let narrow = matches!((self, other), (Int(_), Int(_)));
@@ -176,7 +178,8 @@ impl Number {
 }
 
 pub fn compare_f64(a: f64, b: f64) -> Ordering {
-    a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
+    a.partial_cmp(&b)
+        .unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }
 
 fn compare_f64_i64(a: f64, b: i64) -> Ordering {
@@ -190,7 +193,9 @@ fn compare_f64_i64(a: f64, b: i64) -> Ordering {
     if a < -LIMIT {
         return Ordering::Less;
     }
-    (a.trunc() as i64).cmp(&b).then_with(|| a.fract().partial_cmp(&0.0).unwrap_or(Ordering::Equal))
+    (a.trunc() as i64)
+        .cmp(&b)
+        .then_with(|| a.fract().partial_cmp(&0.0).unwrap_or(Ordering::Equal))
 }
 
 /// The integer of a double that has no fraction; `None` beyond int64.

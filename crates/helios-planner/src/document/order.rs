@@ -30,7 +30,9 @@ pub fn rank(tag: u8) -> u8 {
 
 /// The order that aggregation expressions use: missing is below null.
 pub fn compare(a: Bson<'_>, b: Bson<'_>) -> Ordering {
-    rank(a.tag).cmp(&rank(b.tag)).then_with(|| compare_same_rank(a, b))
+    rank(a.tag)
+        .cmp(&rank(b.tag))
+        .then_with(|| compare_same_rank(a, b))
 }
 
 /// The order that `sort` uses: missing and null are one value. (An empty array sorts as undefined,
@@ -38,7 +40,9 @@ pub fn compare(a: Bson<'_>, b: Bson<'_>) -> Ordering {
 pub fn compare_sort(a: Bson<'_>, b: Bson<'_>) -> Ordering {
     let null = |v: Bson<'_>| if v.is_missing() { NULL } else { v.tag };
     let (ta, tb) = (null(a), null(b));
-    rank(ta).cmp(&rank(tb)).then_with(|| compare_same_rank(a, b))
+    rank(ta)
+        .cmp(&rank(tb))
+        .then_with(|| compare_same_rank(a, b))
 }
 
 /// Equality of values: numbers by value over all types, documents by fields in order.
@@ -60,7 +64,9 @@ fn compare_same_rank(a: Bson<'_>, b: Bson<'_>) -> Ordering {
         ARRAY => compare_arrays(a, b),
         BINARY => {
             let length = |v: Bson<'_>| v.as_binary().map(|(_, bytes)| bytes.len());
-            length(a).cmp(&length(b)).then_with(|| a.as_binary().cmp(&b.as_binary()))
+            length(a)
+                .cmp(&length(b))
+                .then_with(|| a.as_binary().cmp(&b.as_binary()))
         }
         OBJECT_ID | BOOL => a.bytes.cmp(b.bytes),
         DATE => a.as_date().cmp(&b.as_date()),

@@ -15,7 +15,9 @@ pub struct Path {
 
 impl Path {
     pub fn new(text: &str) -> Self {
-        Path { parts: text.split('.').map(Box::from).collect() }
+        Path {
+            parts: text.split('.').map(Box::from).collect(),
+        }
     }
 
     pub fn text(&self) -> String {
@@ -122,8 +124,13 @@ fn at_leaf<'a>(
 
 /// A path part that is a canonical array index.
 pub fn array_index(part: &str) -> Option<usize> {
-    let canonical = part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
-    if canonical && !part.is_empty() && part.len() <= 9 { part.parse().ok() } else { None }
+    let canonical =
+        part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
+    if canonical && !part.is_empty() && part.len() <= 9 {
+        part.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// The value of an expression's path: arrays on the way are mapped, and what has no such field
@@ -172,7 +179,11 @@ pub fn sort_value<'a>(document: Bson<'a>, parts: &[Box<str>], descending: bool) 
         let mut consider = |v: Bson<'a>| {
             let better = best.is_none_or(|b| {
                 let order = super::order::compare_sort(v, b);
-                if descending { order.is_gt() } else { order.is_lt() }
+                if descending {
+                    order.is_gt()
+                } else {
+                    order.is_lt()
+                }
             });
             if better {
                 best = Some(v);
@@ -180,7 +191,10 @@ pub fn sort_value<'a>(document: Bson<'a>, parts: &[Box<str>], descending: bool) 
         };
         if value.tag == ARRAY {
             if value.is_empty() {
-                consider(Bson { tag: UNDEFINED, bytes: &[] });
+                consider(Bson {
+                    tag: UNDEFINED,
+                    bytes: &[],
+                });
             }
             value.elements().for_each(consider);
         } else {

@@ -9,7 +9,10 @@ use regex::{Regex, RegexBuilder};
 /// Compiles a pattern with the options `i`, `m`, `s`, `x` and `u`.
 pub fn compile(source: &str, options: &str, error: i32) -> DocResult<Regex> {
     if source.contains('\0') {
-        fail!(error, "Regular expression cannot contain an embedded null byte");
+        fail!(
+            error,
+            "Regular expression cannot contain an embedded null byte"
+        );
     }
     let mut builder = RegexBuilder::new(source);
     builder.size_limit(1 << 22).unicode(true);
@@ -27,7 +30,12 @@ pub fn compile(source: &str, options: &str, error: i32) -> DocResult<Regex> {
         Ok(regex) => Ok(regex),
         Err(reason) => {
             let reason = reason.to_string();
-            let last = reason.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
+            let last = reason
+                .lines()
+                .last()
+                .unwrap_or("")
+                .trim()
+                .trim_start_matches("error: ");
             fail!(error, "Regular expression is invalid: {last}")
         }
     }

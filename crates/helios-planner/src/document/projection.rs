@@ -22,7 +22,10 @@ enum Entry {
     Keep,
     Drop,
     Compute(Expression),
-    Slice { skip: Option<i64>, limit: i64 },
+    Slice {
+        skip: Option<i64>,
+        limit: i64,
+    },
     ElementMatch(Matcher),
     /// The element that the filter matched.
     Positional,
@@ -50,9 +53,18 @@ pub enum Dialect {
 
 impl Projection {
     pub fn compile(spec: Bson<'_>, dialect: Dialect) -> DocResult<Projection> {
-        let mut parser = Parser { dialect, mode: None, tree: Tree::default(), id: None, weak: None };
+        let mut parser = Parser {
+            dialect,
+            mode: None,
+            tree: Tree::default(),
+            id: None,
+            weak: None,
+        };
         if spec.is_empty() && dialect == Dialect::Stage {
-            fail!(51272, "Invalid $project :: caused by :: projection specification must have at least one field");
+            fail!(
+                51272,
+                "Invalid $project :: caused by :: projection specification must have at least one field"
+            );
         }
         for (name, value) in spec.fields() {
             parser.field(name, value)?;
@@ -63,34 +75,57 @@ impl Projection {
     /// `$addFields` and `$set`.
     pub fn add_fields(spec: Bson<'_>) -> DocResult<Projection> {
         if !spec.is_document() {
-            fail!(40272, "$addFields specification stage must be an object, got {}", spec.type_name());
+            fail!(
+                40272,
+                "$addFields specification stage must be an object, got {}",
+                spec.type_name()
+            );
         }
         if spec.is_empty() {
-            fail!(40177, "Invalid $addFields :: caused by :: specification must have at least one field");
+            fail!(
+                40177,
+                "Invalid $addFields :: caused by :: specification must have at least one field"
+            );
         }
         let mut tree = Tree::default();
         for (name, value) in spec.fields() {
             check_path(name)?;
             addition(&mut tree, name, value)?;
         }
-        Ok(Projection { mode: Mode::Addition, tree })
+        Ok(Projection {
+            mode: Mode::Addition,
+            tree,
+        })
     }
 
     /// `$unset`: a name or an array of names.
     pub fn unset(spec: Bson<'_>) -> DocResult<Projection> {
-        let names: Vec<Bson<'_>> = if spec.is_array() { spec.elements().collect() } else { vec![spec] };
+        let names: Vec<Bson<'_>> = if spec.is_array() {
+            spec.elements().collect()
+        } else {
+            vec![spec]
+        };
         if names.is_empty() {
-            fail!(31119, "$unset specification must be a string or an array with at least one field");
+            fail!(
+                31119,
+                "$unset specification must be a string or an array with at least one field"
+            );
         }
         let mut tree = Tree::default();
         for name in names {
             let Some(name) = name.as_str().filter(|_| name.tag == STRING) else {
-                fail!(31120, "$unset specification must be a string or an array containing only string values");
+                fail!(
+                    31120,
+                    "$unset specification must be a string or an array containing only string values"
+                );
             };
             check_path(name)?;
             tree.insert(name, Entry::Drop)?;
         }
-        Ok(Projection { mode: Mode::Exclusion, tree })
+        Ok(Projection {
+            mode: Mode::Exclusion,
+            tree,
+        })
     }
 
     /// Whether the projection needs the position that the filter matched.
@@ -104,7 +139,11 @@ impl Projection {
 
     /// `index` is the array position that the filter matched.
     pub fn apply_at(&self, document: Bson<'_>, index: Option<usize>) -> DocResult<Vec<u8>> {
-        let run = Run { mode: self.mode, root: document, index };
+        let run = Run {
+            mode: self.mode,
+            root: document,
+            index,
+        };
         let mut out = Writer::with_capacity(document.bytes.len());
         run.tree(&self.tree, document, &mut out)?;
         Ok(out.finish())
@@ -131,7 +170,10 @@ fn check_path(name: &str) -> DocResult<()> {
             fail!(15998, "FieldPath field names may not be empty strings.");
         }
         if part.starts_with('$') {
-            fail!(16410, "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
+            fail!(
+                16410,
+                "FieldPath field names may not start with '$'. Consider using $getField or $setField."
+            );
         }
     }
     Ok(())
@@ -139,13 +181,21 @@ fn check_path(name: &str) -> DocResult<()> {
 
 fn addition(tree: &mut Tree, name: &str, value: Bson<'_>) -> DocResult<()> {
     // A document without operators names nested fields; an empty one is a value.
-    if value.is_document() && value.fields().next().is_some_and(|(n, _)| !n.starts_with('$')) {
+    if value.is_document()
+        && value
+            .fields()
+            .next()
+            .is_some_and(|(n, _)| !n.starts_with('$'))
+    {
         for (inner, v) in value.fields() {
             if inner.starts_with('$') {
                 fail!(40181, "cannot use an operator beside fields in {name}");
             }
             if inner.contains('.') {
-                fail!(40183, "FieldPath field names may not contain '.' in a nested object.");
+                fail!(
+                    40183,
+                    "FieldPath field names may not contain '.' in a nested object."
+                );
             }
             addition(tree, &format!("{name}.{inner}"), v)?;
         }
@@ -172,8 +222,12 @@ impl Tree {
                 nested.insert_at(whole, rest, entry)?;
                 self.entries.push((first.into(), Entry::Nested(nested)));
             }
-            (Some((_, Entry::Nested(nested))), Some(rest)) => nested.insert_at(whole, rest, entry)?,
-            (Some(_), Some(rest)) => fail!(31249, "Path collision at {whole} remaining portion {rest}"),
+            (Some((_, Entry::Nested(nested))), Some(rest)) => {
+                nested.insert_at(whole, rest, entry)?
+            }
+            (Some(_), Some(rest)) => {
+                fail!(31249, "Path collision at {whole} remaining portion {rest}")
+            }
             (Some((_, Entry::Nested(_))), None) => fail!(31250, "Path collision at {whole}"),
             (Some(_), None) => fail!(31250, "Path collision at {whole}"),
         }
@@ -209,10 +263,16 @@ struct Parser {
 
 impl Parser {
     fn field(&mut self, name: &str, value: Bson<'_>) -> DocResult<()> {
-        if let Some(path) = name.strip_suffix(".$").filter(|_| self.dialect == Dialect::Find) {
+        if let Some(path) = name
+            .strip_suffix(".$")
+            .filter(|_| self.dialect == Dialect::Find)
+        {
             self.want(Mode::Inclusion, name)?;
             if self.tree.has_positional() {
-                fail!(31276, "Cannot specify more than one positional projection per query.");
+                fail!(
+                    31276,
+                    "Cannot specify more than one positional projection per query."
+                );
             }
             return self.tree.insert(path, Entry::Positional);
         }
@@ -230,7 +290,14 @@ impl Parser {
             self.id = Some(if keep { Entry::Keep } else { Entry::Drop });
             return Ok(());
         }
-        self.want(if keep { Mode::Inclusion } else { Mode::Exclusion }, name)?;
+        self.want(
+            if keep {
+                Mode::Inclusion
+            } else {
+                Mode::Exclusion
+            },
+            name,
+        )?;
         self.put(name, if keep { Entry::Keep } else { Entry::Drop })
     }
 
@@ -244,24 +311,36 @@ impl Parser {
 
     fn document(&mut self, name: &str, value: Bson<'_>) -> DocResult<()> {
         let Some((first, argument)) = value.fields().next() else {
-            fail!(51270, "An empty sub-projection is not a valid value. Found empty object at path");
+            fail!(
+                51270,
+                "An empty sub-projection is not a valid value. Found empty object at path"
+            );
         };
         if self.dialect == Dialect::Find && value.len() == 1 {
             match first {
-                "$slice" if !argument.is_array() || argument.elements().next().is_some_and(Bson::is_number) => {
+                "$slice"
+                    if !argument.is_array()
+                        || argument.elements().next().is_some_and(Bson::is_number) =>
+                {
                     let entry = slice(argument)?;
                     self.weak.get_or_insert(Mode::Exclusion);
                     return self.tree.insert(name, entry);
                 }
                 "$elemMatch" => {
                     if !argument.is_document() {
-                        fail!(31274, "elemMatch: Invalid argument, object required, but got {}", argument.type_name());
+                        fail!(
+                            31274,
+                            "elemMatch: Invalid argument, object required, but got {}",
+                            argument.type_name()
+                        );
                     }
                     if name.contains('.') {
                         fail!(31275, "Cannot use $elemMatch projection on a nested field.");
                     }
                     self.want(Mode::Inclusion, name)?;
-                    return self.tree.insert(name, Entry::ElementMatch(element_matcher(argument)?));
+                    return self
+                        .tree
+                        .insert(name, Entry::ElementMatch(element_matcher(argument)?));
                 }
                 "$meta" => fail!(code::COMMAND_NOT_SUPPORTED, "$meta is not supported"),
                 _ => {}
@@ -273,7 +352,10 @@ impl Parser {
         }
         for (inner, v) in value.fields() {
             if inner.starts_with('$') {
-                fail!(16410, "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
+                fail!(
+                    16410,
+                    "FieldPath field names may not start with '$'. Consider using $getField or $setField."
+                );
             }
             self.field(&format!("{name}.{inner}"), v)?;
         }
@@ -284,15 +366,24 @@ impl Parser {
         match self.mode {
             None => self.mode = Some(mode),
             Some(known) if known == mode => {}
-            Some(Mode::Exclusion) => fail!(31253, "Cannot do inclusion on field {name} in exclusion projection"),
-            Some(_) => fail!(31254, "Cannot do exclusion on field {name} in inclusion projection"),
+            Some(Mode::Exclusion) => fail!(
+                31253,
+                "Cannot do inclusion on field {name} in exclusion projection"
+            ),
+            Some(_) => fail!(
+                31254,
+                "Cannot do exclusion on field {name} in inclusion projection"
+            ),
         }
         Ok(())
     }
 
     fn want_computed(&mut self, name: &str) -> DocResult<()> {
         match self.mode {
-            Some(Mode::Exclusion) => fail!(31252, "Cannot use expression other than $meta in exclusion projection: {name}"),
+            Some(Mode::Exclusion) => fail!(
+                31252,
+                "Cannot use expression other than $meta in exclusion projection: {name}"
+            ),
             Some(_) => {}
             None if name == "_id" => {}
             None => self.mode = Some(Mode::Inclusion),
@@ -318,7 +409,10 @@ impl Parser {
                 self.tree.entries.insert(0, ("_id".into(), entry));
             }
         }
-        Ok(Projection { mode, tree: self.tree })
+        Ok(Projection {
+            mode,
+            tree: self.tree,
+        })
     }
 }
 
@@ -335,19 +429,34 @@ fn element_matcher(argument: Bson<'_>) -> DocResult<Matcher> {
 fn slice(argument: Bson<'_>) -> DocResult<Entry> {
     let whole = |v: Bson<'_>| match Number::of(v).and_then(Number::to_truncated_i64) {
         Some(v) => Ok(v.clamp(i64::from(i32::MIN), i64::from(i32::MAX))),
-        None => fail!(28667, "Invalid $slice syntax. The given syntax did not match the find() syntax because :: $slice only supports numbers and [skip, limit] arrays"),
+        None => fail!(
+            28667,
+            "Invalid $slice syntax. The given syntax did not match the find() syntax because :: $slice only supports numbers and [skip, limit] arrays"
+        ),
     };
     if !argument.is_array() {
-        return Ok(Entry::Slice { skip: None, limit: whole(argument)? });
+        return Ok(Entry::Slice {
+            skip: None,
+            limit: whole(argument)?,
+        });
     }
     if argument.len() != 2 {
-        fail!(28667, "Invalid $slice syntax. The given syntax did not match the find() syntax because :: $slice array argument should be of form [skip, limit]");
+        fail!(
+            28667,
+            "Invalid $slice syntax. The given syntax did not match the find() syntax because :: $slice array argument should be of form [skip, limit]"
+        );
     }
     let limit = whole(argument.element(1))?;
     if limit <= 0 {
-        fail!(28724, "First argument to $slice must be an array, but is of type: int");
+        fail!(
+            28724,
+            "First argument to $slice must be an array, but is of type: int"
+        );
     }
-    Ok(Entry::Slice { skip: Some(whole(argument.element(0))?), limit })
+    Ok(Entry::Slice {
+        skip: Some(whole(argument.element(0))?),
+        limit,
+    })
 }
 
 struct Run<'a> {
@@ -378,7 +487,9 @@ impl<'a> Run<'a> {
             }
         }
         for (at, (name, entry)) in tree.entries.iter().enumerate() {
-            if at < 64 && seen >> at & 1 == 1 || at >= 64 && !input.get(name).is_missing() && !matches!(entry, Entry::Compute(_)) {
+            if at < 64 && seen >> at & 1 == 1
+                || at >= 64 && !input.get(name).is_missing() && !matches!(entry, Entry::Compute(_))
+            {
                 continue;
             }
             match entry {
@@ -404,7 +515,10 @@ impl<'a> Run<'a> {
             }
             Entry::Slice { skip, limit } if value.is_array() => {
                 let (skip, limit) = slice_bounds(value.len() as i64, *skip, *limit);
-                out.put(name, array_of(value.elements().skip(skip).take(limit)).as_bson());
+                out.put(
+                    name,
+                    array_of(value.elements().skip(skip).take(limit)).as_bson(),
+                );
             }
             Entry::Slice { .. } => {
                 out.put(name, value);
@@ -436,7 +550,10 @@ impl<'a> Run<'a> {
                 out.put(name, array_of([element]).as_bson());
                 Ok(())
             }
-            _ => fail!(51246, "Executor error during find command :: caused by :: positional operator '.$' couldn't find a matching element in the array"),
+            _ => fail!(
+                51246,
+                "Executor error during find command :: caused by :: positional operator '.$' couldn't find a matching element in the array"
+            ),
         }
     }
 

@@ -79,15 +79,24 @@ fn memchr(bytes: &[u8]) -> Option<usize> {
 }
 
 impl<'a> Bson<'a> {
-    pub const MISSING: Bson<'static> = Bson { tag: MISSING, bytes: &[] };
-    pub const NULL: Bson<'static> = Bson { tag: NULL, bytes: &[] };
+    pub const MISSING: Bson<'static> = Bson {
+        tag: MISSING,
+        bytes: &[],
+    };
+    pub const NULL: Bson<'static> = Bson {
+        tag: NULL,
+        bytes: &[],
+    };
 
     pub fn new(tag: u8, bytes: &'a [u8]) -> Self {
         Bson { tag, bytes }
     }
 
     pub fn document(bytes: &'a [u8]) -> Self {
-        Bson { tag: DOCUMENT, bytes }
+        Bson {
+            tag: DOCUMENT,
+            bytes,
+        }
     }
 
     pub fn is_missing(self) -> bool {
@@ -127,21 +136,32 @@ impl<'a> Bson<'a> {
     }
 
     pub fn as_i64(self) -> Option<i64> {
-        (self.tag == INT64).then(|| le_u64(self.bytes)).flatten().map(|v| v as i64)
+        (self.tag == INT64)
+            .then(|| le_u64(self.bytes))
+            .flatten()
+            .map(|v| v as i64)
     }
 
     pub fn as_f64(self) -> Option<f64> {
-        (self.tag == DOUBLE).then(|| le_u64(self.bytes)).flatten().map(f64::from_bits)
+        (self.tag == DOUBLE)
+            .then(|| le_u64(self.bytes))
+            .flatten()
+            .map(f64::from_bits)
     }
 
     /// Milliseconds since the epoch.
     pub fn as_date(self) -> Option<i64> {
-        (self.tag == DATE).then(|| le_u64(self.bytes)).flatten().map(|v| v as i64)
+        (self.tag == DATE)
+            .then(|| le_u64(self.bytes))
+            .flatten()
+            .map(|v| v as i64)
     }
 
     /// Seconds in the upper half, increment in the lower.
     pub fn as_timestamp(self) -> Option<u64> {
-        (self.tag == TIMESTAMP).then(|| le_u64(self.bytes)).flatten()
+        (self.tag == TIMESTAMP)
+            .then(|| le_u64(self.bytes))
+            .flatten()
     }
 
     pub fn as_bool(self) -> Option<bool> {
@@ -149,7 +169,9 @@ impl<'a> Bson<'a> {
     }
 
     pub fn as_object_id(self) -> Option<[u8; 12]> {
-        (self.tag == OBJECT_ID).then(|| self.bytes.get(..12)?.try_into().ok()).flatten()
+        (self.tag == OBJECT_ID)
+            .then(|| self.bytes.get(..12)?.try_into().ok())
+            .flatten()
     }
 
     /// Subtype and content.
@@ -167,7 +189,10 @@ impl<'a> Bson<'a> {
         }
         let end = memchr(self.bytes)?;
         let options = self.bytes.get(end + 1..self.bytes.len().checked_sub(1)?)?;
-        Some((std::str::from_utf8(&self.bytes[..end]).ok()?, std::str::from_utf8(options).ok()?))
+        Some((
+            std::str::from_utf8(&self.bytes[..end]).ok()?,
+            std::str::from_utf8(options).ok()?,
+        ))
     }
 
     /// MongoDB's truth: false are `false`, zero of any type, null, undefined and missing.
@@ -197,7 +222,9 @@ impl<'a> Bson<'a> {
 
     /// The first field of this name.
     pub fn get(self, name: &str) -> Bson<'a> {
-        self.fields().find(|(n, _)| *n == name).map_or(Bson::MISSING, |(_, v)| v)
+        self.fields()
+            .find(|(n, _)| *n == name)
+            .map_or(Bson::MISSING, |(_, v)| v)
     }
 
     pub fn element(self, index: usize) -> Bson<'a> {
@@ -213,7 +240,10 @@ impl<'a> Bson<'a> {
     }
 
     pub fn to_buf(self) -> BsonBuf {
-        BsonBuf { tag: self.tag, bytes: SmallVec::from_slice(self.bytes) }
+        BsonBuf {
+            tag: self.tag,
+            bytes: SmallVec::from_slice(self.bytes),
+        }
     }
 
     /// The name that `$type` gives the type.
@@ -230,7 +260,10 @@ impl std::fmt::Debug for Bson<'_> {
 
 impl<'a> From<helios_types::JsonbRef<'a>> for Bson<'a> {
     fn from(value: helios_types::JsonbRef<'a>) -> Self {
-        Bson { tag: value.element, bytes: value.bytes }
+        Bson {
+            tag: value.element,
+            bytes: value.bytes,
+        }
     }
 }
 
@@ -272,7 +305,9 @@ impl<'a> Fields<'a> {
     /// The fields of a document's bytes.
     pub fn of(document: &'a [u8]) -> Self {
         let end = document.len().saturating_sub(1);
-        Fields { rest: document.get(4..end).unwrap_or(&[]) }
+        Fields {
+            rest: document.get(4..end).unwrap_or(&[]),
+        }
     }
 }
 
@@ -322,15 +357,24 @@ pub struct BsonBuf {
 
 impl BsonBuf {
     pub fn missing() -> Self {
-        BsonBuf { tag: MISSING, bytes: SmallVec::new() }
+        BsonBuf {
+            tag: MISSING,
+            bytes: SmallVec::new(),
+        }
     }
 
     pub fn null() -> Self {
-        BsonBuf { tag: NULL, bytes: SmallVec::new() }
+        BsonBuf {
+            tag: NULL,
+            bytes: SmallVec::new(),
+        }
     }
 
     pub fn of(tag: u8, bytes: &[u8]) -> Self {
-        BsonBuf { tag, bytes: SmallVec::from_slice(bytes) }
+        BsonBuf {
+            tag,
+            bytes: SmallVec::from_slice(bytes),
+        }
     }
 
     pub fn int32(v: i32) -> Self {
@@ -378,15 +422,24 @@ impl BsonBuf {
     }
 
     pub fn document(bytes: Vec<u8>) -> Self {
-        BsonBuf { tag: DOCUMENT, bytes: SmallVec::from_vec(bytes) }
+        BsonBuf {
+            tag: DOCUMENT,
+            bytes: SmallVec::from_vec(bytes),
+        }
     }
 
     pub fn array(bytes: Vec<u8>) -> Self {
-        BsonBuf { tag: ARRAY, bytes: SmallVec::from_vec(bytes) }
+        BsonBuf {
+            tag: ARRAY,
+            bytes: SmallVec::from_vec(bytes),
+        }
     }
 
     pub fn as_bson(&self) -> Bson<'_> {
-        Bson { tag: self.tag, bytes: &self.bytes }
+        Bson {
+            tag: self.tag,
+            bytes: &self.bytes,
+        }
     }
 }
 
@@ -418,7 +471,10 @@ impl Writer {
     pub fn with_capacity(capacity: usize) -> Self {
         let mut buf = Vec::with_capacity(capacity);
         buf.extend_from_slice(&[0; 4]);
-        Writer { buf, open: SmallVec::from_slice(&[0]) }
+        Writer {
+            buf,
+            open: SmallVec::from_slice(&[0]),
+        }
     }
 
     fn name(&mut self, tag: u8, name: &str) {
@@ -439,7 +495,8 @@ impl Writer {
 
     pub fn put_str(&mut self, name: &str, value: &str) -> &mut Self {
         self.name(STRING, name);
-        self.buf.extend_from_slice(&(value.len() as i32 + 1).to_le_bytes());
+        self.buf
+            .extend_from_slice(&(value.len() as i32 + 1).to_le_bytes());
         self.buf.extend_from_slice(value.as_bytes());
         self.buf.push(0);
         self
@@ -521,7 +578,11 @@ impl ArrayWriter {
 
     /// Appends a value; a missing one becomes null, because an array has no holes.
     pub fn push(&mut self, value: Bson<'_>) {
-        let value = if value.is_missing() { Bson::NULL } else { value };
+        let value = if value.is_missing() {
+            Bson::NULL
+        } else {
+            value
+        };
         let mut digits = itoa::Buffer::new();
         self.writer.put(digits.format(self.next), value);
         self.next += 1;
@@ -596,13 +657,17 @@ fn validate_level(bytes: &[u8], depth: usize) -> Result<(), Invalid> {
 
 fn validate_value(tag: u8, bytes: &[u8], depth: usize) -> Result<(), Invalid> {
     let text = |bytes: &[u8]| match bytes.get(4..).and_then(|b| b.split_last()) {
-        Some((0, text)) => std::str::from_utf8(text).map(|_| ()).map_err(|_| Invalid::Encoding),
+        Some((0, text)) => std::str::from_utf8(text)
+            .map(|_| ())
+            .map_err(|_| Invalid::Encoding),
         _ => Err(Invalid::Malformed),
     };
     match tag {
         STRING | SYMBOL | CODE => text(bytes),
         DOCUMENT | ARRAY => validate_level(bytes, depth + 1),
-        REGEX => std::str::from_utf8(bytes).map(|_| ()).map_err(|_| Invalid::Encoding),
+        REGEX => std::str::from_utf8(bytes)
+            .map(|_| ())
+            .map_err(|_| Invalid::Encoding),
         BOOL => match bytes {
             [0 | 1] => Ok(()),
             _ => Err(Invalid::Malformed),

@@ -30,12 +30,19 @@ impl SortSpec {
                 fail!(17312, "$meta is not supported in a sort specification");
             }
             let Some(number) = Number::of(order) else {
-                fail!(15974, "Illegal key in $sort specification: {name}: {}", super::display::render(order));
+                fail!(
+                    15974,
+                    "Illegal key in $sort specification: {name}: {}",
+                    super::display::render(order)
+                );
             };
             let descending = match number.to_truncated_i64() {
                 Some(1) => false,
                 Some(-1) => true,
-                _ => fail!(15975, "$sort key ordering must be 1 (for ascending) or -1 (for descending)"),
+                _ => fail!(
+                    15975,
+                    "$sort key ordering must be 1 (for ascending) or -1 (for descending)"
+                ),
             };
             if name.is_empty() {
                 fail!(40352, "FieldPath cannot be constructed with empty string");
@@ -44,9 +51,15 @@ impl SortSpec {
                 fail!(40353, "FieldPath must not end with a '.'.");
             }
             if name.starts_with('$') {
-                fail!(16410, "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
+                fail!(
+                    16410,
+                    "FieldPath field names may not start with '$'. Consider using $getField or $setField."
+                );
             }
-            keys.push(SortKey { path: Path::new(name), descending });
+            keys.push(SortKey {
+                path: Path::new(name),
+                descending,
+            });
         }
         if keys.is_empty() {
             fail!(15976, "$sort stage must have at least one sort key");
@@ -63,7 +76,11 @@ impl SortSpec {
             let right = sort_value(b, &key.path.parts, key.descending);
             let order = compare_sort(left, right);
             if order != Ordering::Equal {
-                return if key.descending { order.reverse() } else { order };
+                return if key.descending {
+                    order.reverse()
+                } else {
+                    order
+                };
             }
         }
         Ordering::Equal

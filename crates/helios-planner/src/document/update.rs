@@ -62,20 +62,35 @@ impl Update {
     pub fn compile(update: Bson<'_>, array_filters: Bson<'_>) -> DocResult<Update> {
         if update.is_array() {
             if !array_filters.is_nullish() {
-                fail!(code::FAILED_TO_PARSE, "arrayFilters may not be specified for pipeline-syle updates");
+                fail!(
+                    code::FAILED_TO_PARSE,
+                    "arrayFilters may not be specified for pipeline-syle updates"
+                );
             }
             return Ok(Update::Pipeline(pipeline(update)?));
         }
         if !update.is_document() {
-            fail!(code::FAILED_TO_PARSE, "Update argument must be either an object or an array");
+            fail!(
+                code::FAILED_TO_PARSE,
+                "Update argument must be either an object or an array"
+            );
         }
-        let is_operators = update.fields().next().is_some_and(|(n, _)| n.starts_with('$'));
+        let is_operators = update
+            .fields()
+            .next()
+            .is_some_and(|(n, _)| n.starts_with('$'));
         if !is_operators {
             if !array_filters.is_nullish() && !array_filters.is_empty() {
-                fail!(code::FAILED_TO_PARSE, "arrayFilters may not be specified for replacement-style updates");
+                fail!(
+                    code::FAILED_TO_PARSE,
+                    "arrayFilters may not be specified for replacement-style updates"
+                );
             }
             if let Some((name, _)) = update.fields().find(|(n, _)| n.starts_with('$')) {
-                fail!(code::DOLLAR_PREFIXED_FIELD_NAME, "The dollar ($) prefixed field '{name}' in '{name}' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith.");
+                fail!(
+                    code::DOLLAR_PREFIXED_FIELD_NAME,
+                    "The dollar ($) prefixed field '{name}' in '{name}' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith."
+                );
             }
             return Ok(Update::Replace(update.bytes.to_vec()));
         }
@@ -118,11 +133,18 @@ impl Update {
             }
         }
         if after_id.is_array() || after_id.tag == REGEX || after_id.tag == UNDEFINED {
-            fail!(code::INVALID_ID_FIELD, "The '_id' value cannot be of type {}", after_id.type_name());
+            fail!(
+                code::INVALID_ID_FIELD,
+                "The '_id' value cannot be of type {}",
+                after_id.type_name()
+            );
         }
         const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
         if after.len() > DOCUMENT_BYTES_MAX {
-            fail!(17419, "Resulting document after update is larger than {DOCUMENT_BYTES_MAX}");
+            fail!(
+                17419,
+                "Resulting document after update is larger than {DOCUMENT_BYTES_MAX}"
+            );
         }
         Ok((after != document.bytes).then_some(after))
     }
@@ -134,7 +156,10 @@ fn with_id(document: &[u8], id: Bson<'_>) -> Vec<u8> {
     let id = if own.is_missing() { id } else { own };
     let mut out = Writer::with_capacity(document.len() + id.bytes.len() + 8);
     out.put("_id", id);
-    for (name, value) in Bson::document(document).fields().filter(|(n, _)| *n != "_id") {
+    for (name, value) in Bson::document(document)
+        .fields()
+        .filter(|(n, _)| *n != "_id")
+    {
         out.put(name, value);
     }
     out.finish()
@@ -145,16 +170,25 @@ fn pipeline(stages: Bson<'_>) -> DocResult<Vec<Transform>> {
     for stage in stages.elements() {
         let mut fields = stage.fields();
         let (Some((name, argument)), None) = (fields.next(), fields.next()) else {
-            fail!(40323, "A pipeline stage specification object must contain exactly one field.");
+            fail!(
+                40323,
+                "A pipeline stage specification object must contain exactly one field."
+            );
         };
         match name {
             "$set" | "$addFields" | "$unset" | "$project" | "$replaceRoot" | "$replaceWith" => {
                 match Transform::compile(name, argument)? {
                     Some(transform) => out.push(transform),
-                    None => fail!(code::INVALID_OPTIONS, "{name} is not allowed to be used within an update"),
+                    None => fail!(
+                        code::INVALID_OPTIONS,
+                        "{name} is not allowed to be used within an update"
+                    ),
                 }
             }
-            _ => fail!(code::INVALID_OPTIONS, "{name} is not allowed to be used within an update"),
+            _ => fail!(
+                code::INVALID_OPTIONS,
+                "{name} is not allowed to be used within an update"
+            ),
         }
     }
     Ok(out)

@@ -46,8 +46,9 @@ fn special(fields: &Map<String, Json>) -> Option<BsonBuf> {
         "$numberDecimal" => Decimal::parse(text?)?.to_buf(),
         "$oid" => {
             let hex = text?;
-            let bytes: Vec<u8> =
-                (0..12).map(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok()).collect::<Option<_>>()?;
+            let bytes: Vec<u8> = (0..12)
+                .map(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok())
+                .collect::<Option<_>>()?;
             BsonBuf::object_id(bytes.try_into().ok()?)
         }
         "$date" => to_bson(value).as_bson().as_i64().map(BsonBuf::date)?,
@@ -103,7 +104,10 @@ pub fn same(a: Bson<'_>, b: Bson<'_>) -> bool {
         DOCUMENT | ARRAY => {
             let (left, right): (Vec<_>, Vec<_>) = (a.fields().collect(), b.fields().collect());
             left.len() == right.len()
-                && left.iter().zip(&right).all(|((an, av), (bn, bv))| an == bn && same(*av, *bv))
+                && left
+                    .iter()
+                    .zip(&right)
+                    .all(|((an, av), (bn, bv))| an == bn && same(*av, *bv))
         }
         DOUBLE | DECIMAL => {
             let (x, y) = (Number::of(a).unwrap(), Number::of(b).unwrap());

@@ -5,7 +5,14 @@ use crate::document::decimal::{Decimal, Rounding};
 use crate::document::number::{Number, f64_to_i64};
 
 pub(super) fn operator(name: &str) -> Option<Operator> {
-    let op = |name, min, max, call| Some(Operator { name, min, max, call });
+    let op = |name, min, max, call| {
+        Some(Operator {
+            name,
+            min,
+            max,
+            call,
+        })
+    };
     match name {
         "$add" => op("$add", 0, usize::MAX, add),
         "$multiply" => op("$multiply", 0, usize::MAX, multiply),
@@ -51,7 +58,11 @@ fn add<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         } else if let Some(n) = Number::of(value) {
             sum = sum.add(n);
         } else {
-            fail!(code::TYPE_MISMATCH, "{name} only supports numeric or date types, not {}", value.type_name());
+            fail!(
+                code::TYPE_MISMATCH,
+                "{name} only supports numeric or date types, not {}",
+                value.type_name()
+            );
         }
     }
     match date {
@@ -82,7 +93,11 @@ fn multiply<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
         } else if let Some(n) = Number::of(value) {
             product = product.mul(n);
         } else {
-            fail!(code::TYPE_MISMATCH, "{name} only supports numeric types, not {}", value.type_name());
+            fail!(
+                code::TYPE_MISMATCH,
+                "{name} only supports numeric types, not {}",
+                value.type_name()
+            );
         }
     }
     Ok(if null { Val::NULL } else { number(product) })
@@ -100,23 +115,39 @@ fn subtract<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
             None => fail!(code::OVERFLOW, "date overflow in {name}"),
         },
         (_, Some(b), Some(a), _) => shifted_date(a, Number::Int(0).sub(b)),
-        _ => fail!(code::TYPE_MISMATCH, "can't {name} {} from {}", b.type_name(), a.type_name()),
+        _ => fail!(
+            code::TYPE_MISMATCH,
+            "can't {name} {} from {}",
+            b.type_name(),
+            a.type_name()
+        ),
     }
 }
 
-fn both<'a>(name: &'static str, error: i32, arguments: &[Val<'a>]) -> DocResult<Option<(Number, Number)>> {
+fn both<'a>(
+    name: &'static str,
+    error: i32,
+    arguments: &[Val<'a>],
+) -> DocResult<Option<(Number, Number)>> {
     let (a, b) = (arguments[0].as_bson(), arguments[1].as_bson());
     if a.is_nullish() || b.is_nullish() {
         return Ok(None);
     }
     match (Number::of(a), Number::of(b)) {
         (Some(a), Some(b)) => Ok(Some((a, b))),
-        _ => fail!(error, "{name} only supports numeric types, not {} and {}", a.type_name(), b.type_name()),
+        _ => fail!(
+            error,
+            "{name} only supports numeric types, not {} and {}",
+            a.type_name(),
+            b.type_name()
+        ),
     }
 }
 
 fn divide<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
-    let Some((a, b)) = both(name, code::TYPE_MISMATCH, arguments)? else { return Ok(Val::NULL) };
+    let Some((a, b)) = both(name, code::TYPE_MISMATCH, arguments)? else {
+        return Ok(Val::NULL);
+    };
     if b.is_zero() {
         fail!(code::BAD_VALUE, "can't $divide by zero");
     }
@@ -129,7 +160,9 @@ fn divide<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
 }
 
 fn modulo<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
-    let Some((a, b)) = both(name, 16611, arguments)? else { return Ok(Val::NULL) };
+    let Some((a, b)) = both(name, 16611, arguments)? else {
+        return Ok(Val::NULL);
+    };
     if b.is_zero() {
         fail!(16610, "can't {name} by zero");
     }
@@ -142,7 +175,11 @@ fn modulo<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
             // Whole doubles keep an integer result's type when the other side is an integer.
             Number::Double(a.to_f64() % b.to_f64())
         }
-        _ => Number::Long(a.as_i64().unwrap_or(0).wrapping_rem(b.as_i64().unwrap_or(1))),
+        _ => Number::Long(
+            a.as_i64()
+                .unwrap_or(0)
+                .wrapping_rem(b.as_i64().unwrap_or(1)),
+        ),
     }))
 }
 
@@ -152,7 +189,11 @@ fn unary<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         return Ok(Val::NULL);
     }
     let Some(n) = Number::of(value) else {
-        fail!(28765, "{name} only supports numeric types, not {}", value.type_name());
+        fail!(
+            28765,
+            "{name} only supports numeric types, not {}",
+            value.type_name()
+        );
     };
     Ok(number(match name {
         "$abs" => absolute(n)?,
@@ -160,9 +201,14 @@ fn unary<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
             let ceiling = name == "$ceil";
             match n {
                 Number::Double(v) => Number::Double(if ceiling { v.ceil() } else { v.floor() }),
-                Number::Decimal(v) => Number::Decimal(
-                    v.round_to(0, if ceiling { Rounding::Ceiling } else { Rounding::Floor }),
-                ),
+                Number::Decimal(v) => Number::Decimal(v.round_to(
+                    0,
+                    if ceiling {
+                        Rounding::Ceiling
+                    } else {
+                        Rounding::Floor
+                    },
+                )),
                 whole => whole,
             }
         }
@@ -176,8 +222,11 @@ fn unary<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         "$ln" | "$log10" => {
             if n.to_f64() <= 0.0 {
                 let error = if name == "$ln" { 28766 } else { 28761 };
-                fail!(error, "{name}'s argument must be a positive number, but is {}",
-                    crate::document::display::render(value));
+                fail!(
+                    error,
+                    "{name}'s argument must be a positive number, but is {}",
+                    crate::document::display::render(value)
+                );
             }
             through_f64(n, if name == "$ln" { f64::ln } else { f64::log10 })
         }
@@ -214,16 +263,32 @@ fn log<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         return Ok(Val::NULL);
     }
     let Some(v) = Number::of(value) else {
-        fail!(28756, "{name}'s argument must be numeric, not {}", value.type_name());
+        fail!(
+            28756,
+            "{name}'s argument must be numeric, not {}",
+            value.type_name()
+        );
     };
     let Some(b) = Number::of(base) else {
-        fail!(28757, "{name}'s base must be numeric, not {}", base.type_name());
+        fail!(
+            28757,
+            "{name}'s base must be numeric, not {}",
+            base.type_name()
+        );
     };
     if v.to_f64() <= 0.0 {
-        fail!(28758, "{name}'s argument must be a positive number, but is {}", v.to_f64());
+        fail!(
+            28758,
+            "{name}'s argument must be a positive number, but is {}",
+            v.to_f64()
+        );
     }
     if b.to_f64() <= 0.0 || b.to_f64() == 1.0 {
-        fail!(28759, "{name}'s base must be a positive number not equal to 1, but is {}", b.to_f64());
+        fail!(
+            28759,
+            "{name}'s base must be a positive number not equal to 1, but is {}",
+            b.to_f64()
+        );
     }
     let result = v.to_f64().ln() / b.to_f64().ln();
     Ok(number(match (v, b) {
@@ -240,31 +305,48 @@ fn pow<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         return Ok(Val::NULL);
     }
     let Some(b) = Number::of(base) else {
-        fail!(28762, "{name}'s base must be numeric, not {}", base.type_name());
+        fail!(
+            28762,
+            "{name}'s base must be numeric, not {}",
+            base.type_name()
+        );
     };
     let Some(e) = Number::of(exponent) else {
-        fail!(28763, "{name}'s exponent must be numeric, not {}", exponent.type_name());
+        fail!(
+            28763,
+            "{name}'s exponent must be numeric, not {}",
+            exponent.type_name()
+        );
     };
     if b.is_zero() && e.to_f64() < 0.0 {
-        fail!(28764, "{name} cannot take a base of 0 and a negative exponent");
+        fail!(
+            28764,
+            "{name} cannot take a base of 0 and a negative exponent"
+        );
     }
     let approximate = b.to_f64().powf(e.to_f64());
     Ok(number(match (b, e) {
-        (Number::Decimal(_), _) | (_, Number::Decimal(_)) => {
-            Number::Decimal(decimal_pow(b.to_decimal(), e).unwrap_or(Decimal::from_f64(approximate, 17)))
-        }
+        (Number::Decimal(_), _) | (_, Number::Decimal(_)) => Number::Decimal(
+            decimal_pow(b.to_decimal(), e).unwrap_or(Decimal::from_f64(approximate, 17)),
+        ),
         (Number::Double(_), _) | (_, Number::Double(_)) => Number::Double(approximate),
         _ => integer_pow(b, e, approximate),
     }))
 }
 
 fn decimal_pow(base: Decimal, exponent: Number) -> Option<Decimal> {
-    let exponent = exponent.to_exact_i64().filter(|e| e.unsigned_abs() <= 1000)?;
+    let exponent = exponent
+        .to_exact_i64()
+        .filter(|e| e.unsigned_abs() <= 1000)?;
     let mut result = Decimal::from_i64(1);
     for _ in 0..exponent.unsigned_abs() {
         result = result.mul(base);
     }
-    Some(if exponent < 0 { Decimal::from_i64(1).div(result) } else { result })
+    Some(if exponent < 0 {
+        Decimal::from_i64(1).div(result)
+    } else {
+        result
+    })
 }
 
 fn integer_pow(base: Number, exponent: Number, approximate: f64) -> Number {
@@ -292,31 +374,52 @@ fn round<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         Some(place) if place.is_nullish() => return Ok(Val::NULL),
         Some(place) => match Number::of(place.as_bson()).and_then(Number::to_exact_i64) {
             Some(v) if (-20..=100).contains(&v) => v as i32,
-            Some(v) => fail!(51083, "cannot apply {name} with precision value {v} value must be in [-20, 100]"),
-            None => fail!(51082, "precision argument to  {name} must be a integral value"),
+            Some(v) => fail!(
+                51083,
+                "cannot apply {name} with precision value {v} value must be in [-20, 100]"
+            ),
+            None => fail!(
+                51082,
+                "precision argument to  {name} must be a integral value"
+            ),
         },
     };
     if value.is_nullish() {
         return Ok(Val::NULL);
     }
     let Some(n) = Number::of(value) else {
-        fail!(51081, "{name} only supports numeric types, not {}", value.type_name());
+        fail!(
+            51081,
+            "{name} only supports numeric types, not {}",
+            value.type_name()
+        );
     };
-    let mode = if name == "$round" { Rounding::HalfEven } else { Rounding::Truncate };
+    let mode = if name == "$round" {
+        Rounding::HalfEven
+    } else {
+        Rounding::Truncate
+    };
     Ok(number(match n {
         Number::Decimal(v) => Number::Decimal(v.round_to(place, mode)),
         Number::Double(v) if !v.is_finite() => n,
-        Number::Double(v) if place == 0 => {
-            Number::Double(if name == "$round" { v.round_ties_even() } else { v.trunc() })
+        Number::Double(v) if place == 0 => Number::Double(if name == "$round" {
+            v.round_ties_even()
+        } else {
+            v.trunc()
+        }),
+        Number::Double(v) => {
+            Number::Double(Decimal::from_f64(v, 17).round_to(place, mode).to_f64())
         }
-        Number::Double(v) => Number::Double(Decimal::from_f64(v, 17).round_to(place, mode).to_f64()),
         whole if place >= 0 => whole,
         whole => {
             let rounded = whole.to_decimal().round_to(place, mode).to_i64();
             match (whole, rounded) {
                 (Number::Int(_), Some(v)) => i32::try_from(v).map_or(Number::Long(v), Number::Int),
                 (_, Some(v)) => Number::Long(v),
-                (_, None) => fail!(51080, "invalid conversion from Decimal128 result in {name} resulting from arguments: [{value:?}, {place}]"),
+                (_, None) => fail!(
+                    51080,
+                    "invalid conversion from Decimal128 result in {name} resulting from arguments: [{value:?}, {place}]"
+                ),
             }
         }
     }))
@@ -338,7 +441,11 @@ fn bits<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
                 long = true;
                 v
             }
-            _ => fail!(code::TYPE_MISMATCH, "{name} only supports int and long operands, not {}", value.type_name()),
+            _ => fail!(
+                code::TYPE_MISMATCH,
+                "{name} only supports int and long operands, not {}",
+                value.type_name()
+            ),
         };
         match name {
             "$bitAnd" => result &= v,
@@ -349,7 +456,11 @@ fn bits<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     if null {
         return Ok(Val::NULL);
     }
-    Ok(number(if long { Number::Long(result) } else { Number::Int(result as i32) }))
+    Ok(number(if long {
+        Number::Long(result)
+    } else {
+        Number::Int(result as i32)
+    }))
 }
 
 fn bit_not<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
@@ -360,6 +471,10 @@ fn bit_not<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> 
     match Number::of(value) {
         Some(Number::Int(v)) => Ok(number(Number::Int(!v))),
         Some(Number::Long(v)) => Ok(number(Number::Long(!v))),
-        _ => fail!(28765, "{name} only supports int and long, not {}", value.type_name()),
+        _ => fail!(
+            28765,
+            "{name} only supports int and long, not {}",
+            value.type_name()
+        ),
     }
 }

@@ -7,7 +7,14 @@ use crate::document::order::{compare, equal};
 use crate::document::sort::SortSpec;
 
 pub(super) fn operator(name: &str) -> Option<Operator> {
-    let op = |name, min, max, call| Some(Operator { name, min, max, call });
+    let op = |name, min, max, call| {
+        Some(Operator {
+            name,
+            min,
+            max,
+            call,
+        })
+    };
     match name {
         "$size" => op("$size", 1, 1, size),
         "$arrayElemAt" => op("$arrayElemAt", 2, 2, element_at),
@@ -31,10 +38,24 @@ pub(super) fn operator(name: &str) -> Option<Operator> {
 
 pub(super) fn named(name: &str) -> Option<NamedOperator> {
     const N: &[(&str, bool)] = &[("n", true), ("input", true)];
-    let op = |name, parameters, call| Some(NamedOperator { name, parameters, call });
+    let op = |name, parameters, call| {
+        Some(NamedOperator {
+            name,
+            parameters,
+            call,
+        })
+    };
     match name {
         "$sortArray" => op("$sortArray", &[("input", true), ("sortBy", true)], sort),
-        "$zip" => op("$zip", &[("inputs", true), ("useLongestLength", false), ("defaults", false)], zip),
+        "$zip" => op(
+            "$zip",
+            &[
+                ("inputs", true),
+                ("useLongestLength", false),
+                ("defaults", false),
+            ],
+            zip,
+        ),
         "$firstN" => op("$firstN", N, take),
         "$lastN" => op("$lastN", N, take),
         "$minN" => op("$minN", N, take),
@@ -46,7 +67,11 @@ pub(super) fn named(name: &str) -> Option<NamedOperator> {
 fn size<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     let value = arguments[0].as_bson();
     if !value.is_array() {
-        fail!(17124, "The argument to {name} must be an array, but was of type: {}", value.type_name());
+        fail!(
+            17124,
+            "The argument to {name} must be an array, but was of type: {}",
+            value.type_name()
+        );
     }
     Ok(BsonBuf::int32(value.len() as i32).into())
 }
@@ -57,16 +82,31 @@ fn element_at<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a
         return Ok(Val::NULL);
     }
     if !array.is_array() {
-        fail!(28689, "{name}'s first argument must be an array, but is {}", array.type_name());
+        fail!(
+            28689,
+            "{name}'s first argument must be an array, but is {}",
+            array.type_name()
+        );
     }
     let Some(number) = Number::of(index) else {
-        fail!(28690, "{name}'s second argument must be a numeric value, but is {}", index.type_name());
+        fail!(
+            28690,
+            "{name}'s second argument must be a numeric value, but is {}",
+            index.type_name()
+        );
     };
     let Some(at) = number.to_exact_i64().and_then(|v| i32::try_from(v).ok()) else {
-        fail!(28691, "{name}'s second argument must be representable as a 32-bit integer: {}",
-            crate::document::display::render(index));
+        fail!(
+            28691,
+            "{name}'s second argument must be representable as a 32-bit integer: {}",
+            crate::document::display::render(index)
+        );
     };
-    let at = if at < 0 { array.len() as i64 + i64::from(at) } else { i64::from(at) };
+    let at = if at < 0 {
+        array.len() as i64 + i64::from(at)
+    } else {
+        i64::from(at)
+    };
     Ok(usize::try_from(at).map_or(Val::MISSING, |at| arguments[0].element(at)))
 }
 
@@ -76,7 +116,11 @@ fn end<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         return Ok(Val::NULL);
     }
     if !array.is_array() {
-        fail!(28689, "{name}'s argument must be an array, but is {}", array.type_name());
+        fail!(
+            28689,
+            "{name}'s argument must be an array, but is {}",
+            array.type_name()
+        );
     }
     let len = array.len();
     Ok(match (name, len) {
@@ -88,12 +132,19 @@ fn end<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
 
 fn whole(name: &str, which: &str, value: Bson<'_>, errors: (i32, i32)) -> DocResult<i64> {
     let Some(number) = Number::of(value) else {
-        fail!(errors.0, "{which} argument to {name} must be numeric, but is of type: {}", value.type_name());
+        fail!(
+            errors.0,
+            "{which} argument to {name} must be numeric, but is of type: {}",
+            value.type_name()
+        );
     };
     match number.to_exact_i64().filter(|v| i32::try_from(*v).is_ok()) {
         Some(v) => Ok(v),
-        None => fail!(errors.1, "{which} argument to {name} can't be represented as a 32-bit integer: {}",
-            crate::document::display::render(value)),
+        None => fail!(
+            errors.1,
+            "{which} argument to {name} can't be represented as a 32-bit integer: {}",
+            crate::document::display::render(value)
+        ),
     }
 }
 
@@ -103,7 +154,11 @@ fn slice<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     }
     let array = arguments[0].as_bson();
     if !array.is_array() {
-        fail!(28724, "First argument to {name} must be an array, but is of type: {}", array.type_name());
+        fail!(
+            28724,
+            "First argument to {name} must be an array, but is of type: {}",
+            array.type_name()
+        );
     }
     let len = array.len() as i64;
     let second = whole(name, "Second", arguments[1].as_bson(), (28725, 28726))?;
@@ -115,7 +170,14 @@ fn slice<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
             if count <= 0 {
                 fail!(28729, "Third argument to {name} must be positive: {count}");
             }
-            (if second < 0 { (len + second).max(0) } else { second }, count)
+            (
+                if second < 0 {
+                    (len + second).max(0)
+                } else {
+                    second
+                },
+                count,
+            )
         }
     };
     Ok(array_of(array.elements().skip(start as usize).take(count as usize)).into())
@@ -124,7 +186,11 @@ fn slice<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
 fn is_in<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     let (value, array) = (arguments[0].as_bson(), arguments[1].as_bson());
     if !array.is_array() {
-        fail!(40081, "{name} requires an array as a second argument, found: {}", array.type_name());
+        fail!(
+            40081,
+            "{name} requires an array as a second argument, found: {}",
+            array.type_name()
+        );
     }
     Ok(Val::bool(array.elements().any(|e| equal(e, value))))
 }
@@ -135,18 +201,31 @@ fn index_of<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
         return Ok(Val::NULL);
     }
     if !array.is_array() {
-        fail!(40090, "{name} requires an array as a first argument, found: {}", array.type_name());
+        fail!(
+            40090,
+            "{name} requires an array as a first argument, found: {}",
+            array.type_name()
+        );
     }
     let position = |i: usize, missing: usize, what: &str| -> DocResult<usize> {
-        let Some(value) = arguments.get(i) else { return Ok(missing) };
+        let Some(value) = arguments.get(i) else {
+            return Ok(missing);
+        };
         let value = value.as_bson();
         let Some(v) = Number::of(value).and_then(Number::to_exact_i64) else {
-            fail!(40096, "{name} requires an integral {what} index, found a value of type: {}, with value: {}",
-                value.type_name(), crate::document::display::render(value));
+            fail!(
+                40096,
+                "{name} requires an integral {what} index, found a value of type: {}, with value: {}",
+                value.type_name(),
+                crate::document::display::render(value)
+            );
         };
         match usize::try_from(v) {
             Ok(v) => Ok(v),
-            Err(_) => fail!(40097, "{name} requires a nonnegative {what} index, found: {v}"),
+            Err(_) => fail!(
+                40097,
+                "{name} requires a nonnegative {what} index, found: {v}"
+            ),
         }
     };
     let start = position(2, 0, "starting")?;
@@ -169,7 +248,11 @@ fn concat<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
             return Ok(Val::NULL);
         }
         if !value.is_array() {
-            fail!(28664, "{name} only supports arrays, not {}", value.type_name());
+            fail!(
+                28664,
+                "{name} only supports arrays, not {}",
+                value.type_name()
+            );
         }
         value.elements().for_each(|e| out.push(e));
         limit_size(out.bytes())?;
@@ -183,7 +266,11 @@ fn reverse<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> 
         return Ok(Val::NULL);
     }
     if !value.is_array() {
-        fail!(34435, "The argument to {name} must be an array, but was of type: {}", value.type_name());
+        fail!(
+            34435,
+            "The argument to {name} must be an array, but was of type: {}",
+            value.type_name()
+        );
     }
     let mut elements: Vec<Bson<'_>> = value.elements().collect();
     elements.reverse();
@@ -194,17 +281,28 @@ fn range<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     let bound = |i: usize, what: &str, errors: (i32, i32)| {
         let value = arguments[i].as_bson();
         let Some(number) = Number::of(value) else {
-            fail!(errors.0, "{name} requires a numeric {what} value, found value of type: {}", value.type_name());
+            fail!(
+                errors.0,
+                "{name} requires a numeric {what} value, found value of type: {}",
+                value.type_name()
+            );
         };
         match number.to_exact_i64().filter(|v| i32::try_from(*v).is_ok()) {
             Some(v) => Ok(v),
-            None => fail!(errors.1, "{name} requires a {what} value that can be represented as a 32-bit integer, found value: {}",
-                crate::document::display::render(value)),
+            None => fail!(
+                errors.1,
+                "{name} requires a {what} value that can be represented as a 32-bit integer, found value: {}",
+                crate::document::display::render(value)
+            ),
         }
     };
     let start = bound(0, "starting", (34443, 34444))?;
     let end = bound(1, "ending", (34445, 34446))?;
-    let step = if arguments.len() > 2 { bound(2, "step", (34447, 34448))? } else { 1 };
+    let step = if arguments.len() > 2 {
+        bound(2, "step", (34447, 34448))?
+    } else {
+        1
+    };
     if step == 0 {
         fail!(34449, "{name} requires a non-zero step value");
     }
@@ -245,7 +343,9 @@ fn accumulate<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a
 }
 
 fn sort<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'a>> {
-    let (Some(input), Some(by)) = (&arguments[0], &arguments[1]) else { return Ok(Val::NULL) };
+    let (Some(input), Some(by)) = (&arguments[0], &arguments[1]) else {
+        return Ok(Val::NULL);
+    };
     let (input, by) = (input.as_bson(), by.as_bson());
     let mut elements: Vec<Bson<'_>>;
     if by.is_document() {
@@ -267,14 +367,24 @@ fn sort<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<
         }
         check_array(name, input)?;
         elements = input.elements().collect();
-        elements.sort_by(|a, b| if descending { compare(*b, *a) } else { compare(*a, *b) });
+        elements.sort_by(|a, b| {
+            if descending {
+                compare(*b, *a)
+            } else {
+                compare(*a, *b)
+            }
+        });
     }
     Ok(array_of(elements).into())
 }
 
 fn check_array(name: &str, input: Bson<'_>) -> DocResult<()> {
     if !input.is_array() {
-        fail!(2942504, "The input argument to {name} must be an array, but was of type: {}", input.type_name());
+        fail!(
+            2942504,
+            "The input argument to {name} must be an array, but was of type: {}",
+            input.type_name()
+        );
     }
     Ok(())
 }
@@ -283,7 +393,11 @@ fn zip<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'
     let get = |i: usize| arguments[i].as_ref().map_or(Bson::MISSING, Val::as_bson);
     let (inputs, longest, defaults) = (get(0), get(1), get(2));
     if !inputs.is_array() {
-        fail!(34461, "inputs must be an array of expressions, found {}", inputs.type_name());
+        fail!(
+            34461,
+            "inputs must be an array of expressions, found {}",
+            inputs.type_name()
+        );
     }
     if inputs.is_empty() {
         fail!(34465, "{name} requires at least one input array");
@@ -291,14 +405,25 @@ fn zip<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'
     let longest = match longest.tag {
         MISSING => false,
         BOOL => longest.truthy(),
-        _ => fail!(34463, "useLongestLength must be a bool, found {}", longest.type_name()),
+        _ => fail!(
+            34463,
+            "useLongestLength must be a bool, found {}",
+            longest.type_name()
+        ),
     };
     if !defaults.is_missing() {
         if !defaults.is_array() {
-            fail!(34462, "defaults must be an array of expressions, found {}", defaults.type_name());
+            fail!(
+                34462,
+                "defaults must be an array of expressions, found {}",
+                defaults.type_name()
+            );
         }
         if !longest {
-            fail!(34466, "cannot specify defaults unless useLongestLength is true");
+            fail!(
+                34466,
+                "cannot specify defaults unless useLongestLength is true"
+            );
         }
         if defaults.len() != inputs.len() {
             fail!(34467, "defaults and inputs must have the same length");
@@ -310,18 +435,32 @@ fn zip<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'
             return Ok(Val::NULL);
         }
         if !input.is_array() {
-            fail!(34468, "{name} found a non-array expression in input: {}", crate::document::display::render(input));
+            fail!(
+                34468,
+                "{name} found a non-array expression in input: {}",
+                crate::document::display::render(input)
+            );
         }
         arrays.push(input.elements().collect::<Vec<_>>());
     }
     let lengths = arrays.iter().map(Vec::len);
-    let len = if longest { lengths.max() } else { lengths.min() }.unwrap_or(0);
+    let len = if longest {
+        lengths.max()
+    } else {
+        lengths.min()
+    }
+    .unwrap_or(0);
     let mut out = ArrayWriter::new();
     for i in 0..len {
-        let row = arrays.iter().enumerate().map(|(column, array)| match array.get(i) {
-            Some(value) => *value,
-            None => Some(defaults.element(column)).filter(|d| !d.is_missing()).unwrap_or(Bson::NULL),
-        });
+        let row = arrays
+            .iter()
+            .enumerate()
+            .map(|(column, array)| match array.get(i) {
+                Some(value) => *value,
+                None => Some(defaults.element(column))
+                    .filter(|d| !d.is_missing())
+                    .unwrap_or(Bson::NULL),
+            });
         out.push(array_of(row).as_bson());
         limit_size(out.bytes())?;
     }
@@ -345,7 +484,13 @@ fn take<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<
         }
         "$minN" | "$maxN" => {
             elements.retain(|e| !e.is_nullish());
-            elements.sort_by(|a, b| if name == "$minN" { compare(*a, *b) } else { compare(*b, *a) });
+            elements.sort_by(|a, b| {
+                if name == "$minN" {
+                    compare(*a, *b)
+                } else {
+                    compare(*b, *a)
+                }
+            });
         }
         _ => {}
     }

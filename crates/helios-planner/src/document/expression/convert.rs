@@ -8,7 +8,14 @@ use crate::document::error::DocError;
 use crate::document::number::{Number, f64_to_i64};
 
 pub(super) fn operator(name: &str) -> Option<Operator> {
-    let op = |name, call| Some(Operator { name, min: 1, max: 1, call });
+    let op = |name, call| {
+        Some(Operator {
+            name,
+            min: 1,
+            max: 1,
+            call,
+        })
+    };
     match name {
         "$toString" => op("$toString", short),
         "$toInt" => op("$toInt", short),
@@ -26,7 +33,12 @@ pub(super) fn named(name: &str) -> Option<NamedOperator> {
     match name {
         "$convert" => Some(NamedOperator {
             name: "$convert",
-            parameters: &[("input", true), ("to", true), ("onError", false), ("onNull", false)],
+            parameters: &[
+                ("input", true),
+                ("to", true),
+                ("onError", false),
+                ("onNull", false),
+            ],
             call: convert,
         }),
         _ => None,
@@ -54,11 +66,17 @@ fn short<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
 fn convert<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'a>> {
     let get = |i: usize| arguments[i].as_ref().map_or(Bson::MISSING, Val::as_bson);
     let (input, to) = (get(0), get(1));
-    let target = if to.is_nullish() { None } else { Some(target_type(name, to)?) };
+    let target = if to.is_nullish() {
+        None
+    } else {
+        Some(target_type(name, to)?)
+    };
     if input.is_nullish() {
         return Ok(arguments[3].clone().unwrap_or(Val::NULL));
     }
-    let Some(target) = target else { return Ok(Val::NULL) };
+    let Some(target) = target else {
+        return Ok(Val::NULL);
+    };
     match to_type(input, target) {
         Ok(value) => Ok(value.into()),
         Err(error) => match &arguments[2] {
@@ -70,18 +88,29 @@ fn convert<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<V
 
 fn target_type(name: &str, to: Bson<'_>) -> DocResult<u8> {
     if let Some(alias) = to.as_str().filter(|_| to.tag == STRING) {
-        return match (1..=19).chain([MIN_KEY, MAX_KEY]).find(|tag| type_name(*tag) == alias) {
+        return match (1..=19)
+            .chain([MIN_KEY, MAX_KEY])
+            .find(|tag| type_name(*tag) == alias)
+        {
             Some(tag) => Ok(tag),
             None => fail!(code::BAD_VALUE, "Unknown type name: {alias}"),
         };
     }
     match Number::of(to) {
-        None => fail!(code::FAILED_TO_PARSE, "{name}'s 'to' argument must be a string or number, but is {}", to.type_name()),
+        None => fail!(
+            code::FAILED_TO_PARSE,
+            "{name}'s 'to' argument must be a string or number, but is {}",
+            to.type_name()
+        ),
         Some(number) => match number.to_exact_i64() {
             Some(v @ 1..=19) => Ok(v as u8),
             Some(-1) => Ok(MIN_KEY),
             Some(127) => Ok(MAX_KEY),
-            _ => fail!(code::FAILED_TO_PARSE, "In {name}, numeric value for 'to' does not correspond to a BSON type: {}", render(to)),
+            _ => fail!(
+                code::FAILED_TO_PARSE,
+                "In {name}, numeric value for 'to' does not correspond to a BSON type: {}",
+                render(to)
+            ),
         },
     }
 }
@@ -91,7 +120,12 @@ fn failure(message: String) -> DocError {
 }
 
 fn to_type(value: Bson<'_>, target: u8) -> DocResult<BsonBuf> {
-    if value.tag == target && matches!(target, STRING | OBJECT_ID | BOOL | DATE | INT32 | INT64 | DOUBLE | DECIMAL) {
+    if value.tag == target
+        && matches!(
+            target,
+            STRING | OBJECT_ID | BOOL | DATE | INT32 | INT64 | DOUBLE | DECIMAL
+        )
+    {
         return Ok(value.to_buf());
     }
     let unsupported = || {
@@ -131,7 +165,9 @@ pub fn to_text(value: Bson<'_>) -> DocResult<String> {
         INT32 => value.as_i32().unwrap_or(0).to_string(),
         INT64 => value.as_i64().unwrap_or(0).to_string(),
         DOUBLE => double_text(value.as_f64().unwrap_or(0.0)),
-        DECIMAL => Decimal::from_bson(value).unwrap_or(Decimal::Nan).to_string(),
+        DECIMAL => Decimal::from_bson(value)
+            .unwrap_or(Decimal::Nan)
+            .to_string(),
         BOOL => value.truthy().to_string(),
         OBJECT_ID => hex(value.bytes),
         DATE => date_format::iso(value.as_date().unwrap_or(0)),
@@ -140,7 +176,11 @@ pub fn to_text(value: Bson<'_>) -> DocResult<String> {
             let iso = date_format::iso((v >> 32) as i64 * 1000);
             format!("{}:{}", iso, v & 0xffff_ffff)
         }
-        _ => fail!(16007, "can't convert from BSON type {} to String", value.type_name()),
+        _ => fail!(
+            16007,
+            "can't convert from BSON type {} to String",
+            value.type_name()
+        ),
     })
 }
 
@@ -275,7 +315,9 @@ fn to_date(value: Bson<'_>) -> Converted {
     }
     Some(match value.tag {
         INT64 => Ok(BsonBuf::date(value.as_i64()?)),
-        DOUBLE => f64_to_i64(value.as_f64()?.trunc()).map_or_else(overflow, |v| Ok(BsonBuf::date(v))),
+        DOUBLE => {
+            f64_to_i64(value.as_f64()?.trunc()).map_or_else(overflow, |v| Ok(BsonBuf::date(v)))
+        }
         DECIMAL => Decimal::from_bson(value)?
             .round_to(0, Rounding::Truncate)
             .to_i64()
@@ -290,7 +332,11 @@ fn to_date(value: Bson<'_>) -> Converted {
 
 fn object_id(text: &str) -> DocResult<BsonBuf> {
     let bytes: Option<Vec<u8>> = (text.len() == 24 && text.is_ascii())
-        .then(|| (0..12).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()).collect())
+        .then(|| {
+            (0..12)
+                .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok())
+                .collect()
+        })
         .flatten();
     match bytes.and_then(|b| <[u8; 12]>::try_from(b).ok()) {
         Some(id) => Ok(BsonBuf::object_id(id)),

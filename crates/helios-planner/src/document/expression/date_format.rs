@@ -6,29 +6,56 @@ use super::*;
 use std::fmt::Write;
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
-pub(super) fn to_string<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'a>> {
+pub(super) fn to_string<'a>(
+    name: &'static str,
+    arguments: &[Option<Val<'a>>],
+) -> DocResult<Val<'a>> {
     let date = get(arguments, 0);
     let format = get(arguments, 1);
-    let Some(zone) = zone(arguments, 2)? else { return Ok(Val::NULL) };
+    let Some(zone) = zone(arguments, 2)? else {
+        return Ok(Val::NULL);
+    };
     if arguments[1].is_some() && format.is_nullish() {
         return Ok(Val::NULL);
     }
     if !format.is_missing() && format.tag != STRING {
-        fail!(18533, "{name} requires that 'format' be a string, found: {} with value {}",
-            format.type_name(), crate::document::display::render(format));
+        fail!(
+            18533,
+            "{name} requires that 'format' be a string, found: {} with value {}",
+            format.type_name(),
+            crate::document::display::render(format)
+        );
     }
-    let default = if zone.is_utc() { "%Y-%m-%dT%H:%M:%S.%LZ" } else { "%Y-%m-%dT%H:%M:%S.%L" };
+    let default = if zone.is_utc() {
+        "%Y-%m-%dT%H:%M:%S.%LZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%S.%L"
+    };
     let format = format.as_str().unwrap_or(default);
     check(format)?;
     if date.is_nullish() {
         return Ok(arguments[3].clone().unwrap_or(Val::NULL));
     }
     let Some(utc) = moment(date) else {
-        fail!(16006, "can't convert from BSON type {} to Date", date.type_name());
+        fail!(
+            16006,
+            "can't convert from BSON type {} to Date",
+            date.type_name()
+        );
     };
     render(format, utc, zone).map(|text| Val::string(&text))
 }
@@ -40,8 +67,14 @@ fn check(format: &str) -> DocResult<()> {
             continue;
         }
         match chars.next() {
-            Some('%' | 'b' | 'B' | 'd' | 'G' | 'H' | 'j' | 'L' | 'm' | 'M' | 'S' | 'u' | 'U' | 'V' | 'w' | 'Y' | 'z' | 'Z') => {}
-            Some(other) => fail!(18536, "Invalid format character '%{other}' in format string"),
+            Some(
+                '%' | 'b' | 'B' | 'd' | 'G' | 'H' | 'j' | 'L' | 'm' | 'M' | 'S' | 'u' | 'U' | 'V'
+                | 'w' | 'Y' | 'z' | 'Z',
+            ) => {}
+            Some(other) => fail!(
+                18536,
+                "Invalid format character '%{other}' in format string"
+            ),
             None => fail!(18535, "Unmatched '%' at end of format string"),
         }
     }
@@ -57,7 +90,11 @@ fn render(format: &str, utc: i64, zone: Zone) -> DocResult<String> {
     let local = zone.to_local(utc);
     let civil = Civil::of(local);
     if !(0..=9999).contains(&civil.year) {
-        fail!(18537, "Could not convert date to string: date component was outside the supported range of 0-9999: {}", civil.year);
+        fail!(
+            18537,
+            "Could not convert date to string: date component was outside the supported range of 0-9999: {}",
+            civil.year
+        );
     }
     let days = local.div_euclid(DAY_MS);
     let mut out = String::with_capacity(format.len() + 16);
@@ -87,7 +124,12 @@ fn render(format: &str, utc: i64, zone: Zone) -> DocResult<String> {
             'z' => {
                 let minutes = zone.offset_ms(utc) / 60_000;
                 let sign = if minutes < 0 { '-' } else { '+' };
-                write!(out, "{sign}{:02}{:02}", minutes.abs() / 60, minutes.abs() % 60)
+                write!(
+                    out,
+                    "{sign}{:02}{:02}",
+                    minutes.abs() / 60,
+                    minutes.abs() % 60
+                )
             }
             'Z' => write!(out, "{:+}", zone.offset_ms(utc) / 60_000),
             other => write!(out, "{other}"),

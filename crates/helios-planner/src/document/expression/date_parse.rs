@@ -6,19 +6,30 @@ use super::date_unit::*;
 use super::*;
 use crate::document::error::DocError;
 
-pub(super) fn from_string<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'a>> {
+pub(super) fn from_string<'a>(
+    name: &'static str,
+    arguments: &[Option<Val<'a>>],
+) -> DocResult<Val<'a>> {
     let (text, format) = (get(arguments, 0), get(arguments, 1));
     let zone_value = arguments[2].as_ref();
     if !format.is_nullish() && format.tag != STRING {
-        fail!(40684, "{name} requires that 'format' be a string, found: {} with value {}",
-            format.type_name(), crate::document::display::render(format));
+        fail!(
+            40684,
+            "{name} requires that 'format' be a string, found: {} with value {}",
+            format.type_name(),
+            crate::document::display::render(format)
+        );
     }
     let zone = match zone_value.map(Val::as_bson) {
         None => None,
         Some(zone) if zone.is_nullish() => return Ok(Val::NULL),
         Some(zone) => match zone.as_str().filter(|_| zone.tag == STRING) {
             Some(text) => Some(Zone::parse(text)?),
-            None => fail!(40517, "timezone must evaluate to a string, found {}", zone.type_name()),
+            None => fail!(
+                40517,
+                "timezone must evaluate to a string, found {}",
+                zone.type_name()
+            ),
         },
     };
     if text.is_nullish() {
@@ -51,7 +62,10 @@ pub(super) fn from_string<'a>(name: &'static str, arguments: &[Option<Val<'a>>])
 }
 
 fn invalid(text: &str, why: &str) -> DocError {
-    DocError::new(code::CONVERSION_FAILURE, format!("Error parsing date string '{text}'; {why}"))
+    DocError::new(
+        code::CONVERSION_FAILURE,
+        format!("Error parsing date string '{text}'; {why}"),
+    )
 }
 
 /// What was read so far.
@@ -74,7 +88,10 @@ struct Fields {
 impl Fields {
     fn finish(self, text: &str, zone: Option<Zone>) -> DocResult<i64> {
         if self.offset.is_some() && zone.is_some() {
-            return Err(invalid(text, "you cannot pass in a date/time string with time zone information together with a timezone argument"));
+            return Err(invalid(
+                text,
+                "you cannot pass in a date/time string with time zone information together with a timezone argument",
+            ));
         }
         let bad = self.month.is_some_and(|m| !(1..=12).contains(&m))
             || self.day.is_some_and(|d| !(1..=31).contains(&d))
@@ -85,17 +102,35 @@ impl Fields {
             return Err(invalid(text, "a field is out of range"));
         }
         let time = (self.hour, self.minute, self.second, self.ms);
-        let civil = |year, month, day| Civil { year, month, day, hour: time.0, minute: time.1, second: time.2, ms: time.3 };
+        let civil = |year, month, day| Civil {
+            year,
+            month,
+            day,
+            hour: time.0,
+            minute: time.1,
+            second: time.2,
+            ms: time.3,
+        };
         let civil = match (self.iso_year, self.day_of_year, self.year) {
             (Some(year), ..) => {
-                let days = iso_year_start(year) + (self.iso_week.unwrap_or(1) - 1) * 7 + self.week_day.unwrap_or(1) - 1;
+                let days = iso_year_start(year)
+                    + (self.iso_week.unwrap_or(1) - 1) * 7
+                    + self.week_day.unwrap_or(1)
+                    - 1;
                 civil(1970, 1, days + 1)
             }
             (None, Some(day), Some(year)) => civil(year, 1, day),
             (None, None, Some(year)) => civil(year, self.month.unwrap_or(1), self.day.unwrap_or(1)),
-            _ => return Err(invalid(text, "an incomplete date/time string has been found, with elements missing")),
+            _ => {
+                return Err(invalid(
+                    text,
+                    "an incomplete date/time string has been found, with elements missing",
+                ));
+            }
         };
-        let Some(local) = civil.to_local() else { return Err(invalid(text, "out of range")) };
+        let Some(local) = civil.to_local() else {
+            return Err(invalid(text, "out of range"));
+        };
         let zone = match self.offset {
             Some(seconds) => Zone::Fixed(seconds),
             None => zone.unwrap_or(Zone::UTC),
@@ -125,7 +160,12 @@ impl<'t> Reader<'t> {
 
     /// Between `min` and `max` digits.
     fn digits(&mut self, min: usize, max: usize) -> Option<i64> {
-        let len = self.rest().bytes().take(max).take_while(u8::is_ascii_digit).count();
+        let len = self
+            .rest()
+            .bytes()
+            .take(max)
+            .take_while(u8::is_ascii_digit)
+            .count();
         if len < min {
             return None;
         }
@@ -135,7 +175,11 @@ impl<'t> Reader<'t> {
     }
 
     fn word(&mut self) -> &'t str {
-        let len = self.rest().bytes().take_while(u8::is_ascii_alphabetic).count();
+        let len = self
+            .rest()
+            .bytes()
+            .take_while(u8::is_ascii_alphabetic)
+            .count();
         let word = &self.rest()[..len];
         self.at += len;
         word
@@ -156,7 +200,10 @@ impl<'t> Reader<'t> {
     /// `Z`, a zone's name or an offset.
     fn offset(&mut self) -> Option<i64> {
         let rest = self.rest();
-        let len = rest.bytes().take_while(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b':')).count();
+        let len = rest
+            .bytes()
+            .take_while(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b':'))
+            .count();
         if let Some(seconds) = parse_offset(&rest[..len]) {
             self.at += len;
             return Some(seconds);
@@ -225,10 +272,16 @@ fn conversion(reader: &mut Reader<'_>, fields: &mut Fields, specifier: char) -> 
         'Z' => {
             let sign = if reader.eat('-') { -60 } else { 60 };
             reader.eat('+');
-            set(&mut fields.offset, reader.digits(1, 4).map(|minutes| minutes * sign))
+            set(
+                &mut fields.offset,
+                reader.digits(1, 4).map(|minutes| minutes * sign),
+            )
         }
         '%' => reader.eat('%'),
-        other => fail!(18536, "Invalid format character '%{other}' in format string"),
+        other => fail!(
+            18536,
+            "Invalid format character '%{other}' in format string"
+        ),
     })
 }
 
@@ -334,7 +387,9 @@ fn set_year(reader: &mut Reader<'_>, fields: &mut Fields) -> bool {
 }
 
 fn time_part(reader: &mut Reader<'_>, fields: &mut Fields) -> bool {
-    let Some(hour) = reader.digits(1, 2) else { return false };
+    let Some(hour) = reader.digits(1, 2) else {
+        return false;
+    };
     fields.hour = hour;
     let colon = reader.eat(':');
     if let Some(minute) = reader.digits(2, 2) {

@@ -36,7 +36,11 @@ impl Zone {
         match self {
             Zone::Fixed(seconds) => seconds * 1000,
             Zone::Named(zone) => DateTime::from_timestamp_millis(utc).map_or(0, |at| {
-                i64::from(zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()) * 1000
+                i64::from(
+                    zone.offset_from_utc_datetime(&at.naive_utc())
+                        .fix()
+                        .local_minus_utc(),
+                ) * 1000
             }),
         }
     }
@@ -50,11 +54,14 @@ impl Zone {
         match self {
             Zone::Fixed(seconds) => local.saturating_sub(seconds * 1000),
             Zone::Named(zone) => {
-                let Some(naive) = DateTime::from_timestamp_millis(local).map(|d| d.naive_utc()) else {
+                let Some(naive) = DateTime::from_timestamp_millis(local).map(|d| d.naive_utc())
+                else {
                     return local;
                 };
                 match zone.from_local_datetime(&naive) {
-                    LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at.timestamp_millis(),
+                    LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => {
+                        at.timestamp_millis()
+                    }
                     LocalResult::None => local - gap_offset(zone, &naive),
                 }
             }
@@ -88,7 +95,11 @@ pub(super) fn parse_offset(text: &str) -> Option<i64> {
         return None;
     }
     let hours: i64 = digits[..2].parse().ok()?;
-    let minutes: i64 = if digits.len() == 4 { digits[2..].parse().ok()? } else { 0 };
+    let minutes: i64 = if digits.len() == 4 {
+        digits[2..].parse().ok()?
+    } else {
+        0
+    };
     Some(sign * (hours * 3600 + minutes * 60))
 }
 
@@ -243,7 +254,9 @@ pub(super) fn add_units(utc: i64, unit: Unit, amount: i64, zone: Zone) -> Option
         // Units up to the hour are lengths of time; days and weeks follow the clock.
         Some(length) if length < DAY_MS => utc.checked_add(amount.checked_mul(length)?),
         Some(length) => {
-            let local = zone.to_local(utc).checked_add(amount.checked_mul(length)?)?;
+            let local = zone
+                .to_local(utc)
+                .checked_add(amount.checked_mul(length)?)?;
             Some(zone.to_utc(local))
         }
         None => {
@@ -265,7 +278,11 @@ pub(super) fn add_units(utc: i64, unit: Unit, amount: i64, zone: Zone) -> Option
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
-    let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    let (next_year, next_month) = if month == 12 {
+        (year + 1, 1)
+    } else {
+        (year, month + 1)
+    };
     days_of_date(next_year, next_month, 1) - days_of_date(year, month, 1)
 }
 
@@ -309,17 +326,25 @@ pub(super) fn truncate(utc: i64, unit: Unit, bin: i64, zone: Zone, week_start: i
         Unit::Week => {
             let start = reference_days + (week_start - weekday(reference_days)).rem_euclid(7);
             let step = bin.checked_mul(7)?;
-            let days = (local.div_euclid(DAY_MS) - start).div_euclid(step).checked_mul(step)? + start;
+            let days = (local.div_euclid(DAY_MS) - start)
+                .div_euclid(step)
+                .checked_mul(step)?
+                + start;
             Some(zone.to_utc(days.checked_mul(DAY_MS)?))
         }
         Unit::Day => {
-            let days = (local.div_euclid(DAY_MS) - reference_days).div_euclid(bin).checked_mul(bin)?;
+            let days = (local.div_euclid(DAY_MS) - reference_days)
+                .div_euclid(bin)
+                .checked_mul(bin)?;
             Some(zone.to_utc((days + reference_days).checked_mul(DAY_MS)?))
         }
         _ => {
             let step = bin.checked_mul(unit.fixed_ms()?)?;
             let reference = zone.to_utc(reference_days * DAY_MS);
-            let bins = utc.checked_sub(reference)?.div_euclid(step).checked_mul(step)?;
+            let bins = utc
+                .checked_sub(reference)?
+                .div_euclid(step)
+                .checked_mul(step)?;
             reference.checked_add(bins)
         }
     }

@@ -3,7 +3,14 @@
 use super::*;
 
 pub(super) fn operator(name: &str) -> Option<Operator> {
-    let op = |name, min, max, call| Some(Operator { name, min, max, call });
+    let op = |name, min, max, call| {
+        Some(Operator {
+            name,
+            min,
+            max,
+            call,
+        })
+    };
     match name {
         "$mergeObjects" => op("$mergeObjects", 0, usize::MAX, merge),
         "$objectToArray" => op("$objectToArray", 1, 1, object_to_array),
@@ -14,11 +21,25 @@ pub(super) fn operator(name: &str) -> Option<Operator> {
 }
 
 pub(super) fn named(name: &str) -> Option<NamedOperator> {
-    let op = |name, parameters, call| Some(NamedOperator { name, parameters, call });
+    let op = |name, parameters, call| {
+        Some(NamedOperator {
+            name,
+            parameters,
+            call,
+        })
+    };
     match name {
         "$getField" => op("$getField", &[("field", true), ("input", true)], get_field),
-        "$setField" => op("$setField", &[("field", true), ("input", true), ("value", true)], set_field),
-        "$unsetField" => op("$unsetField", &[("field", true), ("input", true)], set_field),
+        "$setField" => op(
+            "$setField",
+            &[("field", true), ("input", true), ("value", true)],
+            set_field,
+        ),
+        "$unsetField" => op(
+            "$unsetField",
+            &[("field", true), ("input", true)],
+            set_field,
+        ),
         _ => None,
     }
 }
@@ -68,8 +89,12 @@ fn merge<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     };
     for item in &items {
         if !item.is_document() && !item.is_nullish() {
-            fail!(40400, "{name} requires object inputs, but input {} is of type {}",
-                crate::document::display::render(*item), item.type_name());
+            fail!(
+                40400,
+                "{name} requires object inputs, but input {} is of type {}",
+                crate::document::display::render(*item),
+                item.type_name()
+            );
         }
     }
     Ok(merge_documents(items).into())
@@ -81,7 +106,11 @@ fn object_to_array<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<V
         return Ok(Val::NULL);
     }
     if !value.is_document() {
-        fail!(40390, "{name} requires a document input, found: {}", value.type_name());
+        fail!(
+            40390,
+            "{name} requires a document input, found: {}",
+            value.type_name()
+        );
     }
     let mut out = ArrayWriter::new();
     for (field, v) in value.fields() {
@@ -99,7 +128,11 @@ fn array_to_object<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<V
         return Ok(Val::NULL);
     }
     if !value.is_array() {
-        fail!(40386, "{name} requires an array input, found: {}", value.type_name());
+        fail!(
+            40386,
+            "{name} requires an array input, found: {}",
+            value.type_name()
+        );
     }
     let mut fields: Vec<(&str, Bson<'_>)> = Vec::new();
     let mut form = None;
@@ -107,31 +140,59 @@ fn array_to_object<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<V
         let (key, v) = match element.tag {
             ARRAY => {
                 if form.replace(ARRAY).is_some_and(|f| f != ARRAY) {
-                    fail!(40396, "{name} requires a consistent input format. Elements must all be arrays or all be objects. Array was detected, now found: {}", element.type_name());
+                    fail!(
+                        40396,
+                        "{name} requires a consistent input format. Elements must all be arrays or all be objects. Array was detected, now found: {}",
+                        element.type_name()
+                    );
                 }
                 if element.len() != 2 {
-                    fail!(40397, "{name} requires an array of size 2 arrays,found array of size: {}", element.len());
+                    fail!(
+                        40397,
+                        "{name} requires an array of size 2 arrays,found array of size: {}",
+                        element.len()
+                    );
                 }
                 (element.element(0), element.element(1))
             }
             DOCUMENT => {
                 if form.replace(DOCUMENT).is_some_and(|f| f != DOCUMENT) {
-                    fail!(40391, "{name} requires a consistent input format. Elements must all be arrays or all be objects. Object was detected, now found: {}", element.type_name());
+                    fail!(
+                        40391,
+                        "{name} requires a consistent input format. Elements must all be arrays or all be objects. Object was detected, now found: {}",
+                        element.type_name()
+                    );
                 }
                 if element.len() != 2 {
-                    fail!(40392, "{name} requires an object keys of 'k' and 'v'. Found incorrect number of keys:{}", element.len());
+                    fail!(
+                        40392,
+                        "{name} requires an object keys of 'k' and 'v'. Found incorrect number of keys:{}",
+                        element.len()
+                    );
                 }
                 let (key, v) = (element.get("k"), element.get("v"));
                 if key.is_missing() || v.is_missing() {
-                    fail!(40393, "{name} requires an object with keys 'k' and 'v'. Missing either or both keys from: {}", crate::document::display::render(element));
+                    fail!(
+                        40393,
+                        "{name} requires an object with keys 'k' and 'v'. Missing either or both keys from: {}",
+                        crate::document::display::render(element)
+                    );
                 }
                 (key, v)
             }
-            _ => fail!(40398, "Unrecognised input type format for {name}: {}", element.type_name()),
+            _ => fail!(
+                40398,
+                "Unrecognised input type format for {name}: {}",
+                element.type_name()
+            ),
         };
         let Some(key) = key.as_str().filter(|_| key.tag == STRING) else {
             let error = if form == Some(ARRAY) { 40395 } else { 40394 };
-            fail!(error, "{name} requires an object with keys 'k' and 'v', where the value of 'k' must be of type string. Found type: {}", key.type_name());
+            fail!(
+                error,
+                "{name} requires an object with keys 'k' and 'v', where the value of 'k' must be of type string. Found type: {}",
+                key.type_name()
+            );
         };
         check_name(key)?;
         match fields.iter_mut().find(|(n, _)| *n == key) {
@@ -156,7 +217,11 @@ fn check_name(name: &str) -> DocResult<()> {
 
 fn field_name<'v>(operator: &str, value: Bson<'v>) -> DocResult<&'v str> {
     let Some(name) = value.as_str().filter(|_| value.tag == STRING) else {
-        fail!(3041704, "{operator} requires 'field' to evaluate to type String, but got {}", value.type_name());
+        fail!(
+            3041704,
+            "{operator} requires 'field' to evaluate to type String, but got {}",
+            value.type_name()
+        );
     };
     check_name(name)?;
     Ok(name)
@@ -174,14 +239,22 @@ fn get_field<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult
 }
 
 fn set_field<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'a>> {
-    let get = |i: usize| arguments.get(i).and_then(Option::as_ref).map_or(Bson::MISSING, Val::as_bson);
+    let get = |i: usize| {
+        arguments
+            .get(i)
+            .and_then(Option::as_ref)
+            .map_or(Bson::MISSING, Val::as_bson)
+    };
     let field = field_name(name, get(0))?;
     let input = get(1);
     if input.is_nullish() {
         return Ok(Val::NULL);
     }
     if !input.is_document() {
-        fail!(4161105, "{name} requires 'input' to evaluate to type Object");
+        fail!(
+            4161105,
+            "{name} requires 'input' to evaluate to type Object"
+        );
     }
     Ok(with_field(input, field, get(2)).into())
 }

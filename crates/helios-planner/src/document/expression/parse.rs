@@ -12,16 +12,25 @@ struct Scope {
 }
 
 pub(super) fn compile(value: Bson<'_>, variables: &Variables) -> DocResult<Expression> {
-    let mut scope =
-        Scope { names: Vec::new(), constants: variables.values.clone(), slots: 0 };
+    let mut scope = Scope {
+        names: Vec::new(),
+        constants: variables.values.clone(),
+        slots: 0,
+    };
     let body = scope.expression(value)?;
-    Ok(Expression { body, slots: scope.slots })
+    Ok(Expression {
+        body,
+        slots: scope.slots,
+    })
 }
 
 pub(super) fn sample_rate(rate: f64) -> DocResult<Expression> {
     let operator = logic::operator("$lt").ok_or_else(|| DocError::bad_value("$lt"))?;
     let rate = Expr::Constant(BsonBuf::double(rate));
-    Ok(Expression { body: Expr::Call(operator, vec![Expr::Random, rate]), slots: 0 })
+    Ok(Expression {
+        body: Expr::Call(operator, vec![Expr::Random, rate]),
+        slots: 0,
+    })
 }
 
 fn positional(name: &str) -> Option<Operator> {
@@ -51,8 +60,10 @@ impl Scope {
             STRING => self.text(value),
             DOCUMENT => self.document(value),
             ARRAY => {
-                let elements =
-                    value.elements().map(|e| self.expression(e)).collect::<DocResult<Vec<_>>>()?;
+                let elements = value
+                    .elements()
+                    .map(|e| self.expression(e))
+                    .collect::<DocResult<Vec<_>>>()?;
                 Ok(fold(Expr::Array(elements)))
             }
             _ => Ok(Expr::Constant(value.to_buf())),
@@ -75,7 +86,11 @@ impl Scope {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        self.names.iter().rev().find(|(n, _)| n == name).map(|(_, slot)| *slot)
+        self.names
+            .iter()
+            .rev()
+            .find(|(n, _)| n == name)
+            .map(|(_, slot)| *slot)
     }
 
     fn variable(&mut self, text: &str) -> DocResult<Expr> {
@@ -92,12 +107,16 @@ impl Scope {
             return Ok(Expr::Variable(slot, path));
         }
         if let Some((_, value)) = self.constants.iter().rev().find(|(n, _)| n == name) {
-            return Ok(Expr::Constant(Val::Own(value.clone()).at(&path.parts).into_buf()));
+            return Ok(Expr::Constant(
+                Val::Own(value.clone()).at(&path.parts).into_buf(),
+            ));
         }
         match name {
             "ROOT" | "CURRENT" => Ok(Expr::Field(path)),
             "REMOVE" => Ok(Expr::Constant(BsonBuf::missing())),
-            "NOW" => Ok(Expr::Constant(BsonBuf::date(chrono::Utc::now().timestamp_millis()))),
+            "NOW" => Ok(Expr::Constant(BsonBuf::date(
+                chrono::Utc::now().timestamp_millis(),
+            ))),
             "DESCEND" => Ok(Expr::Constant(BsonBuf::string("descend"))),
             "PRUNE" => Ok(Expr::Constant(BsonBuf::string("prune"))),
             "KEEP" => Ok(Expr::Constant(BsonBuf::string("keep"))),
@@ -131,10 +150,18 @@ impl Scope {
         let mut fields = Vec::new();
         for (name, field) in value.fields() {
             if name.starts_with('$') {
-                fail!(15983, "an expression specification must contain exactly one field, the name of the expression. Found {} fields in {}", value.len(), render(value));
+                fail!(
+                    15983,
+                    "an expression specification must contain exactly one field, the name of the expression. Found {} fields in {}",
+                    value.len(),
+                    render(value)
+                );
             }
             if name.contains('.') {
-                fail!(16412, "FieldPath field names may not contain '.'. Consider using $getField or $setField.");
+                fail!(
+                    16412,
+                    "FieldPath field names may not contain '.'. Consider using $getField or $setField."
+                );
             }
             fields.push((Box::from(name), self.expression(field)?));
         }
@@ -157,7 +184,11 @@ impl Scope {
             "$ifNull" => {
                 let parts = self.arguments(argument)?;
                 if parts.len() < 2 {
-                    fail!(1257300, "$ifNull needs at least two arguments, had: {}", parts.len());
+                    fail!(
+                        1257300,
+                        "$ifNull needs at least two arguments, had: {}",
+                        parts.len()
+                    );
                 }
                 return Ok(Expr::IfNull(parts));
             }
@@ -183,7 +214,10 @@ impl Scope {
         if let Some(operator) = named(name) {
             return self.named_call(operator, argument);
         }
-        fail!(code::INVALID_PIPELINE_OPERATOR, "Unrecognized expression '{name}'")
+        fail!(
+            code::INVALID_PIPELINE_OPERATOR,
+            "Unrecognized expression '{name}'"
+        )
     }
 
     fn call(&mut self, operator: Operator, argument: Bson<'_>) -> DocResult<Expr> {
@@ -192,47 +226,85 @@ impl Scope {
         let Operator { name, min, max, .. } = operator;
         if given < min || given > max {
             if min == max {
-                fail!(16020, "Expression {name} takes exactly {min} arguments. {given} were passed in.");
+                fail!(
+                    16020,
+                    "Expression {name} takes exactly {min} arguments. {given} were passed in."
+                );
             }
             if max == usize::MAX {
-                fail!(16020, "Expression {name} takes at least {min} arguments, and {given} were passed in.");
+                fail!(
+                    16020,
+                    "Expression {name} takes at least {min} arguments, and {given} were passed in."
+                );
             }
-            fail!(28667, "Expression {name} takes at least {min} arguments, and at most {max}, but {given} were passed in.");
+            fail!(
+                28667,
+                "Expression {name} takes at least {min} arguments, and at most {max}, but {given} were passed in."
+            );
         }
         Ok(fold(Expr::Call(operator, arguments)))
     }
 
     fn named_call(&mut self, operator: NamedOperator, argument: Bson<'_>) -> DocResult<Expr> {
-        let NamedOperator { name, parameters, .. } = operator;
+        let NamedOperator {
+            name, parameters, ..
+        } = operator;
         // The date parts take a bare expression as well as an object.
         if let [("date", true), ..] = parameters
             && parameters.len() == 2
             && argument.get("date").is_missing()
         {
             let mut parts = self.arguments(argument)?;
-            if argument.is_document() && argument.fields().next().is_none_or(|(n, _)| !n.starts_with('$')) {
-                fail!(40539, "missing 'date' argument to {name}, provided: {name}: {}", render(argument));
+            if argument.is_document()
+                && argument
+                    .fields()
+                    .next()
+                    .is_none_or(|(n, _)| !n.starts_with('$'))
+            {
+                fail!(
+                    40539,
+                    "missing 'date' argument to {name}, provided: {name}: {}",
+                    render(argument)
+                );
             }
             if parts.len() != 1 {
-                fail!(40536, "{name} accepts exactly one argument if given an array, but was given {}", parts.len());
+                fail!(
+                    40536,
+                    "{name} accepts exactly one argument if given an array, but was given {}",
+                    parts.len()
+                );
             }
             return Ok(Expr::Named(operator, vec![parts.pop(), None]));
         }
         if !argument.is_document() {
-            fail!(code::FAILED_TO_PARSE, "{name} only supports an object as its argument, found: {}", argument.type_name());
+            fail!(
+                code::FAILED_TO_PARSE,
+                "{name} only supports an object as its argument, found: {}",
+                argument.type_name()
+            );
         }
         for (given, _) in argument.fields() {
             if !parameters.iter().any(|(p, _)| *p == given) {
-                fail!(code::FAILED_TO_PARSE, "{name} found an unknown argument: {given}");
+                fail!(
+                    code::FAILED_TO_PARSE,
+                    "{name} found an unknown argument: {given}"
+                );
             }
         }
         let mut arguments = Vec::with_capacity(parameters.len());
         for (parameter, required) in parameters {
             let value = argument.get(parameter);
             if value.is_missing() && *required {
-                fail!(code::FAILED_TO_PARSE, "{name} requires '{parameter}' to be specified");
+                fail!(
+                    code::FAILED_TO_PARSE,
+                    "{name} requires '{parameter}' to be specified"
+                );
             }
-            arguments.push(if value.is_missing() { None } else { Some(self.expression(value)?) });
+            arguments.push(if value.is_missing() {
+                None
+            } else {
+                Some(self.expression(value)?)
+            });
         }
         Ok(Expr::Named(operator, arguments))
     }
@@ -259,13 +331,20 @@ impl Scope {
         let given = parts.len();
         match <[Expr; 3]>::try_from(parts) {
             Ok(parts) => Ok(Expr::Cond(Box::new(parts))),
-            Err(_) => fail!(16020, "Expression $cond takes exactly 3 arguments. {given} were passed in."),
+            Err(_) => fail!(
+                16020,
+                "Expression $cond takes exactly 3 arguments. {given} were passed in."
+            ),
         }
     }
 
     fn switch(&mut self, argument: Bson<'_>) -> DocResult<Expr> {
         if !argument.is_document() {
-            fail!(40060, "$switch requires an object as an argument, found: {}", argument.type_name());
+            fail!(
+                40060,
+                "$switch requires an object as an argument, found: {}",
+                argument.type_name()
+            );
         }
         let mut branches = Vec::new();
         let mut default = None;
@@ -273,7 +352,11 @@ impl Scope {
             match name {
                 "branches" => {
                     if !value.is_array() {
-                        fail!(40061, "$switch expected an array for 'branches', found: {}", value.type_name());
+                        fail!(
+                            40061,
+                            "$switch expected an array for 'branches', found: {}",
+                            value.type_name()
+                        );
                     }
                     for branch in value.elements() {
                         branches.push(self.branch(branch)?);
@@ -291,17 +374,33 @@ impl Scope {
 
     fn branch(&mut self, branch: Bson<'_>) -> DocResult<(Expr, Expr)> {
         if !branch.is_document() {
-            fail!(40062, "$switch expected each branch to be an object, found: {}", branch.type_name());
+            fail!(
+                40062,
+                "$switch expected each branch to be an object, found: {}",
+                branch.type_name()
+            );
         }
-        if let Some((name, _)) = branch.fields().find(|(n, _)| !matches!(*n, "case" | "then")) {
-            fail!(40063, "$switch found an unknown argument to a branch: {name}");
+        if let Some((name, _)) = branch
+            .fields()
+            .find(|(n, _)| !matches!(*n, "case" | "then"))
+        {
+            fail!(
+                40063,
+                "$switch found an unknown argument to a branch: {name}"
+            );
         }
         let (case, then) = (branch.get("case"), branch.get("then"));
         if case.is_missing() {
-            fail!(40064, "$switch requires each branch have a 'case' expression");
+            fail!(
+                40064,
+                "$switch requires each branch have a 'case' expression"
+            );
         }
         if then.is_missing() {
-            fail!(40065, "$switch requires each branch have a 'then' expression.");
+            fail!(
+                40065,
+                "$switch requires each branch have a 'then' expression."
+            );
         }
         Ok((self.expression(case)?, self.expression(then)?))
     }
@@ -310,7 +409,10 @@ impl Scope {
         if !argument.is_document() {
             fail!(16874, "$let only supports an object as its argument");
         }
-        if let Some((name, _)) = argument.fields().find(|(n, _)| !matches!(*n, "vars" | "in")) {
+        if let Some((name, _)) = argument
+            .fields()
+            .find(|(n, _)| !matches!(*n, "vars" | "in"))
+        {
             fail!(16875, "Unrecognized parameter to $let: {name}");
         }
         let (vars, body) = (argument.get("vars"), argument.get("in"));
@@ -329,7 +431,10 @@ impl Scope {
             values.push((name, self.expression(value)?));
         }
         let depth = self.names.len();
-        let bindings = values.into_iter().map(|(name, value)| (self.bind(name), value)).collect();
+        let bindings = values
+            .into_iter()
+            .map(|(name, value)| (self.bind(name), value))
+            .collect();
         let body = Box::new(self.expression(body)?);
         self.names.truncate(depth);
         Ok(Expr::Let { bindings, body })
@@ -345,7 +450,10 @@ impl Scope {
         errors: (i32, i32),
     ) -> DocResult<()> {
         if !argument.is_document() {
-            fail!(errors.0, "{operator} only supports an object as its argument");
+            fail!(
+                errors.0,
+                "{operator} only supports an object as its argument"
+            );
         }
         for (name, _) in argument.fields() {
             if !required.iter().any(|(n, _)| *n == name) && !optional.contains(&name) {
@@ -375,17 +483,31 @@ impl Scope {
 
     fn filter(&mut self, argument: Bson<'_>) -> DocResult<Expr> {
         let required = [("input", 28648), ("cond", 28650)];
-        self.object("$filter", argument, &required, &["as", "limit"], (28646, 28647))?;
+        self.object(
+            "$filter",
+            argument,
+            &required,
+            &["as", "limit"],
+            (28646, 28647),
+        )?;
         let input = Box::new(self.expression(argument.get("input"))?);
         let limit = argument.get("limit");
-        let limit =
-            if limit.is_missing() { None } else { Some(Box::new(self.expression(limit)?)) };
+        let limit = if limit.is_missing() {
+            None
+        } else {
+            Some(Box::new(self.expression(limit)?))
+        };
         let name = self.element_name(argument)?;
         let depth = self.names.len();
         let element = self.bind(name);
         let condition = Box::new(self.expression(argument.get("cond"))?);
         self.names.truncate(depth);
-        Ok(Expr::Filter { input, element, condition, limit })
+        Ok(Expr::Filter {
+            input,
+            element,
+            condition,
+            limit,
+        })
     }
 
     fn map(&mut self, argument: Bson<'_>) -> DocResult<Expr> {
@@ -397,7 +519,11 @@ impl Scope {
         let element = self.bind(name);
         let body = Box::new(self.expression(argument.get("in"))?);
         self.names.truncate(depth);
-        Ok(Expr::Map { input, element, body })
+        Ok(Expr::Map {
+            input,
+            element,
+            body,
+        })
     }
 
     fn reduce(&mut self, argument: Bson<'_>) -> DocResult<Expr> {
@@ -410,7 +536,13 @@ impl Scope {
         let element = self.bind("this");
         let body = Box::new(self.expression(argument.get("in"))?);
         self.names.truncate(depth);
-        Ok(Expr::Reduce { input, initial, value, element, body })
+        Ok(Expr::Reduce {
+            input,
+            initial,
+            value,
+            element,
+            body,
+        })
     }
 }
 
@@ -426,7 +558,10 @@ fn fold(expr: Expr) -> Expr {
     if !foldable {
         return expr;
     }
-    let mut env = Env { root: Val::MISSING, slots: Vec::new() };
+    let mut env = Env {
+        root: Val::MISSING,
+        slots: Vec::new(),
+    };
     match eval(&expr, &mut env) {
         Ok(value) => Expr::Constant(value.into_buf()),
         // Raised when a document meets it; a branch that is never taken must not fail.
@@ -440,11 +575,18 @@ fn check_path(path: &str) -> DocResult<()> {
     }
     for part in path.split('.') {
         if part.is_empty() {
-            let message = if path.ends_with('.') { (40353, "FieldPath must not end with a '.'.") } else { (15998, "FieldPath field names may not be empty strings.") };
+            let message = if path.ends_with('.') {
+                (40353, "FieldPath must not end with a '.'.")
+            } else {
+                (15998, "FieldPath field names may not be empty strings.")
+            };
             fail!(message.0, "{}", message.1);
         }
         if part.starts_with('$') {
-            fail!(16410, "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
+            fail!(
+                16410,
+                "FieldPath field names may not start with '$'. Consider using $getField or $setField."
+            );
         }
     }
     if path.contains('\0') {
@@ -468,10 +610,19 @@ fn check_variable_definition(name: &str) -> DocResult<()> {
     }
     let first = name.chars().next().unwrap_or('A');
     if !(first.is_ascii_lowercase() || !first.is_ascii()) {
-        fail!(16867, "'{name}' starts with an invalid character for a user variable name");
+        fail!(
+            16867,
+            "'{name}' starts with an invalid character for a user variable name"
+        );
     }
-    if let Some(bad) = name.chars().find(|c| c.is_ascii() && !c.is_ascii_alphanumeric() && *c != '_') {
-        fail!(16868, "'{name}' contains an invalid character for a variable name: '{bad}'");
+    if let Some(bad) = name
+        .chars()
+        .find(|c| c.is_ascii() && !c.is_ascii_alphanumeric() && *c != '_')
+    {
+        fail!(
+            16868,
+            "'{name}' contains an invalid character for a variable name: '{bad}'"
+        );
     }
     Ok(())
 }

@@ -4,7 +4,14 @@ use super::*;
 use crate::document::order::compare;
 
 pub(super) fn operator(name: &str) -> Option<Operator> {
-    let op = |name, min, max, call| Some(Operator { name, min, max, call });
+    let op = |name, min, max, call| {
+        Some(Operator {
+            name,
+            min,
+            max,
+            call,
+        })
+    };
     match name {
         "$setUnion" => op("$setUnion", 0, usize::MAX, combine),
         "$setIntersection" => op("$setIntersection", 0, usize::MAX, combine),
@@ -38,7 +45,11 @@ fn combine<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> 
         }
         if !value.is_array() {
             let error = if name == "$setUnion" { 17043 } else { 17047 };
-            fail!(error, "All operands of {name} must be arrays. One argument is of type: {}", value.type_name());
+            fail!(
+                error,
+                "All operands of {name} must be arrays. One argument is of type: {}",
+                value.type_name()
+            );
         }
         let set = distinct(value);
         result = Some(match result {
@@ -64,7 +75,11 @@ fn pair<'v>(
     let (a, b) = (arguments[0].as_bson(), arguments[1].as_bson());
     for (value, which, error) in [(a, "First", errors.0), (b, "Second", errors.1)] {
         if !value.is_array() {
-            fail!(error, "both operands of {name} must be arrays. {which} argument is of type: {}", value.type_name());
+            fail!(
+                error,
+                "both operands of {name} must be arrays. {which} argument is of type: {}",
+                value.type_name()
+            );
         }
     }
     Ok((a, b))
@@ -96,7 +111,11 @@ fn equals<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     for argument in arguments {
         let value = argument.as_bson();
         if !value.is_array() {
-            fail!(17044, "All operands of {name} must be arrays. One argument is of type: {}", value.type_name());
+            fail!(
+                17044,
+                "All operands of {name} must be arrays. One argument is of type: {}",
+                value.type_name()
+            );
         }
         let set = distinct(value);
         match &first {
@@ -121,7 +140,11 @@ fn elements_true<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val
     let all = name == "$allElementsTrue";
     if !value.is_array() {
         let error = if all { 17040 } else { 17041 };
-        fail!(error, "{name}'s argument must be an array, but is {}", value.type_name());
+        fail!(
+            error,
+            "{name}'s argument must be an array, but is {}",
+            value.type_name()
+        );
     }
     Ok(Val::bool(if all {
         value.elements().all(Bson::truthy)

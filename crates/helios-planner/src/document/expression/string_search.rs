@@ -6,7 +6,14 @@ use crate::document::pattern;
 use std::cell::RefCell;
 
 pub(super) fn operator(name: &str) -> Option<Operator> {
-    let op = |name, min, max, call| Some(Operator { name, min, max, call });
+    let op = |name, min, max, call| {
+        Some(Operator {
+            name,
+            min,
+            max,
+            call,
+        })
+    };
     match name {
         "$indexOfBytes" => op("$indexOfBytes", 2, 4, index_of),
         "$indexOfCP" => op("$indexOfCP", 2, 4, index_of),
@@ -18,7 +25,13 @@ pub(super) fn named(name: &str) -> Option<NamedOperator> {
     const TRIM: &[(&str, bool)] = &[("input", true), ("chars", false)];
     const REPLACE: &[(&str, bool)] = &[("input", true), ("find", true), ("replacement", true)];
     const REGEX: &[(&str, bool)] = &[("input", true), ("regex", true), ("options", false)];
-    let op = |name, parameters, call| Some(NamedOperator { name, parameters, call });
+    let op = |name, parameters, call| {
+        Some(NamedOperator {
+            name,
+            parameters,
+            call,
+        })
+    };
     match name {
         "$trim" => op("$trim", TRIM, trim),
         "$ltrim" => op("$ltrim", TRIM, trim),
@@ -40,24 +53,45 @@ fn index_of<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
     let code_points = name == "$indexOfCP";
     let Some(input) = text.as_str().filter(|_| text.tag == STRING) else {
         let error = if code_points { 40093 } else { 40091 };
-        fail!(error, "{name} requires a string as the first argument, found: {}", text.type_name());
+        fail!(
+            error,
+            "{name} requires a string as the first argument, found: {}",
+            text.type_name()
+        );
     };
     let token = arguments[1].as_bson();
     let Some(token) = token.as_str().filter(|_| token.tag == STRING) else {
         let error = if code_points { 40094 } else { 40092 };
-        fail!(error, "{name} requires a string as the second argument, found: {}", token.type_name());
+        fail!(
+            error,
+            "{name} requires a string as the second argument, found: {}",
+            token.type_name()
+        );
     };
-    let len = if code_points { input.chars().count() } else { input.len() };
+    let len = if code_points {
+        input.chars().count()
+    } else {
+        input.len()
+    };
     let position = |index: usize, missing: usize, what: &str| -> DocResult<usize> {
-        let Some(value) = arguments.get(index) else { return Ok(missing) };
+        let Some(value) = arguments.get(index) else {
+            return Ok(missing);
+        };
         let value = value.as_bson();
         let Some(v) = Number::of(value).and_then(Number::to_exact_i64) else {
-            fail!(40096, "{name} requires an integral {what} index, found a value of type: {}, with value: {}",
-                value.type_name(), crate::document::display::render(value));
+            fail!(
+                40096,
+                "{name} requires an integral {what} index, found a value of type: {}, with value: {}",
+                value.type_name(),
+                crate::document::display::render(value)
+            );
         };
         match usize::try_from(v) {
             Ok(v) => Ok(v),
-            Err(_) => fail!(40097, "{name} requires a nonnegative {what} index, found: {v}"),
+            Err(_) => fail!(
+                40097,
+                "{name} requires a nonnegative {what} index, found: {v}"
+            ),
         }
     };
     let start = position(2, 0, "starting")?;
@@ -68,7 +102,9 @@ fn index_of<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
     let found = if code_points {
         let byte = |cp: usize| input.char_indices().nth(cp).map_or(input.len(), |(i, _)| i);
         let (from, to) = (byte(start), byte(end));
-        input[from..to].find(token).map(|at| start + input[from..from + at].chars().count())
+        input[from..to]
+            .find(token)
+            .map(|at| start + input[from..from + at].chars().count())
     } else {
         let window = &input.as_bytes()[start..end];
         find_bytes(window, token.as_bytes()).map(|at| start + at)
@@ -84,18 +120,25 @@ fn find_bytes(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn trim<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<'a>> {
-    let Some(input) = &arguments[0] else { return Ok(Val::NULL) };
+    let Some(input) = &arguments[0] else {
+        return Ok(Val::NULL);
+    };
     let input = input.as_bson();
     if input.is_nullish() {
         return Ok(Val::NULL);
     }
     let Some(text) = input.as_str().filter(|_| input.tag == STRING) else {
-        fail!(50699, "{name} requires its input to be a string, got {} (of type {}) instead.",
-            crate::document::display::render(input), input.type_name());
+        fail!(
+            50699,
+            "{name} requires its input to be a string, got {} (of type {}) instead.",
+            crate::document::display::render(input),
+            input.type_name()
+        );
     };
     const WHITESPACE: &[char] = &[
-        '\0', '\t', '\n', '\u{b}', '\u{c}', '\r', ' ', '\u{a0}', '\u{1680}', '\u{2000}', '\u{2001}', '\u{2002}',
-        '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}', '\u{2009}', '\u{200a}',
+        '\0', '\t', '\n', '\u{b}', '\u{c}', '\r', ' ', '\u{a0}', '\u{1680}', '\u{2000}',
+        '\u{2001}', '\u{2002}', '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}',
+        '\u{2008}', '\u{2009}', '\u{200a}',
     ];
     let custom: Vec<char>;
     let set = match &arguments[1] {
@@ -106,8 +149,12 @@ fn trim<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val<
                 return Ok(Val::NULL);
             }
             let Some(chars) = chars.as_str().filter(|_| chars.tag == STRING) else {
-                fail!(50700, "{name} requires 'chars' to be a string, got {} (of type {}) instead.",
-                    crate::document::display::render(chars), chars.type_name());
+                fail!(
+                    50700,
+                    "{name} requires 'chars' to be a string, got {} (of type {}) instead.",
+                    crate::document::display::render(chars),
+                    chars.type_name()
+                );
             };
             custom = chars.chars().collect();
             &custom
@@ -131,7 +178,11 @@ fn replace<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<V
         } else if value.tag == STRING {
             texts[i] = value.as_str();
         } else {
-            fail!(error, "{name} requires that '{what}' be a string, found: {}", crate::document::display::render(value));
+            fail!(
+                error,
+                "{name} requires that '{what}' be a string, found: {}",
+                crate::document::display::render(value)
+            );
         }
     }
     if null {
@@ -185,7 +236,10 @@ fn regex<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val
         REGEX => {
             let (source, own) = pattern.as_regex().unwrap_or(("", ""));
             if !own.is_empty() && !options.is_empty() {
-                fail!(51107, "{name}: found regex option(s) specified in both 'regex' and 'option' fields");
+                fail!(
+                    51107,
+                    "{name}: found regex option(s) specified in both 'regex' and 'option' fields"
+                );
             }
             (source, if own.is_empty() { options } else { own })
         }
@@ -203,7 +257,9 @@ fn regex<'a>(name: &'static str, arguments: &[Option<Val<'a>>]) -> DocResult<Val
     let text = input.as_str().unwrap_or("");
     match name {
         "$regexMatch" => Ok(Val::bool(regex.is_match(text))),
-        "$regexFind" => Ok(regex.captures(text).map_or(Val::NULL, |c| found(text, &c).into())),
+        "$regexFind" => Ok(regex
+            .captures(text)
+            .map_or(Val::NULL, |c| found(text, &c).into())),
         _ => {
             let mut out = ArrayWriter::new();
             for captures in regex.captures_iter(text) {

@@ -7,7 +7,14 @@ use crate::document::number::Number;
 type Real = fn(f64) -> f64;
 
 pub(super) fn operator(name: &str) -> Option<Operator> {
-    let op = |name, max, call| Some(Operator { name, min: max, max, call });
+    let op = |name, max, call| {
+        Some(Operator {
+            name,
+            min: max,
+            max,
+            call,
+        })
+    };
     match name {
         "$sin" => op("$sin", 1, call),
         "$cos" => op("$cos", 1, call),
@@ -56,12 +63,20 @@ fn call<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         return Ok(Val::NULL);
     }
     let Some(n) = Number::of(value) else {
-        fail!(28765, "{name} only supports numeric types, not {}", value.type_name());
+        fail!(
+            28765,
+            "{name} only supports numeric types, not {}",
+            value.type_name()
+        );
     };
     let (f, low, high) = function(name);
     let v = n.to_f64();
     if !v.is_nan() && !(low..=high).contains(&v) {
-        fail!(50989, "cannot apply {name} to {}, value must be in [{low},{high}]", crate::document::display::render(value));
+        fail!(
+            50989,
+            "cannot apply {name} to {}, value must be in [{low},{high}]",
+            crate::document::display::render(value)
+        );
     }
     Ok(number(through_f64(n, f)))
 }
@@ -72,7 +87,12 @@ fn atan2<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
         return Ok(Val::NULL);
     }
     let (Some(y), Some(x)) = (Number::of(y), Number::of(x)) else {
-        fail!(51044, "{name} only supports numeric types, not {} and {}", y.type_name(), x.type_name());
+        fail!(
+            51044,
+            "{name} only supports numeric types, not {} and {}",
+            y.type_name(),
+            x.type_name()
+        );
     };
     let angle = y.to_f64().atan2(x.to_f64());
     Ok(number(match (y, x) {

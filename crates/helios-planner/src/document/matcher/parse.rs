@@ -28,12 +28,17 @@ pub(super) fn value_condition(condition: Bson<'_>) -> DocResult<Matcher> {
     if condition.is_document() {
         return filter(condition);
     }
-    Ok(Matcher::Field { path: itself(), test: Test::Equal(condition.to_buf()) })
+    Ok(Matcher::Field {
+        path: itself(),
+        test: Test::Equal(condition.to_buf()),
+    })
 }
 
 /// The empty path: the value that is being tested.
 fn itself() -> Path {
-    Path { parts: Arc::from([]) }
+    Path {
+        parts: Arc::from([]),
+    }
 }
 
 fn and(mut parts: Vec<Matcher>) -> Matcher {
@@ -57,10 +62,13 @@ fn top_level(operator: &str, operand: Bson<'_>) -> DocResult<Option<Matcher>> {
         "sampleRate" => {
             let rate = Number::of(operand).map(Number::to_f64);
             match rate {
-                Some(rate) if (0.0..=1.0).contains(&rate) => Matcher::Expression(Arc::new(
-                    Expression::compile_sample_rate(rate)?,
-                )),
-                _ => fail!(code::BAD_VALUE, "numeric argument to $sampleRate must be in [0, 1]"),
+                Some(rate) if (0.0..=1.0).contains(&rate) => {
+                    Matcher::Expression(Arc::new(Expression::compile_sample_rate(rate)?))
+                }
+                _ => fail!(
+                    code::BAD_VALUE,
+                    "numeric argument to $sampleRate must be in [0, 1]"
+                ),
             }
         }
         "where" | "text" => {
@@ -85,7 +93,10 @@ fn filters(operator: &str, operand: Bson<'_>) -> DocResult<Vec<Matcher>> {
         .elements()
         .map(|element| {
             if !element.is_document() {
-                fail!(code::BAD_VALUE, "$or/$and/$nor entries need to be full objects");
+                fail!(
+                    code::BAD_VALUE,
+                    "$or/$and/$nor entries need to be full objects"
+                );
             }
             filter(element)
         })
@@ -95,10 +106,9 @@ fn filters(operator: &str, operand: Bson<'_>) -> DocResult<Vec<Matcher>> {
 /// Whether a document holds operators rather than a value to equal. References are values.
 fn is_operators(value: Bson<'_>) -> bool {
     value.is_document()
-        && value
-            .fields()
-            .next()
-            .is_some_and(|(name, _)| name.starts_with('$') && !matches!(name, "$ref" | "$id" | "$db"))
+        && value.fields().next().is_some_and(|(name, _)| {
+            name.starts_with('$') && !matches!(name, "$ref" | "$id" | "$db")
+        })
 }
 
 fn field(path: &Path, operand: Bson<'_>, out: &mut Vec<Matcher>) -> DocResult<()> {
@@ -124,7 +134,10 @@ fn field(path: &Path, operand: Bson<'_>, out: &mut Vec<Matcher>) -> DocResult<()
 }
 
 fn test(path: &Path, test: Test) -> Matcher {
-    Matcher::Field { path: path.clone(), test }
+    Matcher::Field {
+        path: path.clone(),
+        test,
+    }
 }
 
 fn not(matcher: Matcher) -> Matcher {
@@ -179,9 +192,18 @@ fn no_pattern(name: &str, argument: Bson<'_>) -> DocResult<()> {
     Ok(())
 }
 
-fn comparison(path: &Path, name: &str, comparison: Comparison, argument: Bson<'_>) -> DocResult<Matcher> {
+fn comparison(
+    path: &Path,
+    name: &str,
+    comparison: Comparison,
+    argument: Bson<'_>,
+) -> DocResult<Matcher> {
     if argument.tag == REGEX {
-        fail!(code::BAD_VALUE, "Can't have RegEx as arg to predicate over field '{}'.", path.text());
+        fail!(
+            code::BAD_VALUE,
+            "Can't have RegEx as arg to predicate over field '{}'.",
+            path.text()
+        );
     }
     let _ = name;
     Ok(test(path, Test::Compare(comparison, comparable(argument)?)))
@@ -228,7 +250,10 @@ impl TypeSet {
             return self.add_alias(alias);
         }
         let Some(number) = Number::of(value) else {
-            fail!(code::TYPE_MISMATCH, "type must be represented as a number or a string");
+            fail!(
+                code::TYPE_MISMATCH,
+                "type must be represented as a number or a string"
+            );
         };
         let tag = match number.to_exact_i64() {
             Some(-1) => MIN_KEY,
@@ -253,7 +278,9 @@ impl TypeSet {
             self.0.extend([DOUBLE, INT32, INT64, DECIMAL]);
             return Ok(());
         }
-        let tag = (1..=19).chain([MIN_KEY, MAX_KEY]).find(|tag| type_name(*tag) == alias);
+        let tag = (1..=19)
+            .chain([MIN_KEY, MAX_KEY])
+            .find(|tag| type_name(*tag) == alias);
         match tag {
             Some(tag) => self.0.push(tag),
             None => fail!(code::BAD_VALUE, "Unknown type name alias: {alias}"),
@@ -269,7 +296,11 @@ fn pattern_of(value: Bson<'_>) -> DocResult<Pattern> {
 
 fn compile_pattern(source: &str, options: &str) -> DocResult<Pattern> {
     let regex = pattern::compile(source, options, 51091)?;
-    Ok(Pattern { source: source.to_owned(), options: options.to_owned(), regex: Arc::new(regex) })
+    Ok(Pattern {
+        source: source.to_owned(),
+        options: options.to_owned(),
+        regex: Arc::new(regex),
+    })
 }
 
 fn regex_operator(argument: Bson<'_>, siblings: Bson<'_>) -> DocResult<Pattern> {
@@ -278,7 +309,10 @@ fn regex_operator(argument: Bson<'_>, siblings: Bson<'_>) -> DocResult<Pattern> 
         fail!(code::BAD_VALUE, "$options has to be a string");
     }
     match argument.tag {
-        STRING => compile_pattern(argument.as_str().unwrap_or(""), options.as_str().unwrap_or("")),
+        STRING => compile_pattern(
+            argument.as_str().unwrap_or(""),
+            options.as_str().unwrap_or(""),
+        ),
         REGEX => {
             let (source, own) = argument.as_regex().unwrap_or(("", ""));
             match options.as_str() {
@@ -350,10 +384,12 @@ fn modulo(argument: Bson<'_>) -> DocResult<Test> {
         fail!(code::BAD_VALUE, "malformed mod, too many elements");
     }
     let whole = |value: Bson<'_>, what: &str| match Number::of(value) {
-        None => Err(DocError::bad_value(format!("malformed mod, {what} not a number"))),
-        Some(number) => number.to_truncated_i64().ok_or_else(|| {
-            DocError::bad_value(format!("malformed mod, {what} value is invalid"))
-        }),
+        None => Err(DocError::bad_value(format!(
+            "malformed mod, {what} not a number"
+        ))),
+        Some(number) => number
+            .to_truncated_i64()
+            .ok_or_else(|| DocError::bad_value(format!("malformed mod, {what} value is invalid"))),
     };
     let (divisor, remainder) = (whole(divisor, "divisor")?, whole(remainder, "remainder")?);
     if divisor == 0 {
@@ -453,5 +489,11 @@ fn bits(path: &Path, name: &str, kind: Bits, argument: Bson<'_>) -> DocResult<Ma
             },
         },
     };
-    Ok(test(path, Test::Bits { kind, mask: BitMask(positions.into()) }))
+    Ok(test(
+        path,
+        Test::Bits {
+            kind,
+            mask: BitMask(positions.into()),
+        },
+    ))
 }

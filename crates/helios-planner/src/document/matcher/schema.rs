@@ -96,7 +96,10 @@ impl Schema {
         match keyword {
             "type" | "bsonType" => {
                 if !schema.get("type").is_missing() && !schema.get("bsonType").is_missing() {
-                    fail!(code::FAILED_TO_PARSE, "Cannot specify both $jsonSchema keywords 'type' and 'bsonType'");
+                    fail!(
+                        code::FAILED_TO_PARSE,
+                        "Cannot specify both $jsonSchema keywords 'type' and 'bsonType'"
+                    );
                 }
                 self.types = Some(types(keyword, value)?);
             }
@@ -117,15 +120,25 @@ impl Schema {
             }
             "exclusiveMinimum" | "exclusiveMaximum" => {
                 boolean(keyword, value)?;
-                let base = if keyword == "exclusiveMinimum" { "minimum" } else { "maximum" };
+                let base = if keyword == "exclusiveMinimum" {
+                    "minimum"
+                } else {
+                    "maximum"
+                };
                 if schema.get(base).is_missing() {
-                    fail!(code::FAILED_TO_PARSE, "$jsonSchema keyword '{base}' must be a present if {keyword} is present");
+                    fail!(
+                        code::FAILED_TO_PARSE,
+                        "$jsonSchema keyword '{base}' must be a present if {keyword} is present"
+                    );
                 }
             }
             "multipleOf" => {
                 let number = number(keyword, value)?;
                 if number.is_nan() || number.to_f64() <= 0.0 || !number.is_finite() {
-                    fail!(code::FAILED_TO_PARSE, "$jsonSchema keyword 'multipleOf' must have a positive value");
+                    fail!(
+                        code::FAILED_TO_PARSE,
+                        "$jsonSchema keyword 'multipleOf' must have a positive value"
+                    );
                 }
                 self.number.multiple_of = Some(value.to_buf());
             }
@@ -133,7 +146,10 @@ impl Schema {
             "maxLength" => self.text.max = Some(count(keyword, value)?),
             "pattern" => {
                 let Some(text) = value.as_str().filter(|_| value.tag == STRING) else {
-                    fail!(code::TYPE_MISMATCH, "$jsonSchema keyword 'pattern' must be a string");
+                    fail!(
+                        code::TYPE_MISMATCH,
+                        "$jsonSchema keyword 'pattern' must be a string"
+                    );
                 };
                 self.text.pattern = Some(pattern::compile(text, "", 51091)?);
             }
@@ -143,7 +159,10 @@ impl Schema {
             "not" => self.not = Some(Box::new(nested(keyword, value)?)),
             "title" | "description" => {
                 if value.tag != STRING {
-                    fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be of type string");
+                    fail!(
+                        code::TYPE_MISMATCH,
+                        "$jsonSchema keyword '{keyword}' must be of type string"
+                    );
                 }
             }
             _ => {
@@ -153,7 +172,10 @@ impl Schema {
                             code::FAILED_TO_PARSE,
                             "$jsonSchema keyword '{keyword}' is not currently supported"
                         ),
-                        _ => fail!(code::FAILED_TO_PARSE, "Unknown $jsonSchema keyword: {keyword}"),
+                        _ => fail!(
+                            code::FAILED_TO_PARSE,
+                            "Unknown $jsonSchema keyword: {keyword}"
+                        ),
                     }
                 }
             }
@@ -163,7 +185,10 @@ impl Schema {
 
     /// Whether a value satisfies the schema.
     pub fn accepts(&self, value: Bson<'_>) -> bool {
-        let typed = self.types.as_ref().is_none_or(|types| types.0.contains(&value.tag));
+        let typed = self
+            .types
+            .as_ref()
+            .is_none_or(|types| types.0.contains(&value.tag));
         let listed = self
             .values
             .as_ref()
@@ -175,8 +200,14 @@ impl Schema {
             && (value.tag != DOCUMENT || self.object.accepts(value))
             && (value.tag != ARRAY || self.array.accepts(value))
             && self.all_of.iter().all(|s| s.accepts(value))
-            && self.any_of.as_ref().is_none_or(|any| any.iter().any(|s| s.accepts(value)))
-            && self.one_of.as_ref().is_none_or(|one| one.iter().filter(|s| s.accepts(value)).count() == 1)
+            && self
+                .any_of
+                .as_ref()
+                .is_none_or(|any| any.iter().any(|s| s.accepts(value)))
+            && self
+                .one_of
+                .as_ref()
+                .is_none_or(|one| one.iter().filter(|s| s.accepts(value)).count() == 1)
             && self.not.as_ref().is_none_or(|not| !not.accepts(value))
     }
 }
@@ -198,7 +229,9 @@ impl NumberRules {
                 _ => false,
             }
         });
-        within(&self.minimum, Ordering::Less) && within(&self.maximum, Ordering::Greater) && multiple
+        within(&self.minimum, Ordering::Less)
+            && within(&self.maximum, Ordering::Greater)
+            && multiple
     }
 }
 
@@ -218,14 +251,16 @@ impl ObjectRules {
             "properties" => {
                 object(keyword, value)?;
                 for (name, schema) in value.fields() {
-                    self.properties.push((name.to_owned(), property(keyword, name, schema)?));
+                    self.properties
+                        .push((name.to_owned(), property(keyword, name, schema)?));
                 }
             }
             "patternProperties" => {
                 object(keyword, value)?;
                 for (name, schema) in value.fields() {
                     let regex = pattern::compile(name, "", 51091)?;
-                    self.patterns.push((regex, property(keyword, name, schema)?));
+                    self.patterns
+                        .push((regex, property(keyword, name, schema)?));
                 }
             }
             "additionalProperties" => self.additional = additional(keyword, value)?,
@@ -259,10 +294,14 @@ impl ObjectRules {
             && self.min.is_none_or(|min| len() >= min)
             && self.max.is_none_or(|max| len() <= max)
             && value.fields().all(|(name, v)| self.accepts_field(name, v))
-            && self.dependencies.iter().filter(|(name, _)| has(name)).all(|(_, dependency)| match dependency {
-                Dependency::Names(names) => names.iter().all(has),
-                Dependency::Schema(schema) => schema.accepts(value),
-            })
+            && self
+                .dependencies
+                .iter()
+                .filter(|(name, _)| has(name))
+                .all(|(_, dependency)| match dependency {
+                    Dependency::Names(names) => names.iter().all(has),
+                    Dependency::Schema(schema) => schema.accepts(value),
+                })
     }
 
     fn accepts_field(&self, name: &str, value: Bson<'_>) -> bool {
@@ -314,10 +353,15 @@ impl ArrayRules {
         let items = match &self.items {
             Items::Anything => true,
             Items::Each(schema) => value.elements().all(|v| schema.accepts(v)),
-            Items::Positions(schemas) => value.elements().enumerate().all(|(i, v)| match schemas.get(i) {
-                Some(schema) => schema.accepts(v),
-                None => self.additional.accepts(v),
-            }),
+            Items::Positions(schemas) => {
+                value
+                    .elements()
+                    .enumerate()
+                    .all(|(i, v)| match schemas.get(i) {
+                        Some(schema) => schema.accepts(v),
+                        None => self.additional.accepts(v),
+                    })
+            }
         };
         let unique = || {
             let mut values: Vec<Bson<'_>> = value.elements().collect();
@@ -343,21 +387,37 @@ impl Additional {
 
 fn types(keyword: &str, value: Bson<'_>) -> DocResult<TypeSet> {
     let mut out = TypeSet::default();
-    let aliases: Vec<Bson<'_>> = if value.is_array() { value.elements().collect() } else { vec![value] };
+    let aliases: Vec<Bson<'_>> = if value.is_array() {
+        value.elements().collect()
+    } else {
+        vec![value]
+    };
     if aliases.is_empty() {
-        fail!(code::FAILED_TO_PARSE, "$jsonSchema keyword '{keyword}' must name at least one type");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "$jsonSchema keyword '{keyword}' must name at least one type"
+        );
     }
     let mut seen: Vec<&str> = Vec::new();
     for alias in aliases {
         let Some(name) = alias.as_str().filter(|_| alias.tag == STRING) else {
-            fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be either a string or an array of strings");
+            fail!(
+                code::TYPE_MISMATCH,
+                "$jsonSchema keyword '{keyword}' must be either a string or an array of strings"
+            );
         };
         if seen.contains(&name) {
-            fail!(code::FAILED_TO_PARSE, "$jsonSchema keyword '{keyword}' has duplicate value: {name}");
+            fail!(
+                code::FAILED_TO_PARSE,
+                "$jsonSchema keyword '{keyword}' has duplicate value: {name}"
+            );
         }
         seen.push(name);
         if name == "integer" {
-            fail!(code::FAILED_TO_PARSE, "$jsonSchema type 'integer' is not currently supported.");
+            fail!(
+                code::FAILED_TO_PARSE,
+                "$jsonSchema type 'integer' is not currently supported."
+            );
         }
         if keyword == "type" {
             match name {
@@ -375,46 +435,76 @@ fn types(keyword: &str, value: Bson<'_>) -> DocResult<TypeSet> {
 fn number(keyword: &str, value: Bson<'_>) -> DocResult<Number> {
     match Number::of(value) {
         Some(number) => Ok(number),
-        None => fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be a number"),
+        None => fail!(
+            code::TYPE_MISMATCH,
+            "$jsonSchema keyword '{keyword}' must be a number"
+        ),
     }
 }
 
 fn count(keyword: &str, value: Bson<'_>) -> DocResult<i64> {
     match number(keyword, value)?.to_exact_i64() {
         Some(v) if v >= 0 => Ok(v),
-        Some(_) => fail!(code::FAILED_TO_PARSE, "Expected a non-negative number in: {keyword}: {}", render(value)),
-        None => fail!(code::FAILED_TO_PARSE, "Expected an integer: {keyword}: {}", render(value)),
+        Some(_) => fail!(
+            code::FAILED_TO_PARSE,
+            "Expected a non-negative number in: {keyword}: {}",
+            render(value)
+        ),
+        None => fail!(
+            code::FAILED_TO_PARSE,
+            "Expected an integer: {keyword}: {}",
+            render(value)
+        ),
     }
 }
 
 fn boolean(keyword: &str, value: Bson<'_>) -> DocResult<()> {
     if value.tag != BOOL {
-        fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be a boolean");
+        fail!(
+            code::TYPE_MISMATCH,
+            "$jsonSchema keyword '{keyword}' must be a boolean"
+        );
     }
     Ok(())
 }
 
 fn object(keyword: &str, value: Bson<'_>) -> DocResult<()> {
     if !value.is_document() {
-        fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be an object");
+        fail!(
+            code::TYPE_MISMATCH,
+            "$jsonSchema keyword '{keyword}' must be an object"
+        );
     }
     Ok(())
 }
 
 fn array_of_at_least(keyword: &str, value: Bson<'_>, least: usize) -> DocResult<()> {
     if !value.is_array() {
-        fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be an array, but found an element of type {}", value.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "$jsonSchema keyword '{keyword}' must be an array, but found an element of type {}",
+            value.type_name()
+        );
     }
     if value.len() < least {
-        fail!(code::FAILED_TO_PARSE, "$jsonSchema keyword '{keyword}' cannot be an empty array");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "$jsonSchema keyword '{keyword}' cannot be an empty array"
+        );
     }
     Ok(())
 }
 
 fn check_distinct(keyword: &str, values: &[BsonBuf]) -> DocResult<()> {
     for (i, value) in values.iter().enumerate() {
-        if values[..i].iter().any(|v| equal(v.as_bson(), value.as_bson())) {
-            fail!(code::FAILED_TO_PARSE, "$jsonSchema keyword '{keyword}' array cannot contain duplicate values.");
+        if values[..i]
+            .iter()
+            .any(|v| equal(v.as_bson(), value.as_bson()))
+        {
+            fail!(
+                code::FAILED_TO_PARSE,
+                "$jsonSchema keyword '{keyword}' array cannot contain duplicate values."
+            );
         }
     }
     Ok(())
@@ -424,10 +514,17 @@ fn names(keyword: &str, value: Bson<'_>) -> DocResult<Vec<String>> {
     let mut out: Vec<String> = Vec::new();
     for name in value.elements() {
         let Some(name) = name.as_str().filter(|_| name.tag == STRING) else {
-            fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be an array of strings, but found an element of type: {}", name.type_name());
+            fail!(
+                code::TYPE_MISMATCH,
+                "$jsonSchema keyword '{keyword}' must be an array of strings, but found an element of type: {}",
+                name.type_name()
+            );
         };
         if out.iter().any(|n| n == name) {
-            fail!(code::FAILED_TO_PARSE, "$jsonSchema keyword '{keyword}' array cannot contain duplicate values");
+            fail!(
+                code::FAILED_TO_PARSE,
+                "$jsonSchema keyword '{keyword}' array cannot contain duplicate values"
+            );
         }
         out.push(name.to_owned());
     }
@@ -436,7 +533,10 @@ fn names(keyword: &str, value: Bson<'_>) -> DocResult<Vec<String>> {
 
 fn schemas(keyword: &str, value: Bson<'_>) -> DocResult<Vec<Schema>> {
     array_of_at_least(keyword, value, 1)?;
-    value.elements().map(|schema| nested(keyword, schema)).collect()
+    value
+        .elements()
+        .map(|schema| nested(keyword, schema))
+        .collect()
 }
 
 fn nested(keyword: &str, value: Bson<'_>) -> DocResult<Schema> {
@@ -446,7 +546,10 @@ fn nested(keyword: &str, value: Bson<'_>) -> DocResult<Schema> {
 
 fn property(keyword: &str, name: &str, value: Bson<'_>) -> DocResult<Schema> {
     if !value.is_document() {
-        fail!(code::TYPE_MISMATCH, "Nested schema for $jsonSchema {keyword} '{name}' must be an object");
+        fail!(
+            code::TYPE_MISMATCH,
+            "Nested schema for $jsonSchema {keyword} '{name}' must be an object"
+        );
     }
     Schema::compile(value)
 }
@@ -456,6 +559,10 @@ fn additional(keyword: &str, value: Bson<'_>) -> DocResult<Additional> {
         BOOL if value.truthy() => Ok(Additional::Anything),
         BOOL => Ok(Additional::Nothing),
         DOCUMENT => Ok(Additional::Schema(Box::new(Schema::compile(value)?))),
-        _ => fail!(code::TYPE_MISMATCH, "$jsonSchema keyword '{keyword}' must be either an object or a boolean, but got a {}", value.type_name()),
+        _ => fail!(
+            code::TYPE_MISMATCH,
+            "$jsonSchema keyword '{keyword}' must be either an object or a boolean, but got a {}",
+            value.type_name()
+        ),
     }
 }

@@ -10,10 +10,18 @@ use crate::document::order::{compare, equal};
 use crate::document::projection::slice_bounds;
 use crate::document::raw::*;
 
-pub(super) fn apply(changes: &[Change], document: Bson<'_>, context: &Context) -> DocResult<Vec<u8>> {
+pub(super) fn apply(
+    changes: &[Change],
+    document: Bson<'_>,
+    context: &Context,
+) -> DocResult<Vec<u8>> {
     let mut root = Node::Bytes(document);
     root.unpack();
-    let mut state = Apply { document, context, moved: Vec::new() };
+    let mut state = Apply {
+        document,
+        context,
+        moved: Vec::new(),
+    };
     for change in changes {
         if matches!(change.operation, Operation::SetOnInsert(_)) && !context.inserting {
             continue;
@@ -24,7 +32,11 @@ pub(super) fn apply(changes: &[Change], document: Bson<'_>, context: &Context) -
     moved.sort_by(|a, b| a.0.cmp(&b.0));
     for (path, value) in moved {
         if crosses_array(document, &path) {
-            fail!(code::BAD_VALUE, "The destination field cannot be an array element, '{path}' in doc with {} has an array field on its path", id_of(document));
+            fail!(
+                code::BAD_VALUE,
+                "The destination field cannot be an array element, '{path}' in doc with {} has an array field on its path",
+                id_of(document)
+            );
         }
         root.set_path(&path, value)?;
     }
@@ -57,7 +69,13 @@ struct Apply<'d> {
 }
 
 impl<'d> Apply<'d> {
-    fn walk(&mut self, node: &mut Node<'d>, parts: &[Part], change: &Change, parent: &str) -> DocResult<()> {
+    fn walk(
+        &mut self,
+        node: &mut Node<'d>,
+        parts: &[Part],
+        change: &Change,
+        parent: &str,
+    ) -> DocResult<()> {
         let Some((first, rest)) = parts.split_first() else {
             return self.change(node, change);
         };
@@ -69,7 +87,10 @@ impl<'d> Apply<'d> {
                     index = at.to_string();
                     &index
                 }
-                None => fail!(code::BAD_VALUE, "The positional operator did not find the match needed from the query."),
+                None => fail!(
+                    code::BAD_VALUE,
+                    "The positional operator did not find the match needed from the query."
+                ),
             },
             Part::All | Part::Filtered(_) => return self.each(node, first, rest, change, parent),
         };
@@ -77,7 +98,12 @@ impl<'d> Apply<'d> {
         if let Operation::Rename(_) = change.operation
             && in_array
         {
-            fail!(code::BAD_VALUE, "The source field cannot be an array element, '{}' in doc with {} has an array field called '{parent}'", change.path, id_of(self.document));
+            fail!(
+                code::BAD_VALUE,
+                "The source field cannot be an array element, '{}' in doc with {} has an array field called '{parent}'",
+                change.path,
+                id_of(self.document)
+            );
         }
         let create = creates(&change.operation);
         match node.child(name, create, parent)? {
@@ -87,15 +113,32 @@ impl<'d> Apply<'d> {
     }
 
     /// `$[]` and `$[name]`.
-    fn each(&mut self, node: &mut Node<'d>, which: &Part, rest: &[Part], change: &Change, parent: &str) -> DocResult<()> {
+    fn each(
+        &mut self,
+        node: &mut Node<'d>,
+        which: &Part,
+        rest: &[Part],
+        change: &Change,
+        parent: &str,
+    ) -> DocResult<()> {
         if node.tag() != ARRAY {
             if node.tag() == MISSING {
-                fail!(code::BAD_VALUE, "The path '{}' must exist in the document in order to apply array updates.", path_before(&change.path));
+                fail!(
+                    code::BAD_VALUE,
+                    "The path '{}' must exist in the document in order to apply array updates.",
+                    path_before(&change.path)
+                );
             }
-            fail!(code::BAD_VALUE, "Cannot apply array updates to non-array element {parent}: {}", render(node.to_buf().as_bson()));
+            fail!(
+                code::BAD_VALUE,
+                "Cannot apply array updates to non-array element {parent}: {}",
+                render(node.to_buf().as_bson())
+            );
         }
         node.unpack();
-        let Node::Array(elements) = node else { return Ok(()) };
+        let Node::Array(elements) = node else {
+            return Ok(());
+        };
         for element in elements {
             if let Part::Filtered(matcher) = which {
                 // The filter speaks of the element by its identifier, whatever that is.
@@ -133,7 +176,8 @@ impl<'d> Apply<'d> {
                 let current = node.to_buf();
                 let order = compare(value.as_bson(), current.as_bson());
                 let min = matches!(change.operation, Operation::Min(_));
-                let replace = node.tag() == MISSING || if min { order.is_lt() } else { order.is_gt() };
+                let replace =
+                    node.tag() == MISSING || if min { order.is_lt() } else { order.is_gt() };
                 if !replace {
                     return Ok(());
                 }
@@ -158,35 +202,73 @@ impl<'d> Apply<'d> {
         Ok(())
     }
 
-    fn arithmetic(&self, node: &Node<'_>, by: Bson<'_>, multiply: bool, path: &str) -> DocResult<BsonBuf> {
-        let Some(by) = Number::of(by) else { return Ok(BsonBuf::null()) };
+    fn arithmetic(
+        &self,
+        node: &Node<'_>,
+        by: Bson<'_>,
+        multiply: bool,
+        path: &str,
+    ) -> DocResult<BsonBuf> {
+        let Some(by) = Number::of(by) else {
+            return Ok(BsonBuf::null());
+        };
         let operator = if multiply { "$mul" } else { "$inc" };
         if node.tag() == MISSING {
-            return Ok(if multiply { Number::Int(0).mul(zero_of(by)).to_buf() } else { by.to_buf() });
+            return Ok(if multiply {
+                Number::Int(0).mul(zero_of(by)).to_buf()
+            } else {
+                by.to_buf()
+            });
         }
         let current = node.to_buf();
         let Some(number) = Number::of(current.as_bson()) else {
             let field = path.rsplit('.').next().unwrap_or(path);
-            fail!(code::TYPE_MISMATCH, "Cannot apply {operator} to a value of non-numeric type. {{{}}} has the field '{field}' of non-numeric type {}",
-                id_of(self.document), current.as_bson().type_name());
+            fail!(
+                code::TYPE_MISMATCH,
+                "Cannot apply {operator} to a value of non-numeric type. {{{}}} has the field '{field}' of non-numeric type {}",
+                id_of(self.document),
+                current.as_bson().type_name()
+            );
         };
-        let result = if multiply { number.mul(by) } else { number.add(by) };
+        let result = if multiply {
+            number.mul(by)
+        } else {
+            number.add(by)
+        };
         if number.is_integer_type() && by.is_integer_type() && matches!(result, Number::Double(_)) {
-            fail!(code::BAD_VALUE, "Failed to apply {operator} operations to current value (({}){}) for document {{{}}}",
-                if matches!(number, Number::Int(_)) { "NumberInt" } else { "NumberLong" }, render(current.as_bson()), id_of(self.document));
+            fail!(
+                code::BAD_VALUE,
+                "Failed to apply {operator} operations to current value (({}){}) for document {{{}}}",
+                if matches!(number, Number::Int(_)) {
+                    "NumberInt"
+                } else {
+                    "NumberLong"
+                },
+                render(current.as_bson()),
+                id_of(self.document)
+            );
         }
         Ok(result.to_buf())
     }
 
-    fn bits(&self, node: &Node<'_>, operations: &[(Bit, BsonBuf)], path: &str) -> DocResult<BsonBuf> {
+    fn bits(
+        &self,
+        node: &Node<'_>,
+        operations: &[(Bit, BsonBuf)],
+        path: &str,
+    ) -> DocResult<BsonBuf> {
         let current = match node.tag() {
             MISSING => BsonBuf::int32(0),
             _ => node.to_buf(),
         };
         let number = Number::of(current.as_bson()).filter(|n| n.is_integer_type());
         let Some(number) = number else {
-            fail!(code::BAD_VALUE, "Cannot apply $bit to a value of non-integral type.{} has the field {path} of non-integer type {}",
-                id_of(self.document), current.as_bson().type_name());
+            fail!(
+                code::BAD_VALUE,
+                "Cannot apply $bit to a value of non-integral type.{} has the field {path} of non-integer type {}",
+                id_of(self.document),
+                current.as_bson().type_name()
+            );
         };
         let mut long = matches!(number, Number::Long(_));
         let mut value = number.as_i64().unwrap_or(0);
@@ -200,7 +282,11 @@ impl<'d> Apply<'d> {
                 Bit::Xor => value ^= operand,
             }
         }
-        Ok(if long { BsonBuf::int64(value) } else { BsonBuf::int32(value as i32) })
+        Ok(if long {
+            BsonBuf::int64(value)
+        } else {
+            BsonBuf::int32(value as i32)
+        })
     }
 
     fn array(&mut self, node: &mut Node<'d>, change: &Change) -> DocResult<()> {
@@ -218,21 +304,47 @@ impl<'d> Apply<'d> {
         if node.tag() != ARRAY {
             let field = change.path.rsplit('.').next().unwrap_or("");
             match &change.operation {
-                Operation::Push { .. } => fail!(code::BAD_VALUE, "The field '{}' must be an array but is of type {} in document {{{}}}", change.path, type_name(node.tag()), id_of(self.document)),
-                Operation::AddToSet { .. } => fail!(code::BAD_VALUE, "Cannot apply $addToSet to non-array field. Field named '{field}' has non-array type {}", type_name(node.tag())),
-                Operation::Pop { .. } => fail!(code::TYPE_MISMATCH, "Path '{}' contains an element of non-array type '{}'", change.path, type_name(node.tag())),
+                Operation::Push { .. } => fail!(
+                    code::BAD_VALUE,
+                    "The field '{}' must be an array but is of type {} in document {{{}}}",
+                    change.path,
+                    type_name(node.tag()),
+                    id_of(self.document)
+                ),
+                Operation::AddToSet { .. } => fail!(
+                    code::BAD_VALUE,
+                    "Cannot apply $addToSet to non-array field. Field named '{field}' has non-array type {}",
+                    type_name(node.tag())
+                ),
+                Operation::Pop { .. } => fail!(
+                    code::TYPE_MISMATCH,
+                    "Path '{}' contains an element of non-array type '{}'",
+                    change.path,
+                    type_name(node.tag())
+                ),
                 _ => fail!(code::BAD_VALUE, "Cannot apply $pull to a non-array value"),
             }
         }
         node.unpack();
-        let Node::Array(elements) = node else { return Ok(()) };
+        let Node::Array(elements) = node else {
+            return Ok(());
+        };
         match &change.operation {
-            Operation::Push { values, position, slice, sort, .. } => {
+            Operation::Push {
+                values,
+                position,
+                slice,
+                sort,
+                ..
+            } => {
                 push(elements, values, *position, *slice, sort.as_ref());
             }
             Operation::AddToSet { values } => {
                 for value in values {
-                    if !elements.iter().any(|e| equal(e.to_buf().as_bson(), value.as_bson())) {
+                    if !elements
+                        .iter()
+                        .any(|e| equal(e.to_buf().as_bson(), value.as_bson()))
+                    {
                         elements.push(Node::Made(value.clone()));
                     }
                 }
@@ -264,7 +376,13 @@ impl<'d> Apply<'d> {
     }
 }
 
-fn push(elements: &mut Vec<Node<'_>>, values: &[BsonBuf], position: Option<i64>, slice: Option<i64>, sort: Option<&Sorting>) {
+fn push(
+    elements: &mut Vec<Node<'_>>,
+    values: &[BsonBuf],
+    position: Option<i64>,
+    slice: Option<i64>,
+    sort: Option<&Sorting>,
+) {
     let len = elements.len() as i64;
     let at = match position {
         None => len,
@@ -273,7 +391,8 @@ fn push(elements: &mut Vec<Node<'_>>, values: &[BsonBuf], position: Option<i64>,
     } as usize;
     elements.splice(at..at, values.iter().map(|v| Node::Made(v.clone())));
     if let Some(sort) = sort {
-        let mut keyed: Vec<(BsonBuf, Node<'_>)> = elements.drain(..).map(|e| (e.to_buf(), e)).collect();
+        let mut keyed: Vec<(BsonBuf, Node<'_>)> =
+            elements.drain(..).map(|e| (e.to_buf(), e)).collect();
         keyed.sort_by(|(a, _), (b, _)| match sort {
             Sorting::Whole { descending: false } => compare(a.as_bson(), b.as_bson()),
             Sorting::Whole { descending: true } => compare(b.as_bson(), a.as_bson()),
@@ -301,7 +420,11 @@ fn zero_of(by: Number) -> Number {
 fn creates(operation: &Operation) -> bool {
     !matches!(
         operation,
-        Operation::Unset | Operation::Rename(_) | Operation::Pop { .. } | Operation::Pull(_) | Operation::PullAll(_)
+        Operation::Unset
+            | Operation::Rename(_)
+            | Operation::Pop { .. }
+            | Operation::Pull(_)
+            | Operation::PullAll(_)
     )
 }
 
@@ -316,6 +439,10 @@ fn path_before(path: &str) -> &str {
 /// The identifier that a filtered step was written with.
 fn identifier_of(change: &Change, which: &Part) -> String {
     let at = change.parts.iter().position(|p| std::ptr::eq(p, which));
-    let text = at.and_then(|at| change.path.split('.').nth(at)).unwrap_or("");
-    text.trim_start_matches("$[").trim_end_matches(']').to_owned()
+    let text = at
+        .and_then(|at| change.path.split('.').nth(at))
+        .unwrap_or("");
+    text.trim_start_matches("$[")
+        .trim_end_matches(']')
+        .to_owned()
 }

@@ -18,14 +18,25 @@ pub(super) enum Operation {
     Multiply(BsonBuf),
     Min(BsonBuf),
     Max(BsonBuf),
-    CurrentDate { timestamp: bool },
+    CurrentDate {
+        timestamp: bool,
+    },
     /// To this path; the change's own path is where the value comes from.
     Rename(String),
     /// The place a renamed value goes to, for the check of conflicts only.
     RenameTarget,
-    Push { values: Vec<BsonBuf>, position: Option<i64>, slice: Option<i64>, sort: Option<Sorting> },
-    AddToSet { values: Vec<BsonBuf> },
-    Pop { first: bool },
+    Push {
+        values: Vec<BsonBuf>,
+        position: Option<i64>,
+        slice: Option<i64>,
+        sort: Option<Sorting>,
+    },
+    AddToSet {
+        values: Vec<BsonBuf>,
+    },
+    Pop {
+        first: bool,
+    },
     Pull(Matcher),
     PullAll(Vec<BsonBuf>),
     Bit(Vec<(Bit, BsonBuf)>),
@@ -62,15 +73,24 @@ impl Filters {
             let mut name = None;
             identifier(filter, &mut name)?;
             let Some(name) = name else {
-                fail!(code::FAILED_TO_PARSE, "Cannot use an expression without a top-level field name in arrayFilters");
+                fail!(
+                    code::FAILED_TO_PARSE,
+                    "Cannot use an expression without a top-level field name in arrayFilters"
+                );
             };
             let valid = name.starts_with(|c: char| c.is_ascii_lowercase())
                 && name.chars().all(|c| c.is_ascii_alphanumeric());
             if !valid {
-                fail!(code::BAD_VALUE, "Error parsing array filter :: caused by :: The top-level field name must be an alphanumeric string beginning with a lowercase letter, found '{name}'");
+                fail!(
+                    code::BAD_VALUE,
+                    "Error parsing array filter :: caused by :: The top-level field name must be an alphanumeric string beginning with a lowercase letter, found '{name}'"
+                );
             }
             if by_name.iter().any(|(n, ..)| *n == name) {
-                fail!(code::FAILED_TO_PARSE, "Found multiple array filters with the same top-level field name {name}");
+                fail!(
+                    code::FAILED_TO_PARSE,
+                    "Found multiple array filters with the same top-level field name {name}"
+                );
             }
             by_name.push((name, Matcher::compile(filter)?, false));
         }
@@ -105,15 +125,23 @@ pub(super) fn compile(update: Bson<'_>, array_filters: Bson<'_>) -> DocResult<Ve
     for (operator, argument) in update.fields() {
         known(operator)?;
         if !argument.is_document() {
-            fail!(code::FAILED_TO_PARSE, "Modifiers operate on fields but we found type {} instead. For example: {{$mod: {{<field>: ...}}}} not {{{operator}: {}}}",
-                argument.type_name(), render(argument));
+            fail!(
+                code::FAILED_TO_PARSE,
+                "Modifiers operate on fields but we found type {} instead. For example: {{$mod: {{<field>: ...}}}} not {{{operator}: {}}}",
+                argument.type_name(),
+                render(argument)
+            );
         }
         for (path, value) in argument.fields() {
             add(operator, path, value, &mut filters, &mut changes)?;
         }
     }
     if let Some((name, ..)) = filters.by_name.iter().find(|(_, _, used)| !used) {
-        fail!(code::FAILED_TO_PARSE, "The array filter for identifier '{name}' was not used in the update {}", render(update));
+        fail!(
+            code::FAILED_TO_PARSE,
+            "The array filter for identifier '{name}' was not used in the update {}",
+            render(update)
+        );
     }
     changes.sort_by(|a, b| compare_paths(&a.path, &b.path));
     check_conflicts(&changes)?;
@@ -157,8 +185,14 @@ fn compare_paths(a: &str, b: &str) -> Ordering {
 fn check_conflicts(changes: &[Change]) -> DocResult<()> {
     for pair in changes.windows(2) {
         let (a, b) = (&pair[0].path, &pair[1].path);
-        if b == a || b.strip_prefix(a.as_str()).is_some_and(|rest| rest.starts_with('.')) {
-            fail!(code::CONFLICTING_UPDATE_OPERATORS, "Updating the path '{b}' would create a conflict at '{a}'");
+        if b == a
+            || b.strip_prefix(a.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        {
+            fail!(
+                code::CONFLICTING_UPDATE_OPERATORS,
+                "Updating the path '{b}' would create a conflict at '{a}'"
+            );
         }
     }
     Ok(())
@@ -171,19 +205,31 @@ fn parts(path: &str, filters: &mut Filters) -> DocResult<Vec<Part>> {
     let mut out = Vec::new();
     for (i, part) in path.split('.').enumerate() {
         if part.is_empty() {
-            fail!(code::EMPTY_FIELD_NAME, "The update path '{path}' contains an empty field name, which is not allowed.");
+            fail!(
+                code::EMPTY_FIELD_NAME,
+                "The update path '{path}' contains an empty field name, which is not allowed."
+            );
         }
         let special = part.starts_with('$');
         if special && i == 0 {
             if part == "$" || part.starts_with("$[") {
-                fail!(code::BAD_VALUE, "Cannot have positional (i.e. '{part}') element in the first position in path '{path}'");
+                fail!(
+                    code::BAD_VALUE,
+                    "Cannot have positional (i.e. '{part}') element in the first position in path '{path}'"
+                );
             }
-            fail!(code::DOLLAR_PREFIXED_FIELD_NAME, "The dollar ($) prefixed field '{part}' in '{path}' is not valid for storage.");
+            fail!(
+                code::DOLLAR_PREFIXED_FIELD_NAME,
+                "The dollar ($) prefixed field '{part}' in '{path}' is not valid for storage."
+            );
         }
         out.push(match part {
             "$" => {
                 if out.iter().any(|p| matches!(p, Part::Matched)) {
-                    fail!(code::BAD_VALUE, "Too many positional (i.e. '$') elements found in path '{path}'");
+                    fail!(
+                        code::BAD_VALUE,
+                        "Too many positional (i.e. '$') elements found in path '{path}'"
+                    );
                 }
                 Part::Matched
             }
@@ -194,7 +240,10 @@ fn parts(path: &str, filters: &mut Filters) -> DocResult<Vec<Part>> {
                         *used = true;
                         Part::Filtered(matcher.clone())
                     }
-                    None => fail!(code::BAD_VALUE, "No array filter found for identifier '{name}' in path '{path}'"),
+                    None => fail!(
+                        code::BAD_VALUE,
+                        "No array filter found for identifier '{name}' in path '{path}'"
+                    ),
                 },
                 None if special => fail!(
                     code::DOLLAR_PREFIXED_FIELD_NAME,
@@ -207,11 +256,21 @@ fn parts(path: &str, filters: &mut Filters) -> DocResult<Vec<Part>> {
     Ok(out)
 }
 
-fn add(operator: &str, path: &str, value: Bson<'_>, filters: &mut Filters, out: &mut Vec<Change>) -> DocResult<()> {
+fn add(
+    operator: &str,
+    path: &str,
+    value: Bson<'_>,
+    filters: &mut Filters,
+    out: &mut Vec<Change>,
+) -> DocResult<()> {
     let parts = parts(path, filters)?;
     let numeric = |what: &str| match Number::of(value) {
         Some(_) => Ok(value.to_buf()),
-        None => fail!(code::TYPE_MISMATCH, "Cannot {what} with non-numeric argument: {{{path}: {}}}", render(value)),
+        None => fail!(
+            code::TYPE_MISMATCH,
+            "Cannot {what} with non-numeric argument: {{{path}: {}}}",
+            render(value)
+        ),
     };
     let operation = match operator {
         "$set" => Operation::Set(value.to_buf()),
@@ -225,7 +284,11 @@ fn add(operator: &str, path: &str, value: Bson<'_>, filters: &mut Filters, out: 
         "$rename" => {
             let target = rename(path, value, &parts)?;
             let to = parts_of_target(&target, filters)?;
-            out.push(Change { parts: to, path: target.clone(), operation: Operation::RenameTarget });
+            out.push(Change {
+                parts: to,
+                path: target.clone(),
+                operation: Operation::RenameTarget,
+            });
             Operation::Rename(target)
         }
         "$push" => push(value)?,
@@ -233,42 +296,70 @@ fn add(operator: &str, path: &str, value: Bson<'_>, filters: &mut Filters, out: 
         "$pop" => match Number::of(value).and_then(Number::to_exact_i64) {
             Some(v @ (1 | -1)) => Operation::Pop { first: v == -1 },
             Some(v) => fail!(code::FAILED_TO_PARSE, "$pop expects 1 or -1, found: {v}"),
-            None => fail!(code::FAILED_TO_PARSE, "Expected a number in: {path}: {}", render(value)),
+            None => fail!(
+                code::FAILED_TO_PARSE,
+                "Expected a number in: {path}: {}",
+                render(value)
+            ),
         },
         "$pull" => Operation::Pull(Matcher::compile_value_test(value)?),
         "$pullAll" => {
             if !value.is_array() {
-                fail!(code::BAD_VALUE, "$pullAll requires an array argument but was given a {}", value.type_name());
+                fail!(
+                    code::BAD_VALUE,
+                    "$pullAll requires an array argument but was given a {}",
+                    value.type_name()
+                );
             }
             Operation::PullAll(value.elements().map(Bson::to_buf).collect())
         }
         _ => bit(path, value)?,
     };
-    out.push(Change { parts, path: path.to_owned(), operation });
+    out.push(Change {
+        parts,
+        path: path.to_owned(),
+        operation,
+    });
     Ok(())
 }
 
 fn parts_of_target(path: &str, filters: &mut Filters) -> DocResult<Vec<Part>> {
     let parts = parts(path, filters)?;
     if parts.iter().any(|p| !matches!(p, Part::Field(_))) {
-        fail!(code::BAD_VALUE, "The destination field for $rename may not be dynamic: {path}");
+        fail!(
+            code::BAD_VALUE,
+            "The destination field for $rename may not be dynamic: {path}"
+        );
     }
     Ok(parts)
 }
 
 fn rename(path: &str, value: Bson<'_>, from: &[Part]) -> DocResult<String> {
     let Some(to) = value.as_str().filter(|_| value.tag == STRING) else {
-        fail!(code::BAD_VALUE, "The 'to' field for $rename must be a string: {path}: {}", render(value));
+        fail!(
+            code::BAD_VALUE,
+            "The 'to' field for $rename must be a string: {path}: {}",
+            render(value)
+        );
     };
     if from.iter().any(|p| !matches!(p, Part::Field(_))) {
-        fail!(code::BAD_VALUE, "The source field for $rename may not be dynamic: {path}");
+        fail!(
+            code::BAD_VALUE,
+            "The source field for $rename may not be dynamic: {path}"
+        );
     }
     if to == path {
-        fail!(code::BAD_VALUE, "The source and target field for $rename must differ: {path}: \"{to}\"");
+        fail!(
+            code::BAD_VALUE,
+            "The source and target field for $rename must differ: {path}: \"{to}\""
+        );
     }
     let inside = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
     if inside(to, path) || inside(path, to) {
-        fail!(code::BAD_VALUE, "The source and target field for $rename must not be on the same path: {path}: \"{to}\"");
+        fail!(
+            code::BAD_VALUE,
+            "The source and target field for $rename must not be on the same path: {path}: \"{to}\""
+        );
     }
     Ok(to.to_owned())
 }
@@ -284,25 +375,45 @@ fn current_date(path: &str, value: Bson<'_>) -> DocResult<Operation> {
         match value.get("$type").as_str() {
             Some("date") => return Ok(Operation::CurrentDate { timestamp: false }),
             Some("timestamp") => return Ok(Operation::CurrentDate { timestamp: true }),
-            _ => fail!(code::BAD_VALUE, "The '$type' string field is required to be 'date' or 'timestamp': {{$currentDate: {{field : {{$type: 'date'}}}}}}"),
+            _ => fail!(
+                code::BAD_VALUE,
+                "The '$type' string field is required to be 'date' or 'timestamp': {{$currentDate: {{field : {{$type: 'date'}}}}}}"
+            ),
         }
     }
-    fail!(code::BAD_VALUE, "{} is not valid type for $currentDate. Please use a boolean ('true') or a $type expression ({{$type: 'timestamp/date'}}) for {path}.", value.type_name())
+    fail!(
+        code::BAD_VALUE,
+        "{} is not valid type for $currentDate. Please use a boolean ('true') or a $type expression ({{$type: 'timestamp/date'}}) for {path}.",
+        value.type_name()
+    )
 }
 
 fn push(value: Bson<'_>) -> DocResult<Operation> {
     let each = value.get("$each");
     if !value.is_document() || each.is_missing() {
-        return Ok(Operation::Push { values: vec![value.to_buf()], position: None, slice: None, sort: None });
+        return Ok(Operation::Push {
+            values: vec![value.to_buf()],
+            position: None,
+            slice: None,
+            sort: None,
+        });
     }
     if !each.is_array() {
-        fail!(code::BAD_VALUE, "The argument to $each in $push must be an array but it was of type: {}", each.type_name());
+        fail!(
+            code::BAD_VALUE,
+            "The argument to $each in $push must be an array but it was of type: {}",
+            each.type_name()
+        );
     }
     let (mut position, mut slice, mut sort) = (None, None, None);
     for (name, v) in value.fields() {
         let whole = |name: &str| match Number::of(v).and_then(Number::to_exact_i64) {
             Some(v) => Ok(Some(v)),
-            None => fail!(code::BAD_VALUE, "The value for {name} must be an integer value, not of type: {}", v.type_name()),
+            None => fail!(
+                code::BAD_VALUE,
+                "The value for {name} must be an integer value, not of type: {}",
+                v.type_name()
+            ),
         };
         match name {
             "$each" => {}
@@ -312,49 +423,89 @@ fn push(value: Bson<'_>) -> DocResult<Operation> {
             _ => fail!(code::BAD_VALUE, "Unrecognized clause in $push: {name}"),
         }
     }
-    Ok(Operation::Push { values: each.elements().map(Bson::to_buf).collect(), position, slice, sort })
+    Ok(Operation::Push {
+        values: each.elements().map(Bson::to_buf).collect(),
+        position,
+        slice,
+        sort,
+    })
 }
 
 fn sorting(value: Bson<'_>) -> DocResult<Sorting> {
     if value.is_document() {
         if value.is_empty() {
-            fail!(code::BAD_VALUE, "The sort pattern is empty when it should be a set of fields.");
+            fail!(
+                code::BAD_VALUE,
+                "The sort pattern is empty when it should be a set of fields."
+            );
         }
         for (name, order) in value.fields() {
-            if !matches!(Number::of(order).and_then(Number::to_exact_i64), Some(1 | -1)) {
-                fail!(code::BAD_VALUE, "The $sort element value must be either 1 or -1");
+            if !matches!(
+                Number::of(order).and_then(Number::to_exact_i64),
+                Some(1 | -1)
+            ) {
+                fail!(
+                    code::BAD_VALUE,
+                    "The $sort element value must be either 1 or -1"
+                );
             }
             if name.is_empty() || name.split('.').any(str::is_empty) {
-                fail!(code::BAD_VALUE, "The $sort field is a dotted field but has an empty part: {name}");
+                fail!(
+                    code::BAD_VALUE,
+                    "The $sort field is a dotted field but has an empty part: {name}"
+                );
             }
         }
         return Ok(Sorting::By(SortSpec::parse(value)?));
     }
     match Number::of(value).and_then(Number::to_exact_i64) {
-        Some(v @ (1 | -1)) => Ok(Sorting::Whole { descending: v == -1 }),
-        Some(_) => fail!(code::BAD_VALUE, "The $sort element value must be either 1 or -1"),
-        None => fail!(code::BAD_VALUE, "The $sort is invalid: use 1/-1 to sort the whole element, or {{field:1/-1}} to sort embedded fields"),
+        Some(v @ (1 | -1)) => Ok(Sorting::Whole {
+            descending: v == -1,
+        }),
+        Some(_) => fail!(
+            code::BAD_VALUE,
+            "The $sort element value must be either 1 or -1"
+        ),
+        None => fail!(
+            code::BAD_VALUE,
+            "The $sort is invalid: use 1/-1 to sort the whole element, or {{field:1/-1}} to sort embedded fields"
+        ),
     }
 }
 
 fn add_to_set(value: Bson<'_>) -> DocResult<Operation> {
     let first = value.fields().next().map(|(n, _)| n);
     if !value.is_document() || first != Some("$each") {
-        return Ok(Operation::AddToSet { values: vec![value.to_buf()] });
+        return Ok(Operation::AddToSet {
+            values: vec![value.to_buf()],
+        });
     }
     if let Some((name, _)) = value.fields().find(|(n, _)| *n != "$each") {
-        fail!(code::BAD_VALUE, "Found unexpected fields after $each in $addToSet: {name}");
+        fail!(
+            code::BAD_VALUE,
+            "Found unexpected fields after $each in $addToSet: {name}"
+        );
     }
     let each = value.get("$each");
     if !each.is_array() {
-        fail!(code::TYPE_MISMATCH, "The argument to $each in $addToSet must be an array but it was of type {}", each.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "The argument to $each in $addToSet must be an array but it was of type {}",
+            each.type_name()
+        );
     }
-    Ok(Operation::AddToSet { values: each.elements().map(Bson::to_buf).collect() })
+    Ok(Operation::AddToSet {
+        values: each.elements().map(Bson::to_buf).collect(),
+    })
 }
 
 fn bit(path: &str, value: Bson<'_>) -> DocResult<Operation> {
     if !value.is_document() {
-        fail!(code::BAD_VALUE, "The $bit modifier is not compatible with a {}. You must pass in an embedded document: {{$bit: {{field: {{and/or/xor: #}}}}", value.type_name());
+        fail!(
+            code::BAD_VALUE,
+            "The $bit modifier is not compatible with a {}. You must pass in an embedded document: {{$bit: {{field: {{and/or/xor: #}}}}",
+            value.type_name()
+        );
     }
     let mut operations = Vec::new();
     for (name, operand) in value.fields() {
@@ -362,15 +513,27 @@ fn bit(path: &str, value: Bson<'_>) -> DocResult<Operation> {
             "and" => Bit::And,
             "or" => Bit::Or,
             "xor" => Bit::Xor,
-            _ => fail!(code::BAD_VALUE, "The $bit modifier only supports 'and', 'or', and 'xor', not '{name}' which is an unknown operator: {{{name}: {}}}", render(operand)),
+            _ => fail!(
+                code::BAD_VALUE,
+                "The $bit modifier only supports 'and', 'or', and 'xor', not '{name}' which is an unknown operator: {{{name}: {}}}",
+                render(operand)
+            ),
         };
         if !matches!(operand.tag, INT32 | INT64) {
-            fail!(code::BAD_VALUE, "The $bit modifier field must be an Integer(32/64 bit); a '{}' is not supported here: {{{path}: {}}}", operand.type_name(), render(value));
+            fail!(
+                code::BAD_VALUE,
+                "The $bit modifier field must be an Integer(32/64 bit); a '{}' is not supported here: {{{path}: {}}}",
+                operand.type_name(),
+                render(value)
+            );
         }
         operations.push((bit, operand.to_buf()));
     }
     if operations.is_empty() {
-        fail!(code::BAD_VALUE, "You must pass in at least one bitwise operation. The format is: {{$bit: {{field: {{and/or/xor: #}}}}");
+        fail!(
+            code::BAD_VALUE,
+            "You must pass in at least one bitwise operation. The format is: {{$bit: {{field: {{and/or/xor: #}}}}"
+        );
     }
     Ok(Operation::Bit(operations))
 }

@@ -31,13 +31,25 @@ impl<'a> Node<'a> {
         let made: Vec<(String, BsonBuf)>;
         *self = match &*self {
             Node::Bytes(v) if v.tag == DOCUMENT => Node::Document(
-                v.fields().map(|(n, v)| (Cow::Borrowed(n), Node::Bytes(v))).collect(),
+                v.fields()
+                    .map(|(n, v)| (Cow::Borrowed(n), Node::Bytes(v)))
+                    .collect(),
             ),
-            Node::Bytes(v) if v.tag == ARRAY => Node::Array(v.elements().map(Node::Bytes).collect()),
+            Node::Bytes(v) if v.tag == ARRAY => {
+                Node::Array(v.elements().map(Node::Bytes).collect())
+            }
             Node::Made(v) if v.tag == DOCUMENT || v.tag == ARRAY => {
-                made = v.as_bson().fields().map(|(n, v)| (n.to_owned(), v.to_buf())).collect();
+                made = v
+                    .as_bson()
+                    .fields()
+                    .map(|(n, v)| (n.to_owned(), v.to_buf()))
+                    .collect();
                 if v.tag == DOCUMENT {
-                    Node::Document(made.into_iter().map(|(n, v)| (Cow::Owned(n), Node::Made(v))).collect())
+                    Node::Document(
+                        made.into_iter()
+                            .map(|(n, v)| (Cow::Owned(n), Node::Made(v)))
+                            .collect(),
+                    )
                 } else {
                     Node::Array(made.into_iter().map(|(_, v)| Node::Made(v)).collect())
                 }
@@ -88,7 +100,12 @@ impl<'a> Node<'a> {
     }
 
     /// The field or element of this name; it is made (with documents on the way) when `create`.
-    pub fn child(&mut self, name: &str, create: bool, parent: &str) -> DocResult<Option<&mut Node<'a>>> {
+    pub fn child(
+        &mut self,
+        name: &str,
+        create: bool,
+        parent: &str,
+    ) -> DocResult<Option<&mut Node<'a>>> {
         self.unpack();
         match self {
             Node::Document(fields) => {
@@ -107,7 +124,11 @@ impl<'a> Node<'a> {
                         return Ok(None);
                     }
                     let shown = Node::Array(elements.clone()).to_buf();
-                    fail!(code::PATH_NOT_VIABLE, "Cannot create field '{name}' in element {{{parent}: {:?}}}", shown);
+                    fail!(
+                        code::PATH_NOT_VIABLE,
+                        "Cannot create field '{name}' in element {{{parent}: {:?}}}",
+                        shown
+                    );
                 };
                 if index >= elements.len() {
                     if !create {
@@ -115,7 +136,10 @@ impl<'a> Node<'a> {
                     }
                     const PADDING_MAX: usize = 1_500_000;
                     if index - elements.len() > PADDING_MAX {
-                        fail!(code::CANNOT_BACKFILL, "can't backfill more than {PADDING_MAX} elements");
+                        fail!(
+                            code::CANNOT_BACKFILL,
+                            "can't backfill more than {PADDING_MAX} elements"
+                        );
                     }
                     while elements.len() < index {
                         elements.push(Node::Bytes(Bson::NULL));
@@ -133,7 +157,11 @@ impl<'a> Node<'a> {
             }
             other if create => {
                 let shown = other.to_buf();
-                fail!(code::PATH_NOT_VIABLE, "Cannot create field '{name}' in element {{{parent}: {:?}}}", shown)
+                fail!(
+                    code::PATH_NOT_VIABLE,
+                    "Cannot create field '{name}' in element {{{parent}: {:?}}}",
+                    shown
+                )
             }
             _ => Ok(None),
         }
@@ -145,7 +173,9 @@ impl<'a> Node<'a> {
             Some((first, rest)) => (first, Some(rest)),
             None => (path, None),
         };
-        let Some(child) = self.child(first, true, "")? else { return Ok(()) };
+        let Some(child) = self.child(first, true, "")? else {
+            return Ok(());
+        };
         match rest {
             Some(rest) => child.set_path(rest, value),
             None => {

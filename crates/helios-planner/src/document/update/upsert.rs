@@ -27,7 +27,11 @@ fn collect(filter: Bson<'_>, out: &mut Vec<(String, BsonBuf)>) -> DocResult<()> 
 }
 
 fn field(name: &str, value: Bson<'_>, out: &mut Vec<(String, BsonBuf)>) -> DocResult<()> {
-    let operators = value.is_document() && value.fields().next().is_some_and(|(n, _)| n.starts_with('$'));
+    let operators = value.is_document()
+        && value
+            .fields()
+            .next()
+            .is_some_and(|(n, _)| n.starts_with('$'));
     if !operators {
         if value.tag != REGEX {
             add(name, value, out)?;
@@ -51,11 +55,17 @@ fn field(name: &str, value: Bson<'_>, out: &mut Vec<(String, BsonBuf)>) -> DocRe
 
 fn add(name: &str, value: Bson<'_>, out: &mut Vec<(String, BsonBuf)>) -> DocResult<()> {
     if out.iter().any(|(n, _)| n == name) {
-        fail!(code::NOT_SINGLE_VALUE_FIELD, "cannot infer query fields to set, path '{name}' is matched twice");
+        fail!(
+            code::NOT_SINGLE_VALUE_FIELD,
+            "cannot infer query fields to set, path '{name}' is matched twice"
+        );
     }
     let inside = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
     if let Some((other, _)) = out.iter().find(|(n, _)| inside(n, name) || inside(name, n)) {
-        fail!(code::NOT_SINGLE_VALUE_FIELD, "cannot infer query fields to set, both paths '{other}' and '{name}' are matched");
+        fail!(
+            code::NOT_SINGLE_VALUE_FIELD,
+            "cannot infer query fields to set, both paths '{other}' and '{name}' are matched"
+        );
     }
     out.push((name.to_owned(), value.to_buf()));
     Ok(())
@@ -63,7 +73,12 @@ fn add(name: &str, value: Bson<'_>, out: &mut Vec<(String, BsonBuf)>) -> DocResu
 
 impl super::Update {
     /// The document that an upsert inserts; an `_id` that nothing decides is `new_id`.
-    pub fn upsert(&self, filter: Bson<'_>, context: &super::Context, new_id: [u8; 12]) -> DocResult<Vec<u8>> {
+    pub fn upsert(
+        &self,
+        filter: Bson<'_>,
+        context: &super::Context,
+        new_id: [u8; 12],
+    ) -> DocResult<Vec<u8>> {
         let fixed = equality_fields(filter)?;
         let mut base = super::tree::Node::Document(Vec::new());
         for (path, value) in &fixed {
@@ -73,7 +88,10 @@ impl super::Update {
             base.set_path(path, value.clone())?;
         }
         let base = base.to_buf();
-        let context = super::Context { inserting: true, ..*context };
+        let context = super::Context {
+            inserting: true,
+            ..*context
+        };
         let document = match self.apply(base.as_bson(), &context)? {
             Some(document) => document,
             None => base.bytes.to_vec(),
