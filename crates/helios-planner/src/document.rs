@@ -14,6 +14,7 @@ pub mod decimal;
 pub mod display;
 pub mod error;
 pub mod expression;
+pub mod function;
 pub mod key;
 pub mod matcher;
 pub mod number;

@@ -373,6 +373,8 @@ pub struct Fields {
     pub cause: Option<String>,
     /// An SQLSTATE that differs from the kind's usual one.
     pub sqlstate: Option<[u8; 5]>,
+    /// The number that MongoDB gives this error, when a document function raised it.
+    pub foreign_code: Option<i32>,
 }
 
 impl Error {
@@ -390,6 +392,7 @@ impl Error {
             datatype: None,
             cause: None,
             sqlstate: None,
+            foreign_code: None,
         }))
     }
 

@@ -463,7 +463,7 @@ fn filter_limit<'a>(limit: Option<&Expr>, env: &mut Env<'a>) -> DocResult<usize>
 }
 
 /// Values that an expression makes are bounded like stored ones, with room for intermediates.
-pub(super) fn limit_size(bytes: usize) -> DocResult<()> {
+pub(crate) fn limit_size(bytes: usize) -> DocResult<()> {
     const VALUE_BYTES_MAX: usize = 64 << 20;
     if bytes > VALUE_BYTES_MAX {
         fail!(
