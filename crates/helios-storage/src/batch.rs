@@ -14,6 +14,7 @@
 
 use crate::header::Header;
 use helios_types::Ts;
+use smallvec::SmallVec;
 
 const HEADER: usize = 12;
 const PUT: u8 = 0x05;
@@ -24,7 +25,7 @@ pub(crate) struct Batch {
     bytes: Vec<u8>,
     count: u32,
     /// Where the commit timestamp goes.
-    stamps: Vec<u32>,
+    stamps: SmallVec<[u32; 4]>,
 }
 
 fn push_varint(out: &mut Vec<u8>, mut v: u32) {
@@ -51,7 +52,7 @@ impl Batch {
         Batch {
             bytes,
             count: 0,
-            stamps: Vec::new(),
+            stamps: SmallVec::new(),
         }
     }
 

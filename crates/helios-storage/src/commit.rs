@@ -154,15 +154,22 @@ impl Store {
         state: &CommitState,
         counts: &[(Prefix, i64)],
     ) -> smallvec::SmallVec<[(Prefix, i64); 2]> {
-        let changed = counts.iter().filter(|(_, delta)| *delta != 0);
-        changed
-            .map(|(prefix, delta)| {
-                let value = state.counters.get(prefix).copied().unwrap_or(0) + delta;
-                let family = self.database().id(Family::System);
-                batch.put(family, &system_key(COUNTER, *prefix), &value.to_be_bytes());
-                (*prefix, value)
-            })
-            .collect()
+        // A transaction with savepoints has several changes of one object.
+        let mut values = smallvec::SmallVec::<[(Prefix, i64); 2]>::new();
+        for (prefix, delta) in counts {
+            match values.iter_mut().find(|(known, _)| known == prefix) {
+                Some((_, value)) => *value += delta,
+                None => {
+                    let before = state.counters.get(prefix).copied().unwrap_or(0);
+                    values.push((*prefix, before + delta));
+                }
+            }
+        }
+        let family = self.database().id(Family::System);
+        for (prefix, value) in &values {
+            batch.put(family, &system_key(COUNTER, *prefix), &value.to_be_bytes());
+        }
+        values
     }
 
     /// The history starts as they are from this commit on; `None` when nothing changes.

@@ -96,6 +96,9 @@ pub(crate) struct Database {
     no_sync: WriteOptions,
     /// Numbers of the column families in write batches, by [`Family::number`].
     ids: [u32; FAMILIES.len()],
+    /// Makes every hand-over of the log fail, for tests of what follows.
+    #[cfg(test)]
+    pub(crate) failing: std::sync::atomic::AtomicBool,
 }
 
 impl Database {
@@ -124,6 +127,8 @@ impl Database {
             latest,
             no_sync,
             ids,
+            #[cfg(test)]
+            failing: Default::default(),
         }))
     }
 
@@ -175,6 +180,10 @@ impl Database {
 
     /// Hands buffered log records to the operating system; with `sync` to the device.
     pub(crate) fn flush_wal(&self, sync: bool) -> Result<()> {
+        #[cfg(test)]
+        if self.failing.load(std::sync::atomic::Ordering::Relaxed) {
+            helios_types::bail!(Io, "could not flush the log: planted failure");
+        }
         self.db
             .flush_wal(sync)
             .map_err(|e| storage_error("flush the log", e))

@@ -431,9 +431,11 @@ impl Txn {
         } else {
             self.store.commit_writes(&set)?
         };
-        let wal = self.store.wal().clone();
         self.end();
-        wal.arm(durability);
+        let wal = self.store.wal().clone();
+        if number > 0 {
+            wal.arm(durability);
+        }
         Ok(CommitWait::new(wal, number, durability, ts))
     }
 

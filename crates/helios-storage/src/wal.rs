@@ -4,7 +4,10 @@
 //!
 //! * [`Durability::On`] waits until an fsync has covered it. One thread syncs; whoever commits while
 //!   an fsync runs is answered by the next one, so that any number of waiting commits costs one
-//!   fsync (a test counts them). Readers and the commits of the next group do not wait for it.
+//!   fsync (a test counts them). Readers and the commits of the next group do not wait for it. So
+//!   that clients who commit one after another do not fall into two groups that wait for each
+//!   other's fsyncs, the thread waits for as many as it has just answered, at most an eighth of
+//!   what an fsync takes.
 //! * [`Durability::EverySecond`] hands the log to the operating system before it is acknowledged, so
 //!   that it survives the death of the process; the thread syncs once a second. The hand-over is
 //!   made when the commit is waited for, by the caller, and covers everything written so far: a
@@ -45,6 +48,7 @@ const NEXT_SYNC: u8 = 1;
 const NEXT_FLUSH: u8 = 2;
 
 const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the thread does besides, about once a second while there are commits.
@@ -68,6 +72,8 @@ pub(crate) struct Wal {
 struct State {
     synced: u64,
     waiters: Vec<(u64, Waker)>,
+    /// How many waiters the thread sleeps for.
+    wanted: usize,
     failure: Option<Error>,
     stop: bool,
     idle_work: Option<IdleWork>,
@@ -206,7 +212,9 @@ impl Wal {
         {
             state.waiters.push((number, context.waker().clone()));
         }
-        self.wake.notify_one();
+        if state.waiters.len() >= state.wanted {
+            self.wake.notify_one();
+        }
         Poll::Pending
     }
 
@@ -245,6 +253,9 @@ impl Wal {
 
     fn run(&self) {
         let mut next_sync = Instant::now() + SYNC_INTERVAL;
+        // Who waits, and who was answered just now.
+        let mut expected = 0;
+        let mut took = Duration::ZERO;
         loop {
             let mut state = self.state.lock();
             if state.stop || state.failure.is_some() {
@@ -252,19 +263,25 @@ impl Wal {
             }
             if state.waiters.is_empty() {
                 self.sleep(&mut state, next_sync);
-                if state.stop || state.failure.is_some() {
-                    return;
-                }
             }
-            let waiting = !state.waiters.is_empty();
+            if !state.waiters.is_empty() && state.waiters.len() < expected {
+                self.wait_for_others(&mut state, expected, took / 4);
+            }
+            if state.stop || state.failure.is_some() {
+                return;
+            }
+            let waiting = state.waiters.len();
             drop(state);
             let due = Instant::now() >= next_sync;
             // A failure has been recorded and told; the loop ends on it.
-            let _ = if waiting || due && self.is_dirty() {
-                self.sync()
+            if waiting > 0 || due && self.is_dirty() {
+                let start = Instant::now();
+                let _ = self.sync();
+                took = start.elapsed();
+                expected = waiting + self.state.lock().waiters.len();
             } else {
-                self.flush(self.written())
-            };
+                let _ = self.flush(self.written());
+            }
             if due {
                 let work = self.state.lock().idle_work.clone();
                 if let Some(work) = work {
@@ -273,6 +290,22 @@ impl Wal {
                 next_sync = Instant::now() + SYNC_INTERVAL;
             }
         }
+    }
+
+    fn wait_for_others(
+        &self,
+        state: &mut parking_lot::MutexGuard<'_, State>,
+        expected: usize,
+        patience: Duration,
+    ) {
+        let end = Instant::now() + patience.min(PATIENCE_MAX);
+        state.wanted = expected;
+        while state.waiters.len() < expected && !state.stop {
+            if self.wake.wait_until(state, end).timed_out() {
+                break;
+            }
+        }
+        state.wanted = 0;
     }
 
     fn is_dirty(&self) -> bool {
@@ -379,5 +412,73 @@ impl Future for CommitWait {
         };
         self.answered = answer.is_ready();
         answer.map_ok(|()| info)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RowHeader, Space, Store, StoreOptions, Txn, TxnOptions};
+    use helios_types::ErrorKind;
+
+    fn write(store: &Arc<Store>, durability: Durability) -> Txn {
+        let mut txn = store.begin(TxnOptions {
+            durability,
+            ..TxnOptions::default()
+        });
+        txn.put(Space::Meta, b"key", RowHeader::default(), b"value");
+        txn
+    }
+
+    #[test]
+    fn after_a_failed_hand_over_nothing_is_acknowledged_any_more() {
+        for durability in [Durability::On, Durability::EverySecond] {
+            let directory = tempfile::tempdir().unwrap();
+            let options = || StoreOptions {
+                path: directory.path().to_path_buf(),
+                block_cache_bytes: 1 << 20,
+                ..StoreOptions::default()
+            };
+            let store = Store::open(options()).unwrap();
+            write(&store, durability)
+                .commit_start()
+                .unwrap()
+                .finish()
+                .unwrap();
+            store.database().failing.store(true, Ordering::Relaxed);
+            let error = write(&store, durability)
+                .commit_start()
+                .unwrap()
+                .finish()
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io);
+            assert!(
+                error
+                    .message()
+                    .starts_with("the store accepts no further writes"),
+                "{error}"
+            );
+            // That the device works again does not help: what it lost is unknown.
+            store.database().failing.store(false, Ordering::Relaxed);
+            for durability in [Durability::On, Durability::EverySecond, Durability::Off] {
+                let error = write(&store, durability).commit_start().err().unwrap();
+                assert_eq!(error.kind(), ErrorKind::Io);
+            }
+            assert_eq!(
+                store.meta_put(b"k", b"v", true).unwrap_err().kind(),
+                ErrorKind::Io
+            );
+            assert!(
+                store.get(Space::Meta, b"key").unwrap().is_some(),
+                "it can still be read"
+            );
+            drop(store);
+            let store = Store::open(options()).unwrap();
+            write(&store, durability)
+                .commit_start()
+                .unwrap()
+                .finish()
+                .unwrap();
+        }
     }
 }

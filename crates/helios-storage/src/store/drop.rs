@@ -36,6 +36,7 @@ impl Store {
         if commits.history.contains_key(&prefix) {
             Arc::make_mut(&mut commits.history).remove(&prefix);
         }
+        self.forget_newest();
         drop(commits);
         self.forget_sequence(prefix);
         self.wal().arm(crate::Durability::EverySecond);
@@ -70,7 +71,14 @@ impl Store {
 
     /// Cuts the change log off before `horizon`.
     pub fn trim_changes(&self, horizon: Ts) -> Result<()> {
-        open::trim_log(&self.db, self.wal(), horizon)
+        open::trim_log(&self.db, self.wal(), horizon)?;
+        self.forget_newest();
+        Ok(())
+    }
+
+    /// What readers share is of before a removal, which has no timestamp of its own.
+    fn forget_newest(&self) {
+        self.newest.store(None);
     }
 
     /// From now on nothing before `safe` is read; false when the object keeps no history.
@@ -85,8 +93,7 @@ impl Store {
             batch.put(self.db.id(Family::System), &key, &safe.0.to_be_bytes());
             self.wal().write(batch.finish())?;
             Arc::make_mut(&mut commits.history).insert(prefix, safe);
-            // The state that readers share still has the old start.
-            self.newest.store(None);
+            self.forget_newest();
         }
         Ok(true)
     }
@@ -119,6 +126,7 @@ impl Store {
             self.wal().write(batch.finish())?;
             removed += pending as u64;
         }
+        self.forget_newest();
         self.wal().arm(crate::Durability::EverySecond);
         Ok(removed)
     }
