@@ -8,10 +8,33 @@
 //! (clock, time zone, catalog, sequences) it asks from [`FunctionContext`].
 
 mod adapter;
+mod aggregate;
+mod argument;
+mod arithmetic;
+mod array;
+mod cast;
+mod collection;
+mod compare;
+mod datetime;
+mod encoding;
+mod format;
+mod json;
+mod math;
+mod pattern;
 mod registry;
+mod set;
+mod statistics;
+mod string;
+mod system;
+mod table;
+mod window;
 
 pub use adapter::{PgAggregate, PgFunction, PgWindow, as_pg_aggregate, as_pg_function, as_pg_window};
+pub use argument::text_context;
+pub use compare::order;
 pub use registry::{Registry, registry};
+pub use string::{quoted_identifier, quoted_literal};
+pub use system::VERSION;
 
 use helios_types::{Error, ObjectId, Oid, Result, Type, Value};
 use std::sync::Arc;

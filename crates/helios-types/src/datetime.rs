@@ -48,7 +48,7 @@ pub const DATE_NEG_INFINITY: i32 = i32::MIN;
 pub const TIMESTAMP_INFINITY: i64 = i64::MAX;
 pub const TIMESTAMP_NEG_INFINITY: i64 = i64::MIN;
 
-pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// The order of day, month and year in ambiguous input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The tables of functions, operators and casts, and their look-up.
 
-use super::{CastDef, FunctionDef, OperatorDef};
+use super::{CastDef, FunctionDef, OperatorDef, table};
 use helios_types::Oid;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -71,5 +71,7 @@ impl Registry {
 /// The built-ins, made once.
 pub fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(|| Registry::new([], [], []))
+    REGISTRY.get_or_init(|| {
+        Registry::new(table::FUNCTIONS.iter().copied().flatten(), table::OPERATORS, table::CASTS)
+    })
 }

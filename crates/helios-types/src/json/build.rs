@@ -210,6 +210,15 @@ impl ArrayBuilder {
         self.len == 0
     }
 
+    /// The array as it is now; more elements may follow.
+    pub fn snapshot(&self) -> Jsonb {
+        ArrayBuilder {
+            out: self.out.clone(),
+            len: self.len,
+        }
+        .finish()
+    }
+
     pub fn finish(mut self) -> Jsonb {
         self.out.push(0);
         let len = (self.out.len() - 1) as u32;

@@ -41,11 +41,17 @@ impl Numeric {
         if self.is_negative() {
             return Err(power_error("cannot take square root of a negative number"));
         }
-        let Some((mantissa, scale)) = self.to_parts() else {
-            return Ok(Numeric::NAN);
-        };
         let weight = i64::from(self.to_digits().weight);
         let wanted = result_scale(MIN_SIGNIFICANT_DIGITS - (weight * 2 + 1), &[self]);
+        self.sqrt_at_scale(wanted as u16)
+    }
+
+    /// The square root of a finite number that is not negative, rounded at `scale`.
+    pub fn sqrt_at_scale(&self, scale: u16) -> Result<Self> {
+        let wanted = i64::from(scale);
+        let Some((mantissa, scale)) = self.to_parts().filter(|(m, _)| !m.is_negative()) else {
+            return Ok(Numeric::NAN);
+        };
         // The root of mantissa * 10^(2w - s) has w digits after the point; one more for rounding.
         let shift = 2 * (wanted + 1) - i64::from(scale);
         let scaled = if shift >= 0 {
