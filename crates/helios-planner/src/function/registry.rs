@@ -72,6 +72,8 @@ impl Registry {
 pub fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
-        Registry::new(table::FUNCTIONS.iter().copied().flatten(), table::OPERATORS, table::CASTS)
+        let functions = table::FUNCTIONS.iter().copied().flatten();
+        let functions = functions.chain(crate::document::function::FUNCTIONS);
+        Registry::new(functions, table::OPERATORS, table::CASTS)
     })
 }
