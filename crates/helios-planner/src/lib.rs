@@ -22,5 +22,6 @@ pub mod function;
 pub mod node;
 pub mod pgtype;
 pub mod relation;
+pub mod scalar;
 pub mod template;
 pub mod utility;

@@ -14,7 +14,14 @@
 //! | bytea | Binary |
 //! | date, time, timestamp, timestamptz | Date32, Time64(µs), Timestamp(µs), Timestamp(µs, +00:00) |
 //! | uuid | FixedSizeBinary(16) |
-//! | numeric, jsonb, interval, arrays, records | Binary: the bytes of [`crate::pgtype`]'s codec |
+//! | numeric, jsonb, interval, arrays, records | Binary: the bytes of [`opaque`] |
+
+mod column;
+mod literal;
+pub mod opaque;
+
+pub use column::{ColumnBuilder, ColumnReader, column};
+pub use literal::{literal, literal_type, literal_value, scalar_to_value, value_to_scalar};
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::DFSchema;
