@@ -19,7 +19,9 @@
 pub mod catalog;
 pub mod document;
 pub mod function;
+pub mod lower;
 pub mod node;
+pub mod optimise;
 pub mod pgtype;
 pub mod relation;
 pub mod scalar;

@@ -97,11 +97,14 @@ pub struct KvAccess {
 
 #[derive(Debug, Clone)]
 pub enum AccessPath {
-    /// One row by its whole key, in key column order.
+    /// One row by its whole key, in key column order; no row when a part is NULL.
     Point(Vec<Expr>),
-    /// Rows by several whole keys.
+    /// Rows by several whole keys; a key that comes twice gives its row once.
     Points(Vec<Vec<Expr>>),
-    /// A range of the row key (`index` None) or of an index.
+    /// A range of the row key (`index` None) or of an index: its first columns equal to `equal`,
+    /// the next one within the bounds. The bounds are in SQL's order, also where the index column
+    /// is descending. A NULL among the values reaches no row, and a bounded column that is NULL is
+    /// not in the range. `reverse` reads the keys from the last to the first.
     Range {
         index: Option<ObjectId>,
         equal: Vec<Expr>,
