@@ -21,6 +21,8 @@ mod format;
 mod json;
 mod math;
 mod pattern;
+pub mod arrow;
+mod frozen;
 mod registry;
 mod set;
 mod statistics;
@@ -32,6 +34,7 @@ mod window;
 pub use adapter::{PgAggregate, PgFunction, PgWindow, as_pg_aggregate, as_pg_function, as_pg_window};
 pub use argument::text_context;
 pub use compare::order;
+pub use frozen::FrozenContext;
 pub use registry::{Registry, registry};
 pub use string::{quoted_identifier, quoted_literal};
 pub use system::VERSION;
@@ -61,6 +64,13 @@ pub enum Implementation {
     Aggregate(fn(&[Type]) -> Box<dyn Accumulator>),
     /// Computed over a whole partition at once.
     Window(fn(WindowInput<'_>) -> Result<Vec<Value>>),
+}
+
+impl Implementation {
+    /// One value from its arguments.
+    pub fn is_scalar(&self) -> bool {
+        matches!(self, Implementation::Scalar(_) | Implementation::Typed(_))
+    }
 }
 
 impl std::fmt::Debug for Implementation {

@@ -12,21 +12,22 @@ pub mod access;
 pub mod kv;
 pub mod vector;
 
+use crate::catalog::Table;
 use crate::template::Executor;
 use datafusion::logical_expr::LogicalPlan;
-use helios_types::{ObjectId, Result, bail};
+use helios_types::{Result, bail};
 
 /// What the decision depends on besides the plan.
 pub struct LowerOptions<'a> {
     /// How many rows a table has, as far as is known.
-    pub row_count: &'a dyn Fn(ObjectId) -> Option<u64>,
+    pub row_count: &'a dyn Fn(&Table) -> u64,
     /// The executor that has to be used, by its name in any case: `kv`, `apply` or `vector`. A
     /// plan that it cannot run is refused.
     pub force: Option<&'a str>,
 }
 
 /// Chooses the executor of an optimised plan.
-pub fn lower(plan: &LogicalPlan, options: &LowerOptions<'_>) -> Result<Executor> {
+pub fn executor(plan: &LogicalPlan, options: &LowerOptions<'_>) -> Result<Executor> {
     let force = options.force.map(str::to_ascii_lowercase);
     match force.as_deref() {
         None | Some("" | "auto") => {}

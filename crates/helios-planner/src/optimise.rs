@@ -173,7 +173,7 @@ fn show_constants(plan: LogicalPlan, hidden: &[Expr]) -> DataFusionResult<Logica
 pub fn as_modify(plan: &LogicalPlan) -> Option<&ModifyTable> {
     match plan {
         LogicalPlan::Extension(extension) => {
-            (extension.node.as_ref() as &dyn std::any::Any).downcast_ref()
+            extension.node.as_any().downcast_ref()
         }
         _ => None,
     }

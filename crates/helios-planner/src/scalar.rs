@@ -21,13 +21,14 @@ mod order;
 mod subquery;
 
 pub use compile::{expr_type, parameter_position};
-pub use order::{Key, Order, SortOrder, compare, hash};
+pub use order::{Key, Order, SortOrder};
 pub use subquery::{Answer, Frame, SubqueryCompiler, SubquerySet, Want};
 
 use crate::function::{FunctionContext, FunctionDef};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::Expr;
-use helios_types::{Error, Result, Value, error};
+use helios_types::{Error, Result, Type, Value, error};
+use std::sync::Arc;
 
 /// What an expression may ask while it is evaluated.
 pub trait Env {
@@ -163,12 +164,15 @@ enum Node {
     Case(Box<Case>),
     InList { operand: Box<Node>, order: Order, list: Vec<Node>, negated: bool },
     /// A long IN list of constants.
-    InSet { operand: Box<Node>, order: Order, set: std::sync::Arc<SubquerySet>, negated: bool },
+    InSet { operand: Box<Node>, order: Order, set: Arc<SubquerySet>, negated: bool },
     Call { def: &'static FunctionDef, function: ScalarFn, args: Vec<Node> },
+    /// A call of a function that is told the types of its arguments.
+    TypedCall { def: &'static FunctionDef, function: TypedFn, args: Vec<Node>, types: Arc<[Type]> },
     Subquery(Box<subquery::SubqueryNode>),
 }
 
 type ScalarFn = fn(&[Value], &mut dyn FunctionContext) -> Result<Value>;
+type TypedFn = fn(&[Value], &[Type], &mut dyn FunctionContext) -> Result<Value>;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -187,7 +191,10 @@ impl Node {
                 visit(left);
                 visit(right);
             }
-            Node::And(list) | Node::Or(list) | Node::Call { args: list, .. } => {
+            Node::And(list)
+            | Node::Or(list)
+            | Node::Call { args: list, .. }
+            | Node::TypedCall { args: list, .. } => {
                 list.iter().for_each(visit);
             }
             Node::Not(operand)

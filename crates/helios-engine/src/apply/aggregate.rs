@@ -17,7 +17,7 @@ use foldhash::fast::FixedState;
 use foldhash::{HashSet, HashSetExt};
 use helios_planner::function::{Accumulator, FunctionDef, Implementation, as_pg_aggregate};
 use helios_planner::scalar::{CompiledExpr, Frame, Key, Order, SortOrder, expr_type};
-use helios_types::{Error, Result, Value, bail};
+use helios_types::{Error, Result, Type, Value, bail};
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct AggregateCall {
     def: &'static FunctionDef,
-    create: fn() -> Box<dyn Accumulator>,
+    create: fn(&[Type]) -> Box<dyn Accumulator>,
+    types: Vec<Type>,
     args: Vec<CompiledExpr>,
     arg_orders: Vec<Order>,
     distinct: bool,
@@ -77,6 +78,7 @@ impl AggregateCall {
         Ok(AggregateCall {
             def: aggregate.def,
             create,
+            types: aggregate.args.clone(),
             args: compiler.exprs(&params.args, schema, frame)?,
             arg_orders,
             distinct: params.distinct,
@@ -93,7 +95,7 @@ impl AggregateCall {
 
     pub fn state(&self) -> AggregateState {
         AggregateState {
-            accumulator: (self.create)(),
+            accumulator: (self.create)(&self.types),
             seen: (self.distinct && !self.ordered).then(HashSet::new),
             waiting: Vec::new(),
         }

@@ -12,6 +12,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{
     Distinct, Expr, Extension, LogicalPlan, Projection, SortExpr, TableScan,
 };
+use helios_planner::catalog::Table;
 use helios_planner::function::{Volatility, as_pg_function};
 use helios_planner::lower::access::OrderColumn;
 use helios_planner::node;
@@ -20,7 +21,7 @@ use helios_planner::relation::SourceRelation;
 use helios_planner::scalar::{
     CompiledExpr, Frame, Order, SortOrder, SubqueryCompiler, expr_type,
 };
-use helios_types::{Error, ObjectId, Result, bail};
+use helios_types::{Error, Result, bail};
 use std::sync::Arc;
 
 /// Deepest nesting of plan nodes, subqueries included.
@@ -29,7 +30,13 @@ const DEPTH_MAX: usize = 400;
 /// What compilation asks of its surroundings.
 pub struct CompileOptions<'a> {
     /// How many rows a table has, as far as is known; decides between join methods only.
-    pub row_count: &'a dyn Fn(ObjectId) -> Option<u64>,
+    pub row_count: &'a dyn Fn(&Table) -> Option<u64>,
+}
+
+impl Default for CompileOptions<'_> {
+    fn default() -> Self {
+        CompileOptions { row_count: &|_| None }
+    }
 }
 
 /// Compiles a whole plan.
@@ -320,7 +327,7 @@ impl PlanCompiler<'_> {
         extension: &Extension,
         frame: &mut Frame,
     ) -> Result<Arc<dyn Operator>> {
-        let any = extension.node.as_ref() as &dyn std::any::Any;
+        let any = extension.node.as_any();
         if let Some(scan) = any.downcast_ref::<node::CteScan>() {
             return Ok(Arc::new(CteScanNode { id: scan.id, name: scan.name.clone() }));
         }
@@ -378,7 +385,7 @@ pub(super) fn orders(schema: &DFSchema) -> Vec<Order> {
 fn is_modifying(plan: &LogicalPlan) -> bool {
     plan.exists(|node| {
         Ok(matches!(node, LogicalPlan::Extension(e)
-            if (e.node.as_ref() as &dyn std::any::Any).is::<node::ModifyTable>()))
+            if e.node.as_any().is::<node::ModifyTable>()))
     })
     .unwrap_or(false)
 }

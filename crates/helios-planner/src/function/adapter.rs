@@ -1,6 +1,7 @@
 //! A row of the function table as DataFusion's UDF, so that plans carry the implementation.
 
-use super::{FunctionDef, Volatility};
+use super::arrow::{self, RowAccumulator};
+use super::{FrozenContext, FunctionDef, Implementation, Volatility};
 use crate::pgtype;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result};
@@ -14,7 +15,6 @@ use datafusion::logical_expr::{
 };
 use helios_types::Type;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 fn signature(volatility: Volatility) -> Signature {
     // The binder has resolved and cast the arguments. What is stable must not be folded into a
@@ -35,12 +35,22 @@ macro_rules! adapter {
             pub args: Vec<Type>,
             /// Resolved result type.
             pub result: Type,
+            /// The session, where it runs on other threads than the session's.
+            pub context: Option<FrozenContext>,
             signature: Signature,
         }
 
         impl $name {
             pub fn new(def: &'static FunctionDef, args: Vec<Type>, result: Type) -> Self {
-                $name { def, args, result, signature: signature(def.volatility) }
+                $name { def, args, result, context: None, signature: signature(def.volatility) }
+            }
+
+            /// The same, told what it may know of the session.
+            pub fn with_context(&self, context: FrozenContext) -> Self {
+                $name {
+                    context: Some(context),
+                    ..Self::new(self.def, self.args.clone(), self.result)
+                }
             }
         }
 
@@ -112,8 +122,10 @@ impl ScalarUDFImpl for PgFunction {
         Ok(pgtype::field_ref(self.def.name, self.result))
     }
 
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Err(row_only(self.def.name))
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let mut context = self.context.clone().unwrap_or_else(FrozenContext::nowhere);
+        let rows = args.number_rows;
+        arrow::invoke(self.def, &self.args, self.result, &args.args, rows, &mut context)
     }
 }
 
@@ -135,7 +147,17 @@ impl AggregateUDFImpl for PgAggregate {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Err(row_only(self.def.name))
+        let Implementation::Aggregate(create) = self.def.implementation else {
+            return Err(row_only(self.def.name));
+        };
+        Ok(Box::new(RowAccumulator {
+            inner: create(&self.args),
+            name: self.def.name,
+            strict: self.def.strict,
+            args: self.args.clone(),
+            result: self.result,
+            context: self.context.clone().unwrap_or_else(FrozenContext::nowhere),
+        }))
     }
 }
 
@@ -155,9 +177,4 @@ impl WindowUDFImpl for PgWindow {
     fn field(&self, _: WindowUDFFieldArgs) -> Result<FieldRef> {
         Ok(pgtype::field_ref(self.def.name, self.result))
     }
-}
-
-/// `Arc`s of the UDFs for use in expressions.
-pub fn scalar(function: PgFunction) -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::from(function))
 }

@@ -303,7 +303,9 @@ impl Candidate {
         let mut reverse = None;
         for (column, descending, nulls_first) in &self.columns[skip..] {
             let Some(want) = wanted.peek() else { break };
-            if want.column != *column {
+            if want.column != *column
+                || !table.columns.get(*column).is_some_and(|c| indexable(c.ty))
+            {
                 return None;
             }
             let backwards = want.ascending == *descending;

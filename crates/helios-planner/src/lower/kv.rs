@@ -2,7 +2,7 @@
 
 use super::access::{Choice, Matcher, OrderColumn, conjuncts};
 use crate::catalog::{Shape, Table};
-use crate::function::{Implementation, as_pg_function};
+use crate::function::as_pg_function;
 use crate::node::{Assignment, ConflictAction, ModifyOp, ModifyTable};
 use crate::optimise::as_modify;
 use crate::relation::{RelationSource, SourceRelation};
@@ -33,7 +33,7 @@ fn is_plain(expr: &Expr) -> bool {
                 | Expr::AggregateFunction(_)
                 | Expr::WindowFunction(_) => true,
                 Expr::ScalarFunction(call) => as_pg_function(&call.func)
-                    .is_none_or(|f| !matches!(f.def.implementation, Implementation::Scalar(_))),
+                    .is_none_or(|f| !f.def.implementation.is_scalar()),
                 _ => false,
             })
         })

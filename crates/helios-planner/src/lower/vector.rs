@@ -5,15 +5,25 @@
 //! plan that compares, groups, sorts or joins by another type is left to the row executor, except
 //! for plain comparisons, which become function calls.
 
-use crate::catalog::Shape;
-use crate::function::{Implementation, Volatility, as_pg_aggregate, as_pg_function};
+use crate::catalog::{Shape, Table};
+use crate::function::{Volatility, as_pg_aggregate, as_pg_function};
 use crate::pgtype;
 use crate::relation::{RelationSource, SourceRelation};
 use crate::scalar::expr_type;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
-use helios_types::ObjectId;
+use datafusion::common::config::ConfigOptions;
+use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::push_down_limit::PushDownLimit;
+use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
+use datafusion::optimizer::{Optimizer, OptimizerContext};
+use helios_types::{Error, Result};
+use std::sync::{Arc, LazyLock};
 
 /// Rows that the plan must read for the vectorised executor to be chosen.
 const ROWS_MIN: u64 = 50_000;
@@ -23,14 +33,14 @@ fn relation(scan: &TableScan) -> Option<&RelationSource> {
 }
 
 /// Whether the plan reads enough for Arrow to pay.
-pub fn is_worthwhile(plan: &LogicalPlan, row_count: &dyn Fn(ObjectId) -> Option<u64>) -> bool {
+pub fn is_worthwhile(plan: &LogicalPlan, row_count: &dyn Fn(&Table) -> u64) -> bool {
     let mut rows = 0u64;
     let mut heavy = false;
     let _ = plan.apply_with_subqueries(|node| {
         match node {
             LogicalPlan::TableScan(scan) => {
                 if let Some(SourceRelation::Table(table)) = relation(scan).map(|r| &r.relation) {
-                    rows = rows.saturating_add(row_count(table.id).unwrap_or(0));
+                    rows = rows.saturating_add(row_count(table));
                 }
             }
             LogicalPlan::Aggregate(_) | LogicalPlan::Join(_) => heavy = true,
@@ -48,6 +58,12 @@ pub fn obstacle(plan: &LogicalPlan) -> Option<String> {
         found = node_obstacle(node);
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
+    if found.is_none() && is_correlated(plan) {
+        let flat = decorrelate(plan.clone());
+        if flat.map_or(true, |plan| is_correlated(&plan)) {
+            found = Some("a correlated subquery".into());
+        }
+    }
     found
 }
 
@@ -125,8 +141,50 @@ fn node_obstacle(node: &LogicalPlan) -> Option<String> {
     }
 }
 
+/// Turns subqueries into joins, as far as DataFusion's rules can.
+pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
+    static RULES: LazyLock<Optimizer> = LazyLock::new(|| {
+        Optimizer::with_rules(vec![
+            Arc::new(DecorrelatePredicateSubquery::new()),
+            Arc::new(ScalarSubqueryToJoin::new()),
+            Arc::new(ExtractEquijoinPredicate::new()),
+            Arc::new(EliminateCrossJoin::new()),
+            Arc::new(PushDownLimit::new()),
+            Arc::new(PushDownFilter::new()),
+            Arc::new(OptimizeProjections::new()),
+        ])
+    });
+    let mut options = ConfigOptions::default();
+    options.optimizer.max_passes = 2;
+    options.optimizer.filter_null_join_keys = false;
+    options.optimizer.skip_failed_rules = false;
+    let context = OptimizerContext::new_with_config_options(Arc::new(options))
+        .without_query_execution_start_time();
+    RULES.optimize(plan, &context, |_, _| {}).map_err(Error::internal)
+}
+
+/// Whether an expression of the plan still needs another query for each row.
+fn is_correlated(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|e| {
+                Ok(matches!(
+                    e,
+                    Expr::OuterReferenceColumn(..)
+                        | Expr::Exists(_)
+                        | Expr::InSubquery(_)
+                        | Expr::SetComparison(_)
+                ))
+            })?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })
+    });
+    found
+}
+
 /// Types whose equality is the same to Arrow as to PostgreSQL.
-fn is_exact(oid: u32) -> bool {
+pub fn is_exact(oid: u32) -> bool {
     pgtype::arrow_comparable(oid) && !matches!(oid, 700 | 701)
 }
 
@@ -169,10 +227,14 @@ fn expression_obstacle(expr: &Expr) -> Option<String> {
         | Expr::IsNotUnknown(_)
         | Expr::Between(_)
         | Expr::Case(_)
+        | Expr::ScalarSubquery(_)
+        | Expr::Exists(_)
+        | Expr::InSubquery(_)
+        | Expr::OuterReferenceColumn(..)
         | Expr::InList(_) => None,
         Expr::ScalarFunction(call) => match as_pg_function(&call.func) {
             Some(function)
-                if matches!(function.def.implementation, Implementation::Scalar(_))
+                if function.def.implementation.is_scalar()
                     && function.def.volatility != Volatility::Volatile =>
             {
                 None

@@ -186,6 +186,12 @@ impl Compiler<'_> {
             Implementation::Scalar(implementation) => {
                 Ok(fold::fold(Node::Call { def: function.def, function: implementation, args }))
             }
+            Implementation::Typed(implementation) => Ok(fold::fold(Node::TypedCall {
+                def: function.def,
+                function: implementation,
+                args,
+                types: function.args.as_slice().into(),
+            })),
             Implementation::Set(_) => Err(Error::unsupported(
                 "set-valued function called in context that cannot accept a set",
             )),

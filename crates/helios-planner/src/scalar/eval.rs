@@ -33,6 +33,21 @@ fn outer<'a>(env: &'a dyn Env, position: usize) -> Result<&'a Value> {
     }
 }
 
+/// The arguments of a call; `None` when a strict function need not be called.
+#[inline]
+fn arguments(
+    strict: bool,
+    args: &[Node],
+    row: &[Value],
+    env: &mut dyn Env,
+) -> Result<Option<SmallVec<[Value; 4]>>> {
+    let mut values = SmallVec::with_capacity(args.len());
+    for arg in args {
+        values.push(arg.eval(row, env)?);
+    }
+    Ok(if strict && values.iter().any(Value::is_null) { None } else { Some(values) })
+}
+
 impl Node {
     pub(super) fn eval(&self, row: &[Value], env: &mut dyn Env) -> Result<Value> {
         Ok(match self {
@@ -43,14 +58,16 @@ impl Node {
             Node::Case(case) => return case.eval(row, env),
             Node::Subquery(node) => return node.eval(row, env),
             Node::Call { def, function, args } => {
-                let mut values = SmallVec::<[Value; 4]>::with_capacity(args.len());
-                for arg in args {
-                    values.push(arg.eval(row, env)?);
-                }
-                if def.strict && values.iter().any(Value::is_null) {
-                    return Ok(Value::Null);
-                }
-                return function(&values, env.functions());
+                return match arguments(def.strict, args, row, env)? {
+                    Some(values) => function(&values, env.functions()),
+                    None => Ok(Value::Null),
+                };
+            }
+            Node::TypedCall { def, function, args, types } => {
+                return match arguments(def.strict, args, row, env)? {
+                    Some(values) => function(&values, types, env.functions()),
+                    None => Ok(Value::Null),
+                };
             }
             _ => return Ok(self.truth(row, env)?.into()),
         })

@@ -31,7 +31,7 @@ impl PlanCompiler<'_> {
                     return if scan.filters.is_empty() { UNKNOWN_ROWS } else { 10.0 };
                 };
                 let rows =
-                    (self.options.row_count)(table.id).map_or(UNKNOWN_ROWS, |n| n as f64).max(1.0);
+                    (self.options.row_count)(table).map_or(UNKNOWN_ROWS, |n| n as f64).max(1.0);
                 let choice = choose(scan, table, &[]);
                 let reached = match &choice.path {
                     _ if choice.unique => 1.0,
