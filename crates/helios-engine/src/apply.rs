@@ -127,13 +127,19 @@ impl Execution {
         mut state: ExecState,
         functions: &mut dyn FunctionContext,
     ) -> Result<Self> {
-        let mut cx = ExecContext { functions, state: &mut state };
+        let mut cx = ExecContext {
+            functions,
+            state: &mut state,
+        };
         let iter = program.root.clone().open(&mut cx)?;
         Ok(Execution { iter, state })
     }
 
     pub fn next(&mut self, functions: &mut dyn FunctionContext) -> Result<Option<Row>> {
-        self.iter.next(&mut ExecContext { functions, state: &mut self.state })
+        self.iter.next(&mut ExecContext {
+            functions,
+            state: &mut self.state,
+        })
     }
 
     /// What is left, as a list.
@@ -147,9 +153,10 @@ impl Execution {
 
     /// For expressions that are evaluated over the rows by whoever pulls them.
     pub fn context<'a>(&'a mut self, functions: &'a mut dyn FunctionContext) -> ExecContext<'a> {
-        ExecContext { functions, state: &mut self.state }
+        ExecContext {
+            functions,
+            state: &mut self.state,
+        }
     }
 }
 
-#[cfg(test)]
-mod tests;

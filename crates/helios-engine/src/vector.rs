@@ -95,7 +95,11 @@ fn batch_row(batch: &RecordBatch, types: &[Type], row: usize) -> Result<Row> {
         .columns()
         .iter()
         .zip(types)
-        .map(|(column, ty)| Ok(ColumnReader::new(column.as_ref(), *ty)?.value(row)?.to_value()))
+        .map(|(column, ty)| {
+            Ok(ColumnReader::new(column.as_ref(), *ty)?
+                .value(row)?
+                .to_value())
+        })
         .collect()
 }
 
@@ -114,8 +118,12 @@ pub fn start_plan(
     options: ExecOptions,
     functions: &mut dyn FunctionContext,
 ) -> Result<VectorRows> {
-    let types: Vec<Type> =
-        plan.schema().fields().iter().map(|f| pgtype::type_of_field(f)).collect();
+    let types: Vec<Type> = plan
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| pgtype::type_of_field(f))
+        .collect();
     let plan = rewrite::rewrite(plan, &options.params, FrozenContext::of(functions))?;
     let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
     let task = runtime()?.spawn(async move {
@@ -126,7 +134,12 @@ pub fn start_plan(
             let _ = sender.send(Err(error)).await;
         }
     });
-    Ok(VectorRows { batches, types, current: None, task })
+    Ok(VectorRows {
+        batches,
+        types,
+        current: None,
+        task,
+    })
 }
 
 async fn run(
@@ -138,9 +151,14 @@ async fn run(
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_limit)))
         .build_arc()
         .map_err(from_datafusion)?;
-    let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(BATCH_ROWS);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(BATCH_ROWS);
     // Statistics of ours would be guesses; joins keep the order that the plan gives them.
-    config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+    config
+        .options_mut()
+        .optimizer
+        .enable_dynamic_filter_pushdown = false;
     let state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(runtime_env)
@@ -175,8 +193,11 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
             }
         }
         DataFusionError::ResourcesExhausted(what) => {
-            return Error::new(ErrorKind::OutOfMemory, "statement needs more memory than it may use")
-                .with_detail(what.clone());
+            return Error::new(
+                ErrorKind::OutOfMemory,
+                "statement needs more memory than it may use",
+            )
+            .with_detail(what.clone());
         }
         _ => {}
     }

@@ -34,12 +34,18 @@ pub fn executor(plan: &LogicalPlan, options: &LowerOptions<'_>) -> Result<Execut
         Some("apply") => return Ok(Executor::Apply),
         Some("kv") => match kv::program(plan) {
             Some(program) => return Ok(Executor::Kv(program)),
-            None => bail!(Unsupported, "the key-value executor cannot run this statement"),
+            None => bail!(
+                Unsupported,
+                "the key-value executor cannot run this statement"
+            ),
         },
         Some("vector") => match vector::obstacle(plan) {
             None => return Ok(Executor::Vector),
             Some(obstacle) => {
-                bail!(Unsupported, "the vectorised executor cannot run this statement: {obstacle}")
+                bail!(
+                    Unsupported,
+                    "the vectorised executor cannot run this statement: {obstacle}"
+                )
             }
         },
         Some(other) => bail!(InvalidParameterValue, "there is no executor \"{other}\""),

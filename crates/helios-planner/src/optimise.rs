@@ -79,10 +79,16 @@ pub fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
     let lateral = has_lateral(&plan);
     let mut hidden = Vec::new();
     let plan = hide_constants(plan, &mut hidden).map_err(Error::internal)?;
-    let rules = if lateral { &RULEBOOK.lateral } else { &RULEBOOK.all };
+    let rules = if lateral {
+        &RULEBOOK.lateral
+    } else {
+        &RULEBOOK.all
+    };
     let context = OptimizerContext::new_with_config_options(RULEBOOK.options.clone())
         .without_query_execution_start_time();
-    let plan = rules.optimize(plan, &context, |_, _| {}).map_err(Error::internal)?;
+    let plan = rules
+        .optimize(plan, &context, |_, _| {})
+        .map_err(Error::internal)?;
     show_constants(plan, &hidden).map_err(Error::internal)
 }
 
@@ -91,7 +97,11 @@ pub fn has_lateral(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let _ = plan.apply_with_subqueries(|node| {
         found |= matches!(node, LogicalPlan::Subquery(s) if !s.outer_ref_columns.is_empty());
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     // A subquery of an expression appears as a node as well, so look at inputs only.
     found && relation_subquery(plan)
@@ -101,9 +111,15 @@ fn relation_subquery(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Join(join) = node {
-            found |= [&join.left, &join.right].into_iter().any(|side| is_subquery(side));
+            found |= [&join.left, &join.right]
+                .into_iter()
+                .any(|side| is_subquery(side));
         }
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     found
 }
@@ -134,7 +150,9 @@ pub fn map_expressions(
 
 fn hide_constants(plan: LogicalPlan, hidden: &mut Vec<Expr>) -> DataFusionResult<LogicalPlan> {
     map_expressions(plan, &mut |expr| {
-        let Expr::Literal(scalar, metadata) = &expr else { return Ok(Transformed::no(expr)) };
+        let Expr::Literal(scalar, metadata) = &expr else {
+            return Ok(Transformed::no(expr));
+        };
         let ty = pgtype::literal_type(scalar, metadata.as_ref());
         let float = matches!(ty.oid, 700 | 701);
         if scalar.is_null() || (pgtype::arrow_comparable(ty.oid) && !float) {
@@ -149,7 +167,10 @@ fn hide_constants(plan: LogicalPlan, hidden: &mut Vec<Expr>) -> DataFusionResult
         };
         let field = pgtype::field_ref("constant", ty);
         let id = format!("{HIDDEN}{number}");
-        Ok(Transformed::yes(Expr::Placeholder(Placeholder { id, field: Some(field) })))
+        Ok(Transformed::yes(Expr::Placeholder(Placeholder {
+            id,
+            field: Some(field),
+        })))
     })
 }
 
@@ -158,13 +179,18 @@ fn show_constants(plan: LogicalPlan, hidden: &[Expr]) -> DataFusionResult<Logica
         return Ok(plan);
     }
     map_expressions(plan, &mut |expr| {
-        let Expr::Placeholder(placeholder) = &expr else { return Ok(Transformed::no(expr)) };
+        let Expr::Placeholder(placeholder) = &expr else {
+            return Ok(Transformed::no(expr));
+        };
         let Some(number) = placeholder.id.strip_prefix(HIDDEN) else {
             return Ok(Transformed::no(expr));
         };
         match number.parse::<usize>().ok().and_then(|n| hidden.get(n)) {
             Some(constant) => Ok(Transformed::yes(constant.clone())),
-            None => Err(DataFusionError::Internal(format!("no constant {}", placeholder.id))),
+            None => Err(DataFusionError::Internal(format!(
+                "no constant {}",
+                placeholder.id
+            ))),
         }
     })
 }
@@ -172,9 +198,7 @@ fn show_constants(plan: LogicalPlan, hidden: &[Expr]) -> DataFusionResult<Logica
 /// The node when the plan writes: a [`ModifyTable`] at the top.
 pub fn as_modify(plan: &LogicalPlan) -> Option<&ModifyTable> {
     match plan {
-        LogicalPlan::Extension(extension) => {
-            extension.node.as_any().downcast_ref()
-        }
+        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
         _ => None,
     }
 }

@@ -49,7 +49,9 @@ pub fn arrow_type(oid: Oid) -> DataType {
         1184 => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
         2950 => DataType::FixedSizeBinary(16),
         oid if Type::new(oid).is_oid_like() || matches!(oid, 28) => DataType::UInt32,
-        oid if Type::new(oid).is_string() || matches!(oid, 114 | 705 | 194 | 1033 | 2278) => DataType::Utf8,
+        oid if Type::new(oid).is_string() || matches!(oid, 114 | 705 | 194 | 1033 | 2278) => {
+            DataType::Utf8
+        }
         _ => DataType::Binary,
     }
 }
@@ -111,6 +113,8 @@ pub fn natural_type(data_type: &DataType) -> Type {
 
 /// The SQL type of an expression over `schema`.
 pub fn type_of(expr: &Expr, schema: &DFSchema) -> helios_types::Result<Type> {
-    let (_, field) = expr.to_field(schema).map_err(helios_types::Error::internal)?;
+    let (_, field) = expr
+        .to_field(schema)
+        .map_err(helios_types::Error::internal)?;
     Ok(type_of_field(&field))
 }

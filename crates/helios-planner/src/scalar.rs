@@ -88,7 +88,13 @@ impl CompiledExpr {
         frame: &mut Frame,
         subqueries: &mut dyn SubqueryCompiler,
     ) -> Result<Self> {
-        compile::Compiler { schema, frame, subqueries }.compile(expr).map(CompiledExpr)
+        compile::Compiler {
+            schema,
+            frame,
+            subqueries,
+        }
+        .compile(expr)
+        .map(CompiledExpr)
     }
 
     /// A reference to the column at this position.
@@ -152,22 +158,58 @@ enum Node {
     Param(usize),
     /// A column of an enclosing query.
     Outer(usize),
-    Compare { op: Comparison, order: Order, left: Box<Node>, right: Box<Node> },
+    Compare {
+        op: Comparison,
+        order: Order,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     /// IS [NOT] DISTINCT FROM
-    Distinct { negated: bool, order: Order, left: Box<Node>, right: Box<Node> },
+    Distinct {
+        negated: bool,
+        order: Order,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
-    IsNull { operand: Box<Node>, negated: bool },
+    IsNull {
+        operand: Box<Node>,
+        negated: bool,
+    },
     /// IS [NOT] TRUE / FALSE / UNKNOWN
-    IsTruth { operand: Box<Node>, truth: Option<bool>, negated: bool },
+    IsTruth {
+        operand: Box<Node>,
+        truth: Option<bool>,
+        negated: bool,
+    },
     Case(Box<Case>),
-    InList { operand: Box<Node>, order: Order, list: Vec<Node>, negated: bool },
+    InList {
+        operand: Box<Node>,
+        order: Order,
+        list: Vec<Node>,
+        negated: bool,
+    },
     /// A long IN list of constants.
-    InSet { operand: Box<Node>, order: Order, set: Arc<SubquerySet>, negated: bool },
-    Call { def: &'static FunctionDef, function: ScalarFn, args: Vec<Node> },
+    InSet {
+        operand: Box<Node>,
+        order: Order,
+        set: Arc<SubquerySet>,
+        negated: bool,
+    },
+    Call {
+        def: &'static FunctionDef,
+        function: ScalarFn,
+        args: Vec<Node>,
+    },
     /// A call of a function that is told the types of its arguments.
-    TypedCall { def: &'static FunctionDef, function: TypedFn, args: Vec<Node>, types: Arc<[Type]> },
+    TypedCall {
+        def: &'static FunctionDef,
+        function: TypedFn,
+        args: Vec<Node>,
+        types: Arc<[Type]>,
+    },
     Subquery(Box<subquery::SubqueryNode>),
 }
 

@@ -50,8 +50,18 @@ pub struct AggregateState {
 fn is_unordered(name: &str) -> bool {
     matches!(
         name,
-        "count" | "sum" | "min" | "max" | "avg" | "bool_and" | "bool_or" | "every" | "bit_and"
-            | "bit_or" | "bit_xor" | "any_value"
+        "count"
+            | "sum"
+            | "min"
+            | "max"
+            | "avg"
+            | "bool_and"
+            | "bool_or"
+            | "every"
+            | "bit_and"
+            | "bit_or"
+            | "bit_xor"
+            | "any_value"
     )
 }
 
@@ -63,7 +73,11 @@ impl AggregateCall {
         frame: &mut Frame,
     ) -> Result<Self> {
         let Some(aggregate) = as_pg_aggregate(&call.func) else {
-            bail!(Internal, "aggregate {} is not one of PostgreSQL's", call.func.name());
+            bail!(
+                Internal,
+                "aggregate {} is not one of PostgreSQL's",
+                call.func.name()
+            );
         };
         let Implementation::Aggregate(create) = aggregate.def.implementation else {
             bail!(Internal, "{} is not an aggregate", aggregate.def.name);
@@ -87,7 +101,11 @@ impl AggregateCall {
                 .as_ref()
                 .map(|f| compiler.expr(f, schema, frame))
                 .transpose()?,
-            order_by: if ordered { compiler.sort_keys(&params.order_by, schema, frame)? } else { Vec::new() },
+            order_by: if ordered {
+                compiler.sort_keys(&params.order_by, schema, frame)?
+            } else {
+                Vec::new()
+            },
             ordered,
             grows: ordered,
         })
@@ -133,14 +151,20 @@ impl AggregateCall {
             charge.add_row(&args)?;
         }
         if self.waits() {
-            let keys =
-                self.order_by.iter().map(|(e, _)| e.eval(row, cx)).collect::<Result<Vec<_>>>()?;
+            let keys = self
+                .order_by
+                .iter()
+                .map(|(e, _)| e.eval(row, cx))
+                .collect::<Result<Vec<_>>>()?;
             charge.add_row(&keys)?;
             state.waiting.push((keys, args.to_vec()));
             return Ok(());
         }
         if let Some(seen) = &mut state.seen {
-            let key = args.iter().zip(&self.arg_orders).map(|(v, o)| o.normal(v.clone()));
+            let key = args
+                .iter()
+                .zip(&self.arg_orders)
+                .map(|(v, o)| o.normal(v.clone()));
             let key = Key(key.collect());
             if seen.contains(&key) {
                 return Ok(());
@@ -165,11 +189,19 @@ impl AggregateCall {
         let plain: Vec<SortOrder> = self
             .arg_orders
             .iter()
-            .map(|&order| SortOrder { order, descending: false, nulls_first: false })
+            .map(|&order| SortOrder {
+                order,
+                descending: false,
+                nulls_first: false,
+            })
             .collect();
         waiting.sort_by(|a, b| {
             let order = compare_keys(&orders, &a.0, &b.0);
-            if self.distinct { order.then_with(|| compare_keys(&plain, &a.1, &b.1)) } else { order }
+            if self.distinct {
+                order.then_with(|| compare_keys(&plain, &a.1, &b.1))
+            } else {
+                order
+            }
         });
         if self.distinct {
             waiting.dedup_by(|a, b| compare_keys(&plain, &a.1, &b.1).is_eq());
@@ -222,21 +254,30 @@ impl PlanCompiler<'_> {
             .aggr_expr
             .iter()
             .map(|expr| match expr.clone().unalias() {
-                Expr::AggregateFunction(call) => {
-                    AggregateCall::compile(&call, schema, self, frame)
-                }
+                Expr::AggregateFunction(call) => AggregateCall::compile(&call, schema, self, frame),
                 other => bail!(Internal, "{other} is not an aggregate"),
             })
             .collect::<Result<_>>()?;
         let list = |exprs: &[Expr]| {
-            exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            exprs
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         let label = format!(
             "groupBy=[{}], aggr=[{}]",
             list(&aggregate.group_expr),
             list(&aggregate.aggr_expr)
         );
-        Ok(Arc::new(AggregateNode { input, groups, orders, sets, calls, label }))
+        Ok(Arc::new(AggregateNode {
+            input,
+            groups,
+            orders,
+            sets,
+            calls,
+            label,
+        }))
     }
 }
 
@@ -244,7 +285,10 @@ fn group_sets(aggregate: &Aggregate, exprs: &[Expr]) -> Result<Vec<GroupSet>> {
     let expanded =
         enumerate_grouping_sets(aggregate.group_expr.clone()).map_err(Error::internal)?;
     let [Expr::GroupingSet(GroupingSet::GroupingSets(lists))] = expanded.as_slice() else {
-        return Ok(vec![GroupSet { members: (0..exprs.len()).collect(), id: None }]);
+        return Ok(vec![GroupSet {
+            members: (0..exprs.len()).collect(),
+            id: None,
+        }]);
     };
     let id_type = aggregate
         .schema
@@ -255,10 +299,12 @@ fn group_sets(aggregate: &Aggregate, exprs: &[Expr]) -> Result<Vec<GroupSet>> {
     lists
         .iter()
         .map(|list| {
-            let members: Vec<usize> =
-                (0..exprs.len()).filter(|i| list.contains(&exprs[*i])).collect();
-            let mask = (0..exprs.len())
-                .fold(0u64, |mask, i| (mask << 1) | u64::from(!members.contains(&i)));
+            let members: Vec<usize> = (0..exprs.len())
+                .filter(|i| list.contains(&exprs[*i]))
+                .collect();
+            let mask = (0..exprs.len()).fold(0u64, |mask, i| {
+                (mask << 1) | u64::from(!members.contains(&i))
+            });
             let id = id_type.as_ref().map(|t| match t {
                 DataType::UInt8 => Value::Char(mask as u8),
                 DataType::UInt32 => Value::Oid(mask as u32),
@@ -292,7 +338,10 @@ impl AggregateNode {
                 values.push(expr.eval(&row, cx)?);
             }
             for (set, groups) in self.sets.iter().zip(&mut tables) {
-                let key = set.members.iter().map(|&i| self.orders[i].normal(values[i].clone()));
+                let key = set
+                    .members
+                    .iter()
+                    .map(|&i| self.orders[i].normal(values[i].clone()));
                 let key = Key(key.collect());
                 let group = match groups.get_mut(&key) {
                     Some(group) => group,
@@ -322,7 +371,10 @@ impl AggregateNode {
     }
 
     fn group(&self, values: Option<Row>) -> Group {
-        Group { values, states: self.calls.iter().map(AggregateCall::state).collect() }
+        Group {
+            values,
+            states: self.calls.iter().map(AggregateCall::state).collect(),
+        }
     }
 
     fn output(
@@ -353,7 +405,10 @@ struct AggregateIter {
 
 impl Operator for AggregateNode {
     fn open(self: Arc<Self>, _: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
-        Ok(Box::new(AggregateIter { node: self, rows: None }))
+        Ok(Box::new(AggregateIter {
+            node: self,
+            rows: None,
+        }))
     }
     fn describe(&self) -> String {
         format!("Aggregate: {}", self.label)

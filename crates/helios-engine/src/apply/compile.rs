@@ -18,9 +18,7 @@ use helios_planner::lower::access::OrderColumn;
 use helios_planner::node;
 use helios_planner::pgtype;
 use helios_planner::relation::SourceRelation;
-use helios_planner::scalar::{
-    CompiledExpr, Frame, Order, SortOrder, SubqueryCompiler, expr_type,
-};
+use helios_planner::scalar::{CompiledExpr, Frame, Order, SortOrder, SubqueryCompiler, expr_type};
 use helios_types::{Error, Result, bail};
 use std::sync::Arc;
 
@@ -35,7 +33,9 @@ pub struct CompileOptions<'a> {
 
 impl Default for CompileOptions<'_> {
     fn default() -> Self {
-        CompileOptions { row_count: &|_| None }
+        CompileOptions {
+            row_count: &|_| None,
+        }
     }
 }
 
@@ -50,7 +50,10 @@ pub fn compile(plan: &LogicalPlan, options: &CompileOptions<'_>) -> Result<Progr
         granted: false,
     };
     let root = compiler.plan(plan, &mut Frame::top())?;
-    Ok(Program { root, subqueries: compiler.subqueries.into() })
+    Ok(Program {
+        root,
+        subqueries: compiler.subqueries.into(),
+    })
 }
 
 /// LIMIT and OFFSET of the node above.
@@ -73,9 +76,16 @@ impl SubqueryCompiler for PlanCompiler<'_> {
         let root = self.plan(plan, frame)?;
         (self.limit, self.wanted, self.granted) = saved;
         let fields = plan.schema().fields();
-        let order = fields.first().map_or(Order::Plain, |f| Order::of(pgtype::type_of_field(f)));
+        let order = fields
+            .first()
+            .map_or(Order::Plain, |f| Order::of(pgtype::type_of_field(f)));
         let volatile = is_volatile(plan);
-        self.subqueries.push(Subprogram { root, order, volatile, columns: fields.len() });
+        self.subqueries.push(Subprogram {
+            root,
+            order,
+            volatile,
+            columns: fields.len(),
+        });
         Ok(self.subqueries.len() - 1)
     }
 }
@@ -141,7 +151,10 @@ impl PlanCompiler<'_> {
         frame: &mut Frame,
     ) -> Result<Arc<dyn Operator>> {
         if self.depth >= DEPTH_MAX {
-            bail!(LimitExceeded, "query is nested more than {DEPTH_MAX} levels deep");
+            bail!(
+                LimitExceeded,
+                "query is nested more than {DEPTH_MAX} levels deep"
+            );
         }
         self.depth += 1;
         let limit = self.limit.take();
@@ -164,7 +177,11 @@ impl PlanCompiler<'_> {
             LogicalPlan::Filter(filter) => {
                 let input = self.plan(&filter.input, frame)?;
                 let predicate = self.expr(&filter.predicate, filter.input.schema(), frame)?;
-                Arc::new(Filter { input, predicate, label: filter.predicate.to_string() })
+                Arc::new(Filter {
+                    input,
+                    predicate,
+                    label: filter.predicate.to_string(),
+                })
             }
             LogicalPlan::TableScan(scan) => self.scan(scan, frame)?,
             LogicalPlan::SubqueryAlias(alias) => {
@@ -178,8 +195,15 @@ impl PlanCompiler<'_> {
             LogicalPlan::Limit(limit) => self.limit(limit, frame)?,
             LogicalPlan::Sort(sort) => self.sort(sort, limit, frame)?,
             LogicalPlan::EmptyRelation(empty) => {
-                let row = vec![CompiledExpr::constant(helios_types::Value::Null); plan.schema().fields().len()];
-                let rows = if empty.produce_one_row { vec![row] } else { Vec::new() };
+                let row = vec![
+                    CompiledExpr::constant(helios_types::Value::Null);
+                    plan.schema().fields().len()
+                ];
+                let rows = if empty.produce_one_row {
+                    vec![row]
+                } else {
+                    Vec::new()
+                };
                 Arc::new(Values { rows })
             }
             LogicalPlan::Values(values) => {
@@ -192,8 +216,11 @@ impl PlanCompiler<'_> {
                 Arc::new(Values { rows })
             }
             LogicalPlan::Union(union) => {
-                let inputs =
-                    union.inputs.iter().map(|i| self.plan(i, frame)).collect::<Result<_>>()?;
+                let inputs = union
+                    .inputs
+                    .iter()
+                    .map(|i| self.plan(i, frame))
+                    .collect::<Result<_>>()?;
                 Arc::new(Union { inputs })
             }
             LogicalPlan::Join(join) => self.join(join, frame)?,
@@ -203,7 +230,10 @@ impl PlanCompiler<'_> {
             LogicalPlan::Extension(extension) => self.extension(extension, frame)?,
             LogicalPlan::Repartition(node) => self.plan(&node.input, frame)?,
             other => {
-                return Err(Error::internal(format!("no row operator for {}", other.display())));
+                return Err(Error::internal(format!(
+                    "no row operator for {}",
+                    other.display()
+                )));
             }
         })
     }
@@ -217,13 +247,24 @@ impl PlanCompiler<'_> {
         let schema = projection.input.schema();
         let exprs = self.exprs(&projection.expr, schema, frame)?;
         let identity = exprs.len() == schema.fields().len()
-            && exprs.iter().enumerate().all(|(i, e)| e.as_column() == Some(i));
+            && exprs
+                .iter()
+                .enumerate()
+                .all(|(i, e)| e.as_column() == Some(i));
         if identity {
             return Ok(input);
         }
-        let label =
-            projection.expr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Ok(Arc::new(Project { input, exprs, label }))
+        let label = projection
+            .expr
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        Ok(Arc::new(Project {
+            input,
+            exprs,
+            label,
+        }))
     }
 
     fn limit(
@@ -233,7 +274,9 @@ impl PlanCompiler<'_> {
     ) -> Result<Arc<dyn Operator>> {
         let schema = DFSchema::empty();
         let mut compiled = |expr: &Option<Box<Expr>>, this: &mut Self| -> Result<_> {
-            expr.as_ref().map(|e| this.expr(e, &schema, frame)).transpose()
+            expr.as_ref()
+                .map(|e| this.expr(e, &schema, frame))
+                .transpose()
         };
         let skip = compiled(&limit.skip, self)?;
         let fetch = compiled(&limit.fetch, self)?;
@@ -242,7 +285,12 @@ impl PlanCompiler<'_> {
         self.limit = None;
         let text = |e: &Option<Box<Expr>>| e.as_ref().map_or("none".into(), |e| e.to_string());
         let label = format!("skip={}, fetch={}", text(&limit.skip), text(&limit.fetch));
-        Ok(Arc::new(Limit { input, skip, fetch, label }))
+        Ok(Arc::new(Limit {
+            input,
+            skip,
+            fetch,
+            label,
+        }))
     }
 
     fn sort(
@@ -252,7 +300,11 @@ impl PlanCompiler<'_> {
         frame: &mut Frame,
     ) -> Result<Arc<dyn Operator>> {
         let limited = sort.fetch.is_some() || limit.as_ref().is_some_and(|(_, f)| f.is_some());
-        let wanted = if limited { wanted_order(&sort.expr, &sort.input) } else { None };
+        let wanted = if limited {
+            wanted_order(&sort.expr, &sort.input)
+        } else {
+            None
+        };
         self.wanted = wanted;
         self.granted = false;
         let input = self.plan(&sort.input, frame)?;
@@ -262,15 +314,31 @@ impl PlanCompiler<'_> {
                 Some(n) => {
                     let fetch = CompiledExpr::constant(helios_types::Value::Int8(n as i64));
                     let label = format!("fetch={n}");
-                    Arc::new(Limit { input, skip: None, fetch: Some(fetch), label })
+                    Arc::new(Limit {
+                        input,
+                        skip: None,
+                        fetch: Some(fetch),
+                        label,
+                    })
                 }
                 None => input,
             });
         }
         let keys = self.sort_keys(&sort.expr, sort.input.schema(), frame)?;
-        let label = sort.expr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let label = sort
+            .expr
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
         let (skip, fetch) = limit.unwrap_or((None, None));
-        Ok(Arc::new(SortNode { input, keys, fetch: sort.fetch, bound: fetch.map(|f| (skip, f)), label }))
+        Ok(Arc::new(SortNode {
+            input,
+            keys,
+            fetch: sort.fetch,
+            bound: fetch.map(|f| (skip, f)),
+            label,
+        }))
     }
 
     /// The order that the scan is asked for, when it is this scan that is asked.
@@ -299,7 +367,11 @@ impl PlanCompiler<'_> {
                     .enumerate()
                     .map(|(i, order)| (CompiledExpr::column(i), order))
                     .collect();
-                Ok(Arc::new(DistinctNode { input: self.plan(input, frame)?, on, select: None }))
+                Ok(Arc::new(DistinctNode {
+                    input: self.plan(input, frame)?,
+                    on,
+                    select: None,
+                }))
             }
             Distinct::On(distinct) => {
                 let schema = distinct.input.schema();
@@ -307,13 +379,22 @@ impl PlanCompiler<'_> {
                 if let Some(sort) = &distinct.sort_expr {
                     let keys = self.sort_keys(sort, schema, frame)?;
                     let label = "DISTINCT ON".to_string();
-                    input = Arc::new(SortNode { input, keys, fetch: None, bound: None, label });
+                    input = Arc::new(SortNode {
+                        input,
+                        keys,
+                        fetch: None,
+                        bound: None,
+                        label,
+                    });
                 }
                 let on = distinct
                     .on_expr
                     .iter()
                     .map(|e| {
-                        Ok((self.expr(e, schema, frame)?, Order::of(expr_type(e, schema)?)))
+                        Ok((
+                            self.expr(e, schema, frame)?,
+                            Order::of(expr_type(e, schema)?),
+                        ))
                     })
                     .collect::<Result<_>>()?;
                 let select = Some(self.exprs(&distinct.select_expr, schema, frame)?);
@@ -322,22 +403,28 @@ impl PlanCompiler<'_> {
         }
     }
 
-    fn extension(
-        &mut self,
-        extension: &Extension,
-        frame: &mut Frame,
-    ) -> Result<Arc<dyn Operator>> {
+    fn extension(&mut self, extension: &Extension, frame: &mut Frame) -> Result<Arc<dyn Operator>> {
         let any = extension.node.as_any();
         if let Some(scan) = any.downcast_ref::<node::CteScan>() {
-            return Ok(Arc::new(CteScanNode { id: scan.id, name: scan.name.clone() }));
+            return Ok(Arc::new(CteScanNode {
+                id: scan.id,
+                name: scan.name.clone(),
+            }));
         }
         if let Some(node) = any.downcast_ref::<node::Materialize>() {
             let mut ctes = Vec::new();
             for (id, plan) in &node.ctes {
-                let inner = if is_modifying(plan) { None } else { Some(self.plan(plan, frame)?) };
+                let inner = if is_modifying(plan) {
+                    None
+                } else {
+                    Some(self.plan(plan, frame)?)
+                };
                 ctes.push((*id, inner));
             }
-            return Ok(Arc::new(MaterializeNode { ctes, body: self.plan(&node.body, frame)? }));
+            return Ok(Arc::new(MaterializeNode {
+                ctes,
+                body: self.plan(&node.body, frame)?,
+            }));
         }
         if let Some(node) = any.downcast_ref::<node::RecursiveCte>() {
             let start = self.plan(&node.start, frame)?;
@@ -364,8 +451,17 @@ impl PlanCompiler<'_> {
             let schema = DFSchema::empty();
             let calls = node.calls.iter().map(|c| (&c.call, c.n_columns));
             let calls = set_calls(calls, &schema, self, frame)?;
-            let label = extension.node.expressions().iter().map(ToString::to_string).collect();
-            return Ok(Arc::new(FunctionScanNode { calls, ordinality: node.ordinality, label }));
+            let label = extension
+                .node
+                .expressions()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            return Ok(Arc::new(FunctionScanNode {
+                calls,
+                ordinality: node.ordinality,
+                label,
+            }));
         }
         if let Some(node) = any.downcast_ref::<node::ProjectSet>() {
             let input = self.plan(&node.input, frame)?;
@@ -378,7 +474,11 @@ impl PlanCompiler<'_> {
 }
 
 pub(super) fn orders(schema: &DFSchema) -> Vec<Order> {
-    schema.fields().iter().map(|f| Order::of(pgtype::type_of_field(f))).collect()
+    schema
+        .fields()
+        .iter()
+        .map(|f| Order::of(pgtype::type_of_field(f)))
+        .collect()
 }
 
 /// Whether a plan writes: such a CTE is run by the write path, which hands its rows over.

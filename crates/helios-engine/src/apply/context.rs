@@ -64,7 +64,10 @@ impl Memory {
 
     /// An account that is settled when it is dropped.
     pub fn charge(&self) -> Charge {
-        Charge { memory: self.clone(), bytes: 0 }
+        Charge {
+            memory: self.clone(),
+            bytes: 0,
+        }
     }
 }
 
@@ -156,6 +159,11 @@ impl ExecState {
         }
     }
 
+    /// The catalog that the run sees.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
     /// Gives the rows of a CTE that was computed elsewhere (a data-modifying one).
     pub fn set_cte(&mut self, id: u32, rows: Vec<Row>) {
         self.ctes.insert(id, Arc::new(rows));
@@ -180,7 +188,11 @@ impl ExecContext<'_> {
     #[inline]
     pub fn tick(&mut self) -> Result<()> {
         self.state.ticks = self.state.ticks.wrapping_add(1);
-        if self.state.ticks & 0xff == 0 { self.state.cancel.check() } else { Ok(()) }
+        if self.state.ticks & 0xff == 0 {
+            self.state.cancel.check()
+        } else {
+            Ok(())
+        }
     }
 
     pub fn charge(&self) -> Charge {

@@ -24,8 +24,15 @@ struct SharedRows {
 impl Operator for CteScanNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
         match cx.state.ctes.get(&self.id) {
-            Some(rows) => Ok(Box::new(SharedRows { rows: rows.clone(), next: 0 })),
-            None => bail!(Internal, "WITH query \"{}\" is read before it is computed", self.name),
+            Some(rows) => Ok(Box::new(SharedRows {
+                rows: rows.clone(),
+                next: 0,
+            })),
+            None => bail!(
+                Internal,
+                "WITH query \"{}\" is read before it is computed",
+                self.name
+            ),
         }
     }
     fn describe(&self) -> String {
@@ -84,13 +91,20 @@ impl Operator for MaterializeNode {
             }
         }
         let body = self.body.clone().open(cx)?;
-        Ok(Box::new(MaterializeIter { body, _charge: charge }))
+        Ok(Box::new(MaterializeIter {
+            body,
+            _charge: charge,
+        }))
     }
     fn describe(&self) -> String {
         format!("Materialize: {} CTE(s)", self.ctes.len())
     }
     fn inputs(&self) -> Vec<&Arc<dyn Operator>> {
-        self.ctes.iter().filter_map(|(_, plan)| plan.as_ref()).chain([&self.body]).collect()
+        self.ctes
+            .iter()
+            .filter_map(|(_, plan)| plan.as_ref())
+            .chain([&self.body])
+            .collect()
     }
 }
 
@@ -161,7 +175,10 @@ impl Operator for RecursiveNode {
         Ok(Box::new(iter))
     }
     fn describe(&self) -> String {
-        format!("RecursiveCte:{}", if self.distinct { " distinct" } else { "" })
+        format!(
+            "RecursiveCte:{}",
+            if self.distinct { " distinct" } else { "" }
+        )
     }
     fn inputs(&self) -> Vec<&Arc<dyn Operator>> {
         vec![&self.start, &self.step]

@@ -32,7 +32,9 @@ impl Operator for Project {
 
 impl RowIter for ProjectIter {
     fn next(&mut self, cx: &mut ExecContext<'_>) -> Result<Option<Row>> {
-        let Some(row) = self.input.next(cx)? else { return Ok(None) };
+        let Some(row) = self.input.next(cx)? else {
+            return Ok(None);
+        };
         evaluate(&self.node.exprs, &row, cx).map(Some)
     }
 }
@@ -161,7 +163,10 @@ struct ValuesIter {
 
 impl Operator for Values {
     fn open(self: Arc<Self>, _: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
-        Ok(Box::new(ValuesIter { node: self, next: 0 }))
+        Ok(Box::new(ValuesIter {
+            node: self,
+            next: 0,
+        }))
     }
     fn describe(&self) -> String {
         format!("Values: {} row(s)", self.rows.len())
@@ -170,7 +175,9 @@ impl Operator for Values {
 
 impl RowIter for ValuesIter {
     fn next(&mut self, cx: &mut ExecContext<'_>) -> Result<Option<Row>> {
-        let Some(exprs) = self.node.rows.get(self.next) else { return Ok(None) };
+        let Some(exprs) = self.node.rows.get(self.next) else {
+            return Ok(None);
+        };
         self.next += 1;
         evaluate(exprs, &[], cx).map(Some)
     }
@@ -190,7 +197,11 @@ struct UnionIter {
 
 impl Operator for Union {
     fn open(self: Arc<Self>, _: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
-        Ok(Box::new(UnionIter { node: self, position: 0, current: None }))
+        Ok(Box::new(UnionIter {
+            node: self,
+            position: 0,
+            current: None,
+        }))
     }
     fn describe(&self) -> String {
         "Union".to_string()
@@ -209,7 +220,9 @@ impl RowIter for UnionIter {
                 }
                 self.current = None;
             }
-            let Some(input) = self.node.inputs.get(self.position) else { return Ok(None) };
+            let Some(input) = self.node.inputs.get(self.position) else {
+                return Ok(None);
+            };
             self.position += 1;
             self.current = Some(input.clone().open(cx)?);
         }

@@ -42,10 +42,16 @@ pub fn set_calls<'a>(
                 && matches!(function.def.implementation, Implementation::Set(_))
             {
                 let args = compiler.exprs(&call.args, schema, frame)?;
-                return Ok(SetCall { kind: CallKind::Set(function.def, args), columns });
+                return Ok(SetCall {
+                    kind: CallKind::Set(function.def, args),
+                    columns,
+                });
             }
             let expr = compiler.expr(inner, schema, frame)?;
-            Ok(SetCall { kind: CallKind::Scalar(expr), columns })
+            Ok(SetCall {
+                kind: CallKind::Scalar(expr),
+                columns,
+            })
         })
         .collect()
 }
@@ -80,7 +86,10 @@ impl SetCall {
                     Ok(fields.iter().map(|(_, v)| v.clone()).collect())
                 }
                 Value::Null => Ok(vec![Value::Null; self.columns]),
-                _ => bail!(DatatypeMismatch, "function return row and query-specified return row do not match"),
+                _ => bail!(
+                    DatatypeMismatch,
+                    "function return row and query-specified return row do not match"
+                ),
             };
         }
         match &self.kind {
@@ -88,7 +97,10 @@ impl SetCall {
                 let fields = def.columns.iter().map(|(_, oid)| *oid).zip(row);
                 Ok(vec![Value::Record(fields.collect())])
             }
-            _ => bail!(DatatypeMismatch, "function return row and query-specified return row do not match"),
+            _ => bail!(
+                DatatypeMismatch,
+                "function return row and query-specified return row do not match"
+            ),
         }
     }
 }
@@ -123,15 +135,22 @@ struct FunctionScanIter {
 
 impl Operator for FunctionScanNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
-        let pending =
-            self.calls.iter().map(|c| c.rows(&[], cx)).collect::<Result<Vec<_>>>()?;
+        let pending = self
+            .calls
+            .iter()
+            .map(|c| c.rows(&[], cx))
+            .collect::<Result<Vec<_>>>()?;
         if !self.ordinality
             && let [_] = self.calls[..]
         {
             let rows = pending.into_iter().next().unwrap_or_default();
             return Ok(Box::new(Ready(Vec::from(rows).into_iter())));
         }
-        Ok(Box::new(FunctionScanIter { node: self, pending, number: 0 }))
+        Ok(Box::new(FunctionScanIter {
+            node: self,
+            pending,
+            number: 0,
+        }))
     }
     fn describe(&self) -> String {
         format!("FunctionScan: {}", self.label)
@@ -169,7 +188,12 @@ struct ProjectSetIter {
 impl Operator for ProjectSetNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
         let input = self.input.clone().open(cx)?;
-        let iter = ProjectSetIter { node: self, input, current: Row::new(), pending: Vec::new() };
+        let iter = ProjectSetIter {
+            node: self,
+            input,
+            current: Row::new(),
+            pending: Vec::new(),
+        };
         Ok(Box::new(iter))
     }
     fn describe(&self) -> String {
@@ -188,9 +212,15 @@ impl RowIter for ProjectSetIter {
             if in_step(&self.node.calls, &mut self.pending, &mut row) {
                 return Ok(Some(row));
             }
-            let Some(next) = self.input.next(cx)? else { return Ok(None) };
-            self.pending =
-                self.node.calls.iter().map(|c| c.rows(&next, cx)).collect::<Result<_>>()?;
+            let Some(next) = self.input.next(cx)? else {
+                return Ok(None);
+            };
+            self.pending = self
+                .node
+                .calls
+                .iter()
+                .map(|c| c.rows(&next, cx))
+                .collect::<Result<_>>()?;
             self.current = next;
         }
     }

@@ -102,7 +102,13 @@ impl Operator for HashJoinNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
         let build = self.build(cx)?;
         let left = self.left.clone().open(cx)?;
-        Ok(Box::new(HashJoinIter { node: self, left, build, current: None, unmatched: None }))
+        Ok(Box::new(HashJoinIter {
+            node: self,
+            left,
+            build,
+            current: None,
+            unmatched: None,
+        }))
     }
     fn describe(&self) -> String {
         self.label.clone()
@@ -130,7 +136,11 @@ impl HashJoinNode {
                 match self.keys.of(&self.keys.right, &row, cx)? {
                     Some(key) => {
                         charge.add_row(&key.0)?;
-                        build.buckets.entry(key).or_default().push(build.rows.len() as u32);
+                        build
+                            .buckets
+                            .entry(key)
+                            .or_default()
+                            .push(build.rows.len() as u32);
                     }
                     None => build.null_key = true,
                 }
@@ -165,7 +175,11 @@ impl HashJoinIter {
                 None => Candidates::Bucket(SmallVec::new(), 0),
             }
         };
-        Ok(Some(Probe { row, candidates, matched: false }))
+        Ok(Some(Probe {
+            row,
+            candidates,
+            matched: false,
+        }))
     }
 
     fn finish(&self, probe: Probe) -> Option<Row> {
@@ -184,12 +198,11 @@ impl HashJoinIter {
     }
 
     /// The next match of a left row: the joined row, empty where the kind does not need it.
-    fn advance(
-        &mut self,
-        probe: &mut Probe,
-        cx: &mut ExecContext<'_>,
-    ) -> Result<Option<Row>> {
-        let joined = matches!(self.node.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Full);
+    fn advance(&mut self, probe: &mut Probe, cx: &mut ExecContext<'_>) -> Result<Option<Row>> {
+        let joined = matches!(
+            self.node.kind,
+            JoinKind::Inner | JoinKind::Left | JoinKind::Full
+        );
         while let Some(position) = probe.candidates.next(self.build.rows.len()) {
             cx.tick()?;
             let right = &self.build.rows[position];

@@ -62,7 +62,9 @@ struct Sides<'a> {
 
 impl<'a> Sides<'a> {
     fn of(join: &'a Join) -> Result<Self> {
-        let anti = JoinKind::Anti { null_aware: join.null_aware };
+        let anti = JoinKind::Anti {
+            null_aware: join.null_aware,
+        };
         let (kind, swapped) = match join.join_type {
             JoinType::Inner => (JoinKind::Inner, false),
             JoinType::Left => (JoinKind::Left, false),
@@ -84,7 +86,11 @@ impl<'a> Sides<'a> {
             null_equals_null: join.null_equality == NullEquality::NullEqualsNull,
             swapped: false,
         };
-        for condition in join.filter.iter().flat_map(|f| conjuncts(std::slice::from_ref(f))) {
+        for condition in join
+            .filter
+            .iter()
+            .flat_map(|f| conjuncts(std::slice::from_ref(f)))
+        {
             match sides.equality(condition) {
                 // With NULLs equal, an ordinary equality is not one of the pairs.
                 Some(pair) if !sides.null_equals_null => sides.pairs.push(pair),
@@ -107,14 +113,21 @@ impl<'a> Sides<'a> {
 
     /// The condition as an equality between an expression of each side.
     fn equality(&self, condition: &Expr) -> Option<(Expr, Expr)> {
-        let Expr::BinaryExpr(BinaryExpr { left, op: Op::Eq, right }) = condition else {
+        let Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Op::Eq,
+            right,
+        }) = condition
+        else {
             return None;
         };
         let of = |expr: &Expr, schema: &DFSchema| {
             let columns = expr.column_refs();
             !columns.is_empty()
                 && !has_subquery(expr)
-                && columns.iter().all(|c| schema.maybe_index_of_column(c).is_some())
+                && columns
+                    .iter()
+                    .all(|c| schema.maybe_index_of_column(c).is_some())
         };
         let (l, r) = (self.left.schema(), self.right.schema());
         if of(left, l) && of(right, r) {
@@ -127,7 +140,10 @@ impl<'a> Sides<'a> {
     }
 
     fn combined(&self) -> Result<DFSchema> {
-        self.left.schema().join(self.right.schema()).map_err(Error::internal)
+        self.left
+            .schema()
+            .join(self.right.schema())
+            .map_err(Error::internal)
     }
 }
 
@@ -187,18 +203,27 @@ impl PlanCompiler<'_> {
     }
 
     /// The plan's own column order, when the sides were exchanged.
-    fn restore_order(
-        &self,
-        operator: Arc<dyn Operator>,
-        sides: &Sides<'_>,
-    ) -> Arc<dyn Operator> {
-        let both = matches!(sides.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Full);
+    fn restore_order(&self, operator: Arc<dyn Operator>, sides: &Sides<'_>) -> Arc<dyn Operator> {
+        let both = matches!(
+            sides.kind,
+            JoinKind::Inner | JoinKind::Left | JoinKind::Full
+        );
         if !sides.swapped || !both {
             return operator;
         }
-        let (outer, inner) = (sides.left.schema().fields().len(), sides.right.schema().fields().len());
-        let exprs = (outer..outer + inner).chain(0..outer).map(CompiledExpr::column).collect();
-        Arc::new(Project { input: operator, exprs, label: "sides exchanged".into() })
+        let (outer, inner) = (
+            sides.left.schema().fields().len(),
+            sides.right.schema().fields().len(),
+        );
+        let exprs = (outer..outer + inner)
+            .chain(0..outer)
+            .map(CompiledExpr::column)
+            .collect();
+        Arc::new(Project {
+            input: operator,
+            exprs,
+            label: "sides exchanged".into(),
+        })
     }
 
     fn lateral(
@@ -244,15 +269,9 @@ impl PlanCompiler<'_> {
         }))
     }
 
-    fn hash_join(
-        &mut self,
-        sides: &mut Sides<'_>,
-        frame: &mut Frame,
-    ) -> Result<Arc<dyn Operator>> {
+    fn hash_join(&mut self, sides: &mut Sides<'_>, frame: &mut Frame) -> Result<Arc<dyn Operator>> {
         // The right side is held in memory: let it be the smaller one.
-        if sides.kind == JoinKind::Inner
-            && self.estimate(sides.left) < self.estimate(sides.right)
-        {
+        if sides.kind == JoinKind::Inner && self.estimate(sides.left) < self.estimate(sides.right) {
             sides.swap();
         }
         let left = self.plan(sides.left, frame)?;
@@ -269,7 +288,11 @@ impl PlanCompiler<'_> {
             Some(condition) => Some(self.expr(&condition, &sides.combined()?, frame)?),
             None => None,
         };
-        let name = if sides.pairs.is_empty() { "NestedLoopJoin" } else { "HashJoin" };
+        let name = if sides.pairs.is_empty() {
+            "NestedLoopJoin"
+        } else {
+            "HashJoin"
+        };
         Ok(Arc::new(HashJoinNode {
             left,
             right,
@@ -278,7 +301,11 @@ impl PlanCompiler<'_> {
             kind: sides.kind,
             left_width: sides.left.schema().fields().len(),
             right_width: sides.right.schema().fields().len(),
-            label: format!("{name}: {:?}{}", sides.kind, label(&sides.pairs, &sides.rest)),
+            label: format!(
+                "{name}: {:?}{}",
+                sides.kind,
+                label(&sides.pairs, &sides.rest)
+            ),
         }))
     }
 }
@@ -289,7 +316,11 @@ fn label(pairs: &[(Expr, Expr)], rest: &[Expr]) -> String {
         .map(|(l, r)| format!("{l} = {r}"))
         .chain(rest.iter().map(ToString::to_string))
         .collect();
-    if list.is_empty() { String::new() } else { format!(", on {}", list.join(" AND ")) }
+    if list.is_empty() {
+        String::new()
+    } else {
+        format!(", on {}", list.join(" AND "))
+    }
 }
 
 /// One row of both sides.

@@ -7,8 +7,8 @@ use super::filter::Ready;
 use super::{
     ExecContext, KeyPath, Operator, Row, RowIter, ScanRequest, TableRows, ValueBound, filter,
 };
-use datafusion::common::{DFSchema, TableReference};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use foldhash::{HashSet, HashSetExt};
 use helios_planner::catalog::{Table, VirtualTable};
@@ -25,7 +25,11 @@ use std::sync::Arc;
 pub fn relation(scan: &TableScan) -> Result<&RelationSource> {
     match (scan.source.as_ref() as &dyn std::any::Any).downcast_ref::<RelationSource>() {
         Some(source) => Ok(source),
-        None => bail!(Internal, "table {} is not a catalog relation", scan.table_name),
+        None => bail!(
+            Internal,
+            "table {} is not a catalog relation",
+            scan.table_name
+        ),
     }
 }
 
@@ -44,7 +48,11 @@ pub fn is_constant(expr: &Expr, own: &TableReference) -> bool {
             Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => constant = false,
             _ => {}
         }
-        Ok(if constant { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        Ok(if constant {
+            TreeNodeRecursion::Continue
+        } else {
+            TreeNodeRecursion::Stop
+        })
     });
     constant
 }
@@ -93,7 +101,9 @@ enum CompiledPath {
         upper: Option<(CompiledExpr, bool)>,
         reverse: bool,
     },
-    Full { reverse: bool },
+    Full {
+        reverse: bool,
+    },
 }
 
 impl CompiledPath {
@@ -118,12 +128,21 @@ impl CompiledPath {
                 }
                 KeyPath::Points(out)
             }
-            CompiledPath::Range { index, equal, lower, upper, reverse } => {
+            CompiledPath::Range {
+                index,
+                equal,
+                lower,
+                upper,
+                reverse,
+            } => {
                 let equal = filter::evaluate(equal, &[], cx)?;
                 let mut bound = |b: &Option<(CompiledExpr, bool)>| match b {
-                    Some((expr, inclusive)) => expr
-                        .eval(&[], cx)
-                        .map(|value| Some(ValueBound { value, inclusive: *inclusive })),
+                    Some((expr, inclusive)) => expr.eval(&[], cx).map(|value| {
+                        Some(ValueBound {
+                            value,
+                            inclusive: *inclusive,
+                        })
+                    }),
                     None => Ok(None),
                 };
                 let (lower, upper) = (bound(lower)?, bound(upper)?);
@@ -131,7 +150,13 @@ impl CompiledPath {
                 if equal.iter().chain(bounds).any(Value::is_null) {
                     return Ok(None);
                 }
-                KeyPath::Range { index: *index, equal, lower, upper, reverse: *reverse }
+                KeyPath::Range {
+                    index: *index,
+                    equal,
+                    lower,
+                    upper,
+                    reverse: *reverse,
+                }
             }
             CompiledPath::Full { reverse } => KeyPath::Full { reverse: *reverse },
         }))
@@ -140,13 +165,19 @@ impl CompiledPath {
     fn describe(&self, table: &Table) -> String {
         let name = |index: &Option<ObjectId>| match index {
             None => "key".to_string(),
-            Some(id) => table.index(*id).map_or_else(|| id.0.to_string(), |i| i.name.clone()),
+            Some(id) => table
+                .index(*id)
+                .map_or_else(|| id.0.to_string(), |i| i.name.clone()),
         };
         match self {
             CompiledPath::Point(_) => "point".into(),
             CompiledPath::Points(keys) => format!("{} points", keys.len()),
             CompiledPath::Range { index, reverse, .. } => {
-                format!("range of {}{}", name(index), if *reverse { " backwards" } else { "" })
+                format!(
+                    "range of {}{}",
+                    name(index),
+                    if *reverse { " backwards" } else { "" }
+                )
             }
             CompiledPath::Full { reverse } => {
                 format!("full{}", if *reverse { " backwards" } else { "" })
@@ -181,28 +212,43 @@ fn read_columns(scan: &TableScan) -> Result<ReadColumns> {
     // A subquery in a filter may mention any column of the scan.
     let subqueries = scan.filters.iter().any(has_subquery);
     if subqueries {
-        columns.extend((0..source.fields().len()).filter(|c| !columns[..].contains(c)).collect::<Vec<_>>());
+        columns.extend(
+            (0..source.fields().len())
+                .filter(|c| !columns[..].contains(c))
+                .collect::<Vec<_>>(),
+        );
     }
     let fields = columns
         .iter()
         .map(|&c| (Some(scan.table_name.clone()), source.fields()[c].clone()))
         .collect();
     let schema = DFSchema::new_with_metadata(fields, HashMap::new()).map_err(Error::internal)?;
-    Ok(ReadColumns { columns, keep, schema })
+    Ok(ReadColumns {
+        columns,
+        keep,
+        schema,
+    })
 }
 
 pub fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
         Ok(matches!(
             e,
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
         ))
     })
     .unwrap_or(true)
 }
 
 impl PlanCompiler<'_> {
-    pub(super) fn scan(&mut self, scan: &TableScan, frame: &mut Frame) -> Result<Arc<dyn Operator>> {
+    pub(super) fn scan(
+        &mut self,
+        scan: &TableScan,
+        frame: &mut Frame,
+    ) -> Result<Arc<dyn Operator>> {
         match &relation(scan)?.relation {
             SourceRelation::Table(table) => self.table_scan(scan, table, frame),
             SourceRelation::Virtual(table) => self.virtual_scan(scan, table, frame),
@@ -260,7 +306,13 @@ impl PlanCompiler<'_> {
             AccessPath::Points(keys) => {
                 CompiledPath::Points(keys.iter().map(|k| list(k, self)).collect::<Result<_>>()?)
             }
-            AccessPath::Range { index, equal, lower, upper, reverse } => {
+            AccessPath::Range {
+                index,
+                equal,
+                lower,
+                upper,
+                reverse,
+            } => {
                 let equal = list(equal, self)?;
                 let mut bound = |b: &Option<Bound>| match b {
                     Some(b) => self
@@ -269,7 +321,13 @@ impl PlanCompiler<'_> {
                     None => Ok(None),
                 };
                 let (lower, upper) = (bound(lower)?, bound(upper)?);
-                CompiledPath::Range { index: *index, equal, lower, upper, reverse: *reverse }
+                CompiledPath::Range {
+                    index: *index,
+                    equal,
+                    lower,
+                    upper,
+                    reverse: *reverse,
+                }
             }
             AccessPath::Full { reverse } => CompiledPath::Full { reverse: *reverse },
         })
@@ -312,7 +370,9 @@ pub fn virtual_lookup<'a>(
     table: &VirtualTable,
     condition: &'a Expr,
 ) -> Option<(usize, &'a Expr)> {
-    let Expr::BinaryExpr(binary) = condition else { return None };
+    let Expr::BinaryExpr(binary) = condition else {
+        return None;
+    };
     if binary.op != datafusion::logical_expr::Operator::Eq {
         return None;
     }
@@ -333,7 +393,11 @@ pub fn virtual_lookup<'a>(
 }
 
 fn labels(conditions: &[&Expr]) -> String {
-    conditions.iter().map(|c| c.to_string()).collect::<Vec<_>>().join(" AND ")
+    conditions
+        .iter()
+        .map(|c| c.to_string())
+        .collect::<Vec<_>>()
+        .join(" AND ")
 }
 
 #[derive(Debug)]
@@ -360,18 +424,30 @@ struct TableScanIter {
 
 impl Operator for TableScanNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
-        if let Some(position) =
-            cx.state.overrides.iter().position(|(name, _)| *name == self.qualifier)
+        if let Some(position) = cx
+            .state
+            .overrides
+            .iter()
+            .position(|(name, _)| *name == self.qualifier)
         {
             return self.stand_in(position, cx);
         }
         let Some(path) = self.path.evaluate(cx)? else {
             return Ok(Box::new(Ready(Vec::new().into_iter())));
         };
-        let request = ScanRequest { table: &self.table, path, columns: &self.columns };
+        let request = ScanRequest {
+            table: &self.table,
+            path,
+            columns: &self.columns,
+        };
         let rows = cx.state.reader.clone().scan(request)?;
         let left = self.fetch.unwrap_or(usize::MAX);
-        Ok(Box::new(TableScanIter { node: self, rows, buffer: Row::new(), left }))
+        Ok(Box::new(TableScanIter {
+            node: self,
+            rows,
+            buffer: Row::new(),
+            left,
+        }))
     }
 
     fn describe(&self) -> String {
@@ -417,7 +493,10 @@ impl RowIter for TableScanIter {
             self.left -= 1;
             self.buffer.truncate(self.node.keep);
             let capacity = self.node.columns.len();
-            return Ok(Some(std::mem::replace(&mut self.buffer, Row::with_capacity(capacity))));
+            return Ok(Some(std::mem::replace(
+                &mut self.buffer,
+                Row::with_capacity(capacity),
+            )));
         }
         self.left = 0;
         Ok(None)
@@ -455,7 +534,12 @@ impl Operator for VirtualScanNode {
             && let Some(rows) = cx.state.virtual_rows.get(&self.table.id)
         {
             let rows = rows.clone();
-            return Ok(Box::new(VirtualScanIter { node: self, rows, next: 0, _charge: None }));
+            return Ok(Box::new(VirtualScanIter {
+                node: self,
+                rows,
+                next: 0,
+                _charge: None,
+            }));
         }
         let provider = cx.state.virtual_tables.clone();
         let rows = Arc::new(provider.rows(&self.table, &lookups, cx.functions)?);
@@ -466,12 +550,20 @@ impl Operator for VirtualScanNode {
         if lookups.is_empty() {
             cx.state.virtual_rows.insert(self.table.id, rows.clone());
         }
-        Ok(Box::new(VirtualScanIter { node: self, rows, next: 0, _charge: Some(charge) }))
+        Ok(Box::new(VirtualScanIter {
+            node: self,
+            rows,
+            next: 0,
+            _charge: Some(charge),
+        }))
     }
 
     fn describe(&self) -> String {
-        let names: Vec<_> =
-            self.lookups.iter().map(|(c, _)| self.table.columns[*c].0.as_str()).collect();
+        let names: Vec<_> = self
+            .lookups
+            .iter()
+            .map(|(c, _)| self.table.columns[*c].0.as_str())
+            .collect();
         format!(
             "VirtualScan: {}, lookup=[{}], filter={}",
             self.table.name,

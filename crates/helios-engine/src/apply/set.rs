@@ -11,7 +11,11 @@ use std::sync::Arc;
 
 /// The key of a whole row.
 pub fn row_key(row: &[Value], orders: &[Order]) -> Key {
-    Key(row.iter().zip(orders).map(|(v, o)| o.normal(v.clone())).collect())
+    Key(row
+        .iter()
+        .zip(orders)
+        .map(|(v, o)| o.normal(v.clone()))
+        .collect())
 }
 
 #[derive(Debug)]
@@ -33,10 +37,19 @@ impl Operator for DistinctNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
         let input = self.input.clone().open(cx)?;
         let charge = cx.charge();
-        Ok(Box::new(DistinctIter { node: self, input, seen: HashSet::new(), charge }))
+        Ok(Box::new(DistinctIter {
+            node: self,
+            input,
+            seen: HashSet::new(),
+            charge,
+        }))
     }
     fn describe(&self) -> String {
-        if self.select.is_some() { "DistinctOn".into() } else { "Distinct".into() }
+        if self.select.is_some() {
+            "DistinctOn".into()
+        } else {
+            "Distinct".into()
+        }
     }
     fn inputs(&self) -> Vec<&Arc<dyn Operator>> {
         vec![&self.input]
@@ -97,10 +110,20 @@ impl Operator for SetOperationNode {
             *right.entry(row_key(&row, &self.orders)).or_insert(0) += 1;
         }
         let left = self.left.clone().open(cx)?;
-        Ok(Box::new(SetOperationIter { node: self, left, right, given: HashSet::new(), charge }))
+        Ok(Box::new(SetOperationIter {
+            node: self,
+            left,
+            right,
+            given: HashSet::new(),
+            charge,
+        }))
     }
     fn describe(&self) -> String {
-        format!("SetOperation: {:?}{}", self.operator, if self.all { " all" } else { "" })
+        format!(
+            "SetOperation: {:?}{}",
+            self.operator,
+            if self.all { " all" } else { "" }
+        )
     }
     fn inputs(&self) -> Vec<&Arc<dyn Operator>> {
         vec![&self.left, &self.right]

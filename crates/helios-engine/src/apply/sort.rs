@@ -89,10 +89,15 @@ impl SortNode {
         let mut input = self.input.clone().open(cx)?;
         let mut number = 0;
         let mut next = |cx: &mut ExecContext<'_>| -> Result<Option<Sorted>> {
-            let Some(row) = input.next(cx)? else { return Ok(None) };
+            let Some(row) = input.next(cx)? else {
+                return Ok(None);
+            };
             cx.tick()?;
-            let keys =
-                self.keys.iter().map(|(e, _)| e.eval(&row, cx)).collect::<Result<Vec<_>>>()?;
+            let keys = self
+                .keys
+                .iter()
+                .map(|(e, _)| e.eval(&row, cx))
+                .collect::<Result<Vec<_>>>()?;
             number += 1;
             Ok(Some(Sorted { keys, number, row }))
         };
@@ -136,7 +141,10 @@ struct SortIter {
 
 impl Operator for SortNode {
     fn open(self: Arc<Self>, _: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
-        Ok(Box::new(SortIter { node: self, rows: None }))
+        Ok(Box::new(SortIter {
+            node: self,
+            rows: None,
+        }))
     }
     fn describe(&self) -> String {
         match self.fetch {

@@ -20,7 +20,9 @@ pub enum KeyPath {
         upper: Option<ValueBound>,
         reverse: bool,
     },
-    Full { reverse: bool },
+    Full {
+        reverse: bool,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -81,9 +81,14 @@ fn first(mut row: Vec<Value>, columns: usize) -> Result<Value> {
 }
 
 fn scalar(rows: &mut dyn RowIter, columns: usize, cx: &mut ExecContext<'_>) -> Result<Value> {
-    let Some(row) = rows.next(cx)? else { return Ok(Value::Null) };
+    let Some(row) = rows.next(cx)? else {
+        return Ok(Value::Null);
+    };
     if rows.next(cx)?.is_some() {
-        bail!(CardinalityViolation, "more than one row returned by a subquery used as an expression");
+        bail!(
+            CardinalityViolation,
+            "more than one row returned by a subquery used as an expression"
+        );
     }
     first(row, columns)
 }

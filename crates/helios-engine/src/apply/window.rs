@@ -60,9 +60,17 @@ impl PlanCompiler<'_> {
                 other => bail!(Internal, "{other} is not a window function"),
             })
             .collect::<Result<_>>()?;
-        let label =
-            window.window_expr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Ok(Arc::new(WindowNode { input, calls, label }))
+        let label = window
+            .window_expr
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        Ok(Arc::new(WindowNode {
+            input,
+            calls,
+            label,
+        }))
     }
 
     fn window_call(
@@ -75,14 +83,24 @@ impl PlanCompiler<'_> {
         let params = &call.params;
         let function = match &call.fun {
             WindowFunctionDefinition::AggregateUDF(udf) => {
-                let mut call =
-                    AggregateFunction::new_udf(udf.clone(), params.args.clone(), params.distinct, params.filter.clone(), vec![], None);
+                let mut call = AggregateFunction::new_udf(
+                    udf.clone(),
+                    params.args.clone(),
+                    params.distinct,
+                    params.filter.clone(),
+                    vec![],
+                    None,
+                );
                 call.params.null_treatment = params.null_treatment;
                 Function::Aggregate(AggregateCall::compile(&call, schema, self, frame)?)
             }
             WindowFunctionDefinition::WindowUDF(udf) => {
                 let Some(function) = as_pg_window(udf) else {
-                    bail!(Internal, "window function {} is not one of PostgreSQL's", udf.name());
+                    bail!(
+                        Internal,
+                        "window function {} is not one of PostgreSQL's",
+                        udf.name()
+                    );
                 };
                 let Implementation::Window(implementation) = function.def.implementation else {
                     bail!(Internal, "{} is not a window function", function.def.name);
@@ -93,7 +111,11 @@ impl PlanCompiler<'_> {
         let mut orders = Vec::new();
         for expr in &params.partition_by {
             let order = Order::of(expr_type(expr, schema)?);
-            orders.push(SortOrder { order, descending: false, nulls_first: false });
+            orders.push(SortOrder {
+                order,
+                descending: false,
+                nulls_first: false,
+            });
         }
         let keys = self.sort_keys(&params.order_by, schema, frame)?;
         orders.extend(keys.iter().map(|(_, o)| *o));
@@ -138,9 +160,17 @@ impl WindowNode {
                 if position == 0 {
                     // The rows themselves take the order of the first window.
                     let mut taken: Vec<Row> = rows;
-                    rows = next.order.iter().map(|&i| std::mem::take(&mut taken[i])).collect();
+                    rows = next
+                        .order
+                        .iter()
+                        .map(|&i| std::mem::take(&mut taken[i]))
+                        .collect();
                     let mut keys = std::mem::take(&mut next.keys);
-                    next.keys = next.order.iter().map(|&i| std::mem::take(&mut keys[i])).collect();
+                    next.keys = next
+                        .order
+                        .iter()
+                        .map(|&i| std::mem::take(&mut keys[i]))
+                        .collect();
                     next.order = (0..rows.len()).collect();
                 }
                 sorting = Some(next);
@@ -155,12 +185,7 @@ impl WindowNode {
         Ok((rows, charge))
     }
 
-    fn sort(
-        &self,
-        call: &WindowCall,
-        rows: &[Row],
-        cx: &mut ExecContext<'_>,
-    ) -> Result<Sorting> {
+    fn sort(&self, call: &WindowCall, rows: &[Row], cx: &mut ExecContext<'_>) -> Result<Sorting> {
         let mut keys = Vec::with_capacity(rows.len());
         for row in rows {
             let mut key = evaluate(&call.partition, row, cx)?;
@@ -169,7 +194,11 @@ impl WindowNode {
         }
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|&a, &b| compare_keys(&call.orders, &keys[a], &keys[b]));
-        Ok(Sorting { window: call.window.clone(), order, keys })
+        Ok(Sorting {
+            window: call.window.clone(),
+            order,
+            keys,
+        })
     }
 }
 
@@ -183,23 +212,31 @@ impl WindowCall {
         charge: &mut Charge,
         cx: &mut ExecContext<'_>,
     ) -> Result<Vec<Value>> {
-        let (by, key_of) = (self.partition.len(), |k: usize| &sorting.keys[sorting.order[k]]);
+        let (by, key_of) = (self.partition.len(), |k: usize| {
+            &sorting.keys[sorting.order[k]]
+        });
         let mut out = vec![Value::Null; rows.len()];
         let mut start = 0;
         while start < rows.len() {
             let same = |k: usize| {
                 compare_keys(&self.orders[..by], &key_of(start)[..by], &key_of(k)[..by]).is_eq()
             };
-            let end = (start + 1..rows.len()).find(|&k| !same(k)).unwrap_or(rows.len());
+            let end = (start + 1..rows.len())
+                .find(|&k| !same(k))
+                .unwrap_or(rows.len());
             let members = &sorting.order[start..end];
-            let keys: Vec<&[Value]> =
-                members.iter().map(|&i| &sorting.keys[i][by..]).collect();
+            let keys: Vec<&[Value]> = members.iter().map(|&i| &sorting.keys[i][by..]).collect();
             let peers = peer_groups(&keys, &self.orders[by..]);
             let frames = self.frame.ranges(&keys, &self.orders[by..], &peers, cx)?;
             let rows: Vec<&[Value]> = members.iter().map(|&i| &rows[i][..width]).collect();
             let values = self.partition_values(&rows, &peers, &frames, charge, cx)?;
             if values.len() != members.len() {
-                bail!(Internal, "window function gave {} values for {} rows", values.len(), members.len());
+                bail!(
+                    Internal,
+                    "window function gave {} values for {} rows",
+                    values.len(),
+                    members.len()
+                );
             }
             for (&number, value) in members.iter().zip(values) {
                 out[number] = value;
@@ -223,7 +260,11 @@ impl WindowCall {
                     .iter()
                     .map(|row| evaluate(exprs, row, cx))
                     .collect::<Result<Vec<_>>>()?;
-                function(WindowInput { args: &args, peers, frames })
+                function(WindowInput {
+                    args: &args,
+                    peers,
+                    frames,
+                })
             }
             Function::Aggregate(call) => aggregate_frames(call, rows, frames, charge, cx),
         }
@@ -247,7 +288,8 @@ fn aggregate_frames(
             out.push(value);
             continue;
         }
-        let grows = row > 0 && call.is_running() && frame.start == done.start && frame.end >= done.end;
+        let grows =
+            row > 0 && call.is_running() && frame.start == done.start && frame.end >= done.end;
         if !grows {
             state = call.state();
             done = frame.start..frame.start;
@@ -282,7 +324,10 @@ struct WindowIter {
 
 impl Operator for WindowNode {
     fn open(self: Arc<Self>, _: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
-        Ok(Box::new(WindowIter { node: self, rows: None }))
+        Ok(Box::new(WindowIter {
+            node: self,
+            rows: None,
+        }))
     }
     fn describe(&self) -> String {
         format!("Window: {}", self.label)

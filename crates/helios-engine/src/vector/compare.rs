@@ -35,7 +35,9 @@ enum Side<'a> {
 impl<'a> Side<'a> {
     fn of(value: &'a ColumnarValue, ty: Type) -> Result<Self> {
         match value {
-            ColumnarValue::Scalar(scalar) => pgtype::scalar_to_value(scalar, ty).map(Side::Constant),
+            ColumnarValue::Scalar(scalar) => {
+                pgtype::scalar_to_value(scalar, ty).map(Side::Constant)
+            }
             ColumnarValue::Array(array) => ColumnReader::new(array.as_ref(), ty).map(Side::Column),
         }
         .map_err(external)
@@ -92,7 +94,9 @@ impl ScalarUDFImpl for ValueComparison {
         };
         let (left, right) = (Side::of(left, self.ty)?, Side::of(right, self.ty)?);
         if let (Side::Constant(a), Side::Constant(b)) = (&left, &right) {
-            return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(self.compare(a, b))));
+            return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(
+                self.compare(a, b),
+            )));
         }
         let rows = (0..args.number_rows)
             .map(|row| Ok(self.compare(&left.value(row)?, &right.value(row)?)))

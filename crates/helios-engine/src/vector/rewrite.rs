@@ -22,7 +22,11 @@ use helios_types::{Result, Type, Value};
 use std::sync::Arc;
 
 /// Rewrites the whole plan, subqueries included.
-pub fn rewrite(plan: &LogicalPlan, params: &[Value], context: FrozenContext) -> Result<LogicalPlan> {
+pub fn rewrite(
+    plan: &LogicalPlan,
+    params: &[Value],
+    context: FrozenContext,
+) -> Result<LogicalPlan> {
     let rewriter = Rewriter { params, context };
     let plan = plan
         .clone()
@@ -40,10 +44,9 @@ struct Rewriter<'a> {
 /// The columns that a node's expressions see.
 fn visible(node: &LogicalPlan) -> DataFusionResult<DFSchema> {
     Ok(match node {
-        LogicalPlan::TableScan(scan) => DFSchema::try_from_qualified_schema(
-            scan.table_name.clone(),
-            &scan.source.schema(),
-        )?,
+        LogicalPlan::TableScan(scan) => {
+            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?
+        }
         LogicalPlan::Join(join) => join.left.schema().join(join.right.schema())?,
         other => match other.inputs().first() {
             Some(input) => input.schema().as_ref().clone(),
@@ -68,8 +71,10 @@ impl Rewriter<'_> {
         Ok(match expr {
             Expr::Placeholder(Placeholder { id, field }) => {
                 let position = parameter_position(&id).map_err(external)?;
-                let value =
-                    self.params.get(position).ok_or_else(|| external(missing_parameter(position)))?;
+                let value = self
+                    .params
+                    .get(position)
+                    .ok_or_else(|| external(missing_parameter(position)))?;
                 let ty = field.map_or(Type::TEXT, |f| pgtype::type_of_field(&f));
                 Transformed::yes(pgtype::literal(value, ty))
             }
@@ -99,8 +104,12 @@ impl Rewriter<'_> {
             }
             Expr::Between(between) if !is_exact(ty(&between.expr)?.oid) => {
                 let ty = ty(&between.expr)?;
-                let low =
-                    comparison(between.expr.as_ref().clone(), Operator::GtEq, *between.low, ty);
+                let low = comparison(
+                    between.expr.as_ref().clone(),
+                    Operator::GtEq,
+                    *between.low,
+                    ty,
+                );
                 let high = comparison(*between.expr, Operator::LtEq, *between.high, ty);
                 let inside = low.and(high);
                 Transformed::yes(if between.negated {
@@ -109,9 +118,11 @@ impl Rewriter<'_> {
                     inside
                 })
             }
-            Expr::Case(Case { expr: Some(operand), when_then_expr, else_expr })
-                if !is_exact(ty(&operand)?.oid) =>
-            {
+            Expr::Case(Case {
+                expr: Some(operand),
+                when_then_expr,
+                else_expr,
+            }) if !is_exact(ty(&operand)?.oid) => {
                 let ty = ty(&operand)?;
                 let arms = when_then_expr
                     .into_iter()
@@ -120,7 +131,11 @@ impl Rewriter<'_> {
                         (Box::new(test), then)
                     })
                     .collect();
-                Transformed::yes(Expr::Case(Case { expr: None, when_then_expr: arms, else_expr }))
+                Transformed::yes(Expr::Case(Case {
+                    expr: None,
+                    when_then_expr: arms,
+                    else_expr,
+                }))
             }
             other => Transformed::no(other),
         })
@@ -147,11 +162,18 @@ impl Rewriter<'_> {
                             .collect();
                     }
                 }
-                AggregateUDF::from(Native { inner, name: aggregate.def.name, result: aggregate.result })
+                AggregateUDF::from(Native {
+                    inner,
+                    name: aggregate.def.name,
+                    result: aggregate.result,
+                })
             }
             None => AggregateUDF::from(aggregate.with_context(self.context.clone())),
         };
-        Ok(Expr::AggregateFunction(AggregateFunction { func: Arc::new(func), params }))
+        Ok(Expr::AggregateFunction(AggregateFunction {
+            func: Arc::new(func),
+            params,
+        }))
     }
 }
 
@@ -176,7 +198,11 @@ fn in_list(list: InList, ty: Type) -> Expr {
         .map(|item| comparison(list.expr.as_ref().clone(), Operator::Eq, item, ty))
         .reduce(Expr::or)
         .unwrap_or_else(|| pgtype::literal(&Value::Bool(false), Type::BOOL));
-    if list.negated { Expr::Not(Box::new(any)) } else { any }
+    if list.negated {
+        Expr::Not(Box::new(any))
+    } else {
+        any
+    }
 }
 
 enum Argument {

@@ -68,8 +68,10 @@ impl ExtensionPlanner for TableScanPlanner {
             return Ok(None);
         };
         let full = scan.source.schema();
-        let mut columns: Vec<usize> =
-            scan.projection.clone().unwrap_or_else(|| (0..full.fields().len()).collect());
+        let mut columns: Vec<usize> = scan
+            .projection
+            .clone()
+            .unwrap_or_else(|| (0..full.fields().len()).collect());
         let keep = columns.len();
         for column in scan.filters.iter().flat_map(|f| f.column_refs()) {
             let position = full.index_of(&column.name)?;
@@ -126,7 +128,11 @@ impl TableScanExec {
         columns: Vec<usize>,
         schema: SchemaRef,
     ) -> Self {
-        let types = schema.fields().iter().map(|f| pgtype::type_of_field(f)).collect();
+        let types = schema
+            .fields()
+            .iter()
+            .map(|f| pgtype::type_of_field(f))
+            .collect();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),
@@ -185,13 +191,21 @@ impl ExecutionPlan for TableScanExec {
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let path = KeyPath::Full { reverse: false };
-        let request = ScanRequest { table: &self.table, path, columns: &self.columns };
+        let request = ScanRequest {
+            table: &self.table,
+            path,
+            columns: &self.columns,
+        };
         let rows = self.reader.scan(request).map_err(external)?;
         let schema = self.schema();
         let batches = Batches {
             rows,
             row: Vec::new(),
-            builders: self.types.iter().map(|ty| ColumnBuilder::new(*ty, BATCH_ROWS)).collect(),
+            builders: self
+                .types
+                .iter()
+                .map(|ty| ColumnBuilder::new(*ty, BATCH_ROWS))
+                .collect(),
             schema: schema.clone(),
             cancel: self.cancel.clone(),
         };
@@ -225,8 +239,16 @@ impl Batches {
         if count == 0 {
             return Ok(None);
         }
-        let columns = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let columns = self
+            .builders
+            .iter_mut()
+            .map(ColumnBuilder::finish)
+            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        Ok(Some(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?))
+        Ok(Some(RecordBatch::try_new_with_options(
+            self.schema.clone(),
+            columns,
+            &options,
+        )?))
     }
 }

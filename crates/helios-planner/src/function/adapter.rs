@@ -125,7 +125,14 @@ impl ScalarUDFImpl for PgFunction {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let mut context = self.context.clone().unwrap_or_else(FrozenContext::nowhere);
         let rows = args.number_rows;
-        arrow::invoke(self.def, &self.args, self.result, &args.args, rows, &mut context)
+        arrow::invoke(
+            self.def,
+            &self.args,
+            self.result,
+            &args.args,
+            rows,
+            &mut context,
+        )
     }
 }
 
@@ -170,7 +177,10 @@ impl WindowUDFImpl for PgWindow {
         &self.signature
     }
 
-    fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
+    fn partition_evaluator(
+        &self,
+        _: PartitionEvaluatorArgs,
+    ) -> Result<Box<dyn PartitionEvaluator>> {
         Err(row_only(self.def.name))
     }
 

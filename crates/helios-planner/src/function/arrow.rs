@@ -34,7 +34,9 @@ pub fn invoke(
             ColumnarValue::Scalar(scalar) => {
                 pgtype::scalar_to_value(scalar, type_of(i)).map(Arg::Constant)
             }
-            ColumnarValue::Array(array) => ColumnReader::new(array.as_ref(), type_of(i)).map(Arg::Column),
+            ColumnarValue::Array(array) => {
+                ColumnReader::new(array.as_ref(), type_of(i)).map(Arg::Column)
+            }
         })
         .collect::<helios_types::Result<Vec<_>>>()
         .map_err(external)?;
@@ -52,13 +54,18 @@ pub fn invoke(
         match def.implementation {
             Implementation::Scalar(function) => function(values, context),
             Implementation::Typed(function) => function(values, types, context),
-            _ => Err(Error::internal(format!("{} is not a scalar function", def.name))),
+            _ => Err(Error::internal(format!(
+                "{} is not a scalar function",
+                def.name
+            ))),
         }
     };
     let mut values = Vec::with_capacity(args.len());
     if readers.iter().all(|r| matches!(r, Arg::Constant(_))) {
         let value = call(0, &mut values).map_err(external)?;
-        return Ok(ColumnarValue::Scalar(pgtype::value_to_scalar(&value, result)));
+        return Ok(ColumnarValue::Scalar(pgtype::value_to_scalar(
+            &value, result,
+        )));
     }
     let mut builder = ColumnBuilder::new(result, rows);
     for row in 0..rows {
@@ -86,7 +93,9 @@ impl std::fmt::Debug for RowAccumulator {
 
 impl Accumulator for RowAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let Some(first) = values.first() else { return Ok(()) };
+        let Some(first) = values.first() else {
+            return Ok(());
+        };
         let readers = values
             .iter()
             .zip(self.args.iter().chain(std::iter::repeat(&Type::TEXT)))
@@ -105,7 +114,9 @@ impl Accumulator for RowAccumulator {
             if self.strict && row_values.iter().any(Value::is_null) {
                 continue;
             }
-            self.inner.update(&row_values, &mut self.context).map_err(external)?;
+            self.inner
+                .update(&row_values, &mut self.context)
+                .map_err(external)?;
         }
         Ok(())
     }
@@ -120,10 +131,16 @@ impl Accumulator for RowAccumulator {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Err(DataFusionError::Internal(format!("{} has no partial state", self.name)))
+        Err(DataFusionError::Internal(format!(
+            "{} has no partial state",
+            self.name
+        )))
     }
 
     fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
-        Err(DataFusionError::Internal(format!("{} has no partial state", self.name)))
+        Err(DataFusionError::Internal(format!(
+            "{} has no partial state",
+            self.name
+        )))
     }
 }

@@ -50,7 +50,10 @@ impl FrozenContext {
             current_database: context.current_database().to_string(),
             search_path: context.search_path(false),
             implicit_search_path: context.search_path(true),
-            settings: SETTINGS.iter().map(|name| (*name, context.setting(name))).collect(),
+            settings: SETTINGS
+                .iter()
+                .map(|name| (*name, context.setting(name)))
+                .collect(),
             backend_pid: context.backend_pid(),
             catalog: context.catalog(),
         }))
@@ -81,7 +84,9 @@ impl std::fmt::Debug for FrozenContext {
 }
 
 fn refused<T>() -> Result<T> {
-    Err(Error::internal("a function asked for a session that is not there"))
+    Err(Error::internal(
+        "a function asked for a session that is not there",
+    ))
 }
 
 impl FunctionContext for FrozenContext {
@@ -104,10 +109,19 @@ impl FunctionContext for FrozenContext {
         &self.0.current_database
     }
     fn search_path(&self, implicit: bool) -> Vec<String> {
-        if implicit { self.0.implicit_search_path.clone() } else { self.0.search_path.clone() }
+        if implicit {
+            self.0.implicit_search_path.clone()
+        } else {
+            self.0.search_path.clone()
+        }
     }
     fn setting(&self, name: &str) -> Option<String> {
-        self.0.settings.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?.1.clone()
+        self.0
+            .settings
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))?
+            .1
+            .clone()
     }
     fn set_setting(&mut self, _: &str, _: &str, _: bool) -> Result<String> {
         refused()

@@ -49,7 +49,11 @@ impl Choice {
 pub fn conjuncts(filters: &[Expr]) -> Vec<&Expr> {
     fn split<'a>(expr: &'a Expr, out: &mut Vec<&'a Expr>) {
         match expr {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::And,
+                right,
+            }) => {
                 split(left, out);
                 split(right, out);
             }
@@ -83,7 +87,13 @@ impl<'a> Facts<'a> {
     }
 
     fn equal(&self, column: usize) -> Option<(usize, &'a Expr)> {
-        self.find(column, |f| if let Fact::Equal(e) = f { Some(*e) } else { None })
+        self.find(column, |f| {
+            if let Fact::Equal(e) = f {
+                Some(*e)
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -127,7 +137,11 @@ impl Matcher<'_> {
                 let both = (self.constant)(&between.low) && (self.constant)(&between.high);
                 both.then(|| (column, Fact::Between(&between.low, &between.high)))
             }
-            Expr::InList(InList { expr, list, negated: false }) => {
+            Expr::InList(InList {
+                expr,
+                list,
+                negated: false,
+            }) => {
                 let column = column(expr)?;
                 let all = list.len() <= POINTS_MAX && list.iter().all(|e| (self.constant)(e));
                 all.then_some((column, Fact::AnyOf(list)))
@@ -177,9 +191,17 @@ fn candidates(table: &Table) -> Vec<Candidate> {
     let mut out = Vec::new();
     if !table.key.is_empty() {
         let columns = table.key.iter().map(|c| (*c, false, false)).collect();
-        out.push(Candidate { index: None, unique: true, columns });
+        out.push(Candidate {
+            index: None,
+            unique: true,
+            columns,
+        });
     }
-    for index in table.indexes.iter().filter(|i| i.ready && !i.primary && !i.multikey) {
+    for index in table
+        .indexes
+        .iter()
+        .filter(|i| i.ready && !i.primary && !i.multikey)
+    {
         if index.predicate.is_some() {
             continue;
         }
@@ -192,7 +214,11 @@ fn candidates(table: &Table) -> Vec<Candidate> {
             })
             .collect();
         if let Some(columns) = columns {
-            out.push(Candidate { index: Some(index.id), unique: index.unique, columns });
+            out.push(Candidate {
+                index: Some(index.id),
+                unique: index.unique,
+                columns,
+            });
         }
     }
     out
@@ -208,7 +234,9 @@ impl Candidate {
         let mut implied = Vec::new();
         let mut equal = Vec::new();
         for (column, _, _) in &self.columns {
-            let Some((condition, value)) = facts.equal(*column) else { break };
+            let Some((condition, value)) = facts.equal(*column) else {
+                break;
+            };
             implied.push(condition);
             equal.push(value.clone());
         }
@@ -225,7 +253,15 @@ impl Candidate {
             // One row, or rows equal in every column of the index: ordered by any of them.
             let columns: Vec<_> = self.columns.iter().map(|c| c.0).collect();
             let ordered = self.unique || order.iter().all(|o| columns.contains(&o.column));
-            return Some((score, Choice { path, implied, ordered, unique: self.unique }));
+            return Some((
+                score,
+                Choice {
+                    path,
+                    implied,
+                    ordered,
+                    unique: self.unique,
+                },
+            ));
         }
         if let Some(choice) = self.points(facts, &equal, &implied, order) {
             return Some((800, choice));
@@ -238,10 +274,22 @@ impl Candidate {
         }
         let score = 20 * equal.len() as u32
             + 5 * (u32::from(lower.is_some()) + u32::from(upper.is_some()))
-            + if direction.is_some() && !order.is_empty() { 8 } else { 0 }
+            + if direction.is_some() && !order.is_empty() {
+                8
+            } else {
+                0
+            }
             + u32::from(self.index.is_none());
         let path = self.range(equal, lower, upper, direction == Some(true));
-        Some((score, Choice { path, implied, ordered: direction.is_some(), unique: false }))
+        Some((
+            score,
+            Choice {
+                path,
+                implied,
+                ordered: direction.is_some(),
+                unique: false,
+            },
+        ))
     }
 
     fn range(
@@ -251,7 +299,13 @@ impl Candidate {
         upper: Option<Bound>,
         reverse: bool,
     ) -> AccessPath {
-        AccessPath::Range { index: self.index, equal, lower, upper, reverse }
+        AccessPath::Range {
+            index: self.index,
+            equal,
+            lower,
+            upper,
+            reverse,
+        }
     }
 
     /// Whole row keys from one IN list, the other key columns being equal to constants.
@@ -274,8 +328,13 @@ impl Candidate {
                 parts.push(value.clone());
                 continue;
             }
-            let (condition, values) = facts
-                .find(*column, |f| if let Fact::AnyOf(list) = f { Some(*list) } else { None })?;
+            let (condition, values) = facts.find(*column, |f| {
+                if let Fact::AnyOf(list) = f {
+                    Some(*list)
+                } else {
+                    None
+                }
+            })?;
             if list.replace((position, values)).is_some() {
                 return None;
             }
@@ -292,14 +351,22 @@ impl Candidate {
                 key
             })
             .collect();
-        Some(Choice { path: AccessPath::Points(keys), implied, ordered: false, unique: false })
+        Some(Choice {
+            path: AccessPath::Points(keys),
+            implied,
+            ordered: false,
+            unique: false,
+        })
     }
 
     /// Whether reading forwards (`Some(false)`) or backwards gives the wanted order, the first
     /// `skip` columns being constant.
     fn order(&self, table: &Table, skip: usize, order: &[OrderColumn]) -> Option<bool> {
         let fixed: Vec<usize> = self.columns[..skip].iter().map(|c| c.0).collect();
-        let mut wanted = order.iter().filter(|o| !fixed.contains(&o.column)).peekable();
+        let mut wanted = order
+            .iter()
+            .filter(|o| !fixed.contains(&o.column))
+            .peekable();
         let mut reverse = None;
         for (column, descending, nulls_first) in &self.columns[skip..] {
             let Some(want) = wanted.peek() else { break };
@@ -328,24 +395,45 @@ fn bounds(
     column: usize,
     implied: &mut Vec<usize>,
 ) -> (Option<Bound>, Option<Bound>) {
-    let between =
-        facts.find(column, |f| if let Fact::Between(a, b) = f { Some((*a, *b)) } else { None });
+    let between = facts.find(column, |f| {
+        if let Fact::Between(a, b) = f {
+            Some((*a, *b))
+        } else {
+            None
+        }
+    });
     if let Some((condition, (low, high))) = between {
         implied.push(condition);
-        let bound = |e: &Expr| Some(Bound { value: e.clone(), inclusive: true });
+        let bound = |e: &Expr| {
+            Some(Bound {
+                value: e.clone(),
+                inclusive: true,
+            })
+        };
         return (bound(low), bound(high));
     }
     let mut take = |found: Option<(usize, (&Expr, bool))>| {
         found.map(|(condition, (value, inclusive))| {
             implied.push(condition);
-            Bound { value: value.clone(), inclusive }
+            Bound {
+                value: value.clone(),
+                inclusive,
+            }
         })
     };
-    let lower = take(
-        facts.find(column, |f| if let Fact::Lower(e, i) = f { Some((*e, *i)) } else { None }),
-    );
-    let upper = take(
-        facts.find(column, |f| if let Fact::Upper(e, i) = f { Some((*e, *i)) } else { None }),
-    );
+    let lower = take(facts.find(column, |f| {
+        if let Fact::Lower(e, i) = f {
+            Some((*e, *i))
+        } else {
+            None
+        }
+    }));
+    let upper = take(facts.find(column, |f| {
+        if let Fact::Upper(e, i) = f {
+            Some((*e, *i))
+        } else {
+            None
+        }
+    }));
     (lower, upper)
 }

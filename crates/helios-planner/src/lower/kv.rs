@@ -32,8 +32,9 @@ fn is_plain(expr: &Expr) -> bool {
                 | Expr::OuterReferenceColumn(..)
                 | Expr::AggregateFunction(_)
                 | Expr::WindowFunction(_) => true,
-                Expr::ScalarFunction(call) => as_pg_function(&call.func)
-                    .is_none_or(|f| !f.def.implementation.is_scalar()),
+                Expr::ScalarFunction(call) => {
+                    as_pg_function(&call.func).is_none_or(|f| !f.def.implementation.is_scalar())
+                }
                 _ => false,
             })
         })
@@ -48,8 +49,9 @@ fn is_constant(expr: &Expr) -> bool {
             .exists(|e| {
                 Ok(match e {
                     Expr::Column(_) => true,
-                    Expr::ScalarFunction(call) => as_pg_function(&call.func)
-                        .is_none_or(|f| f.def.volatility == Volatile),
+                    Expr::ScalarFunction(call) => {
+                        as_pg_function(&call.func).is_none_or(|f| f.def.volatility == Volatile)
+                    }
                     _ => false,
                 })
             })
@@ -200,7 +202,10 @@ fn reach(stack: &Stack<'_>, table: &Table) -> Option<(Choice, Option<Expr>)> {
         })
         .collect::<Option<Vec<_>>>()?;
     let conditions = conjuncts(&stack.filters);
-    let matcher = Matcher { column: &column, constant: &is_constant };
+    let matcher = Matcher {
+        column: &column,
+        constant: &is_constant,
+    };
     let choice = matcher.choose(table, &conditions, &order);
     if !choice.ordered || !conditions.iter().all(|c| is_plain(c)) {
         return None;
@@ -218,15 +223,21 @@ fn reach(stack: &Stack<'_>, table: &Table) -> Option<(Choice, Option<Expr>)> {
 fn is_short(choice: &Choice, limited: bool) -> bool {
     match &choice.path {
         AccessPath::Point(_) | AccessPath::Points(_) => true,
-        AccessPath::Range { equal, lower, upper, .. } => {
-            limited || !equal.is_empty() || lower.is_some() || upper.is_some()
-        }
+        AccessPath::Range {
+            equal,
+            lower,
+            upper,
+            ..
+        } => limited || !equal.is_empty() || lower.is_some() || upper.is_some(),
         AccessPath::Full { .. } => false,
     }
 }
 
 fn read(plan: &LogicalPlan) -> Option<KvProgram> {
-    let descent = Descent { output: all_columns(plan.schema()), ..Descent::default() };
+    let descent = Descent {
+        output: all_columns(plan.schema()),
+        ..Descent::default()
+    };
     let stack = descent.descend(plan)?;
     let table = scanned_table(stack.scan)?;
     if table.shape == Shape::Keyspace {
@@ -247,7 +258,11 @@ fn read(plan: &LogicalPlan) -> Option<KvProgram> {
         limit: stack.limit,
         offset: stack.offset,
     };
-    Some(KvProgram::Read { access, filter, output: stack.output })
+    Some(KvProgram::Read {
+        access,
+        filter,
+        output: stack.output,
+    })
 }
 
 fn plain_assignments(assignments: &[Assignment]) -> bool {
@@ -256,9 +271,10 @@ fn plain_assignments(assignments: &[Assignment]) -> bool {
 
 fn modify(node: &ModifyTable) -> Option<KvProgram> {
     let conflict_is_plain = match node.on_conflict.as_ref().map(|c| &c.action) {
-        Some(ConflictAction::Update { assignments, filter }) => {
-            plain_assignments(assignments) && filter.iter().all(is_plain)
-        }
+        Some(ConflictAction::Update {
+            assignments,
+            filter,
+        }) => plain_assignments(assignments) && filter.iter().all(is_plain),
         _ => true,
     };
     if !conflict_is_plain
@@ -271,11 +287,16 @@ fn modify(node: &ModifyTable) -> Option<KvProgram> {
         ModifyOp::Insert => {
             let rows = value_rows(&node.input)?;
             let plain = rows.iter().flatten().all(is_plain);
-            plain.then(|| KvProgram::Insert { node: Arc::new(node.clone()), rows })
+            plain.then(|| KvProgram::Insert {
+                node: Arc::new(node.clone()),
+                rows,
+            })
         }
         ModifyOp::Update | ModifyOp::Delete => {
-            let descent =
-                Descent { output: all_columns(node.input.schema()), ..Descent::default() };
+            let descent = Descent {
+                output: all_columns(node.input.schema()),
+                ..Descent::default()
+            };
             let stack = descent.descend(&node.input)?;
             let table = scanned_table(stack.scan)?;
             let own = table.id == node.table.id && stack.scan.table_name.table() == node.target;
@@ -290,9 +311,17 @@ fn modify(node: &ModifyTable) -> Option<KvProgram> {
             if !is_short(&choice, false) {
                 return None;
             }
-            let access =
-                KvAccess { table: table.clone(), path: choice.path, limit: None, offset: None };
-            Some(KvProgram::Change { node: Arc::new(node.clone()), access, filter })
+            let access = KvAccess {
+                table: table.clone(),
+                path: choice.path,
+                limit: None,
+                offset: None,
+            };
+            Some(KvProgram::Change {
+                node: Arc::new(node.clone()),
+                access,
+                filter,
+            })
         }
     }
 }
@@ -348,6 +377,9 @@ fn project(exprs: &[Expr], schema: &DFSchema, row: &[Expr]) -> Option<Vec<Expr>>
             (!missing).then_some(new)
         })
         .collect::<Option<Vec<_>>>()?;
-    let twice = used.iter().zip(row).any(|(n, value)| *n > 1 && !is_constant(value));
+    let twice = used
+        .iter()
+        .zip(row)
+        .any(|(n, value)| *n > 1 && !is_constant(value));
     (!twice).then_some(out)
 }

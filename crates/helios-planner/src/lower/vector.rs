@@ -11,9 +11,9 @@ use crate::pgtype;
 use crate::relation::{RelationSource, SourceRelation};
 use crate::scalar::expr_type;
 use datafusion::common::DFSchema;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
-use datafusion::common::config::ConfigOptions;
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
@@ -56,7 +56,11 @@ pub fn obstacle(plan: &LogicalPlan) -> Option<String> {
     let mut found = None;
     let _ = plan.apply_with_subqueries(|node| {
         found = node_obstacle(node);
-        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found.is_some() {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     if found.is_none() && is_correlated(plan) {
         let flat = decorrelate(plan.clone());
@@ -92,7 +96,11 @@ fn node_obstacle(node: &LogicalPlan) -> Option<String> {
         }
         LogicalPlan::Aggregate(aggregate) => {
             let schema = aggregate.input.schema();
-            if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+            if aggregate
+                .group_expr
+                .iter()
+                .any(|e| matches!(e, Expr::GroupingSet(_)))
+            {
                 return Some("grouping sets".into());
             }
             aggregate
@@ -122,7 +130,9 @@ fn node_obstacle(node: &LogicalPlan) -> Option<String> {
             .map(|f| pgtype::type_of_field(f).oid)
             .find(|oid| !is_exact(*oid))
             .map(|oid| format!("DISTINCT over type {oid}")),
-        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Union(_) | LogicalPlan::EmptyRelation(_) => None,
+        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Union(_) | LogicalPlan::EmptyRelation(_) => {
+            None
+        }
         LogicalPlan::Limit(limit) => [&limit.skip, &limit.fetch]
             .into_iter()
             .flatten()
@@ -130,7 +140,10 @@ fn node_obstacle(node: &LogicalPlan) -> Option<String> {
             .then(|| "a computed LIMIT".into()),
         LogicalPlan::Values(values) => {
             let schema = DFSchema::empty();
-            values.values.iter().find_map(|row| expressions_obstacle(row, &schema))
+            values
+                .values
+                .iter()
+                .find_map(|row| expressions_obstacle(row, &schema))
         }
         // The subqueries of expressions are looked at where they stand.
         LogicalPlan::Subquery(_) => None,
@@ -160,7 +173,9 @@ pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
     options.optimizer.skip_failed_rules = false;
     let context = OptimizerContext::new_with_config_options(Arc::new(options))
         .without_query_execution_start_time();
-    RULES.optimize(plan, &context, |_, _| {}).map_err(Error::internal)
+    RULES
+        .optimize(plan, &context, |_, _| {})
+        .map_err(Error::internal)
 }
 
 /// Whether an expression of the plan still needs another query for each row.
@@ -177,7 +192,11 @@ fn is_correlated(plan: &LogicalPlan) -> bool {
                         | Expr::SetComparison(_)
                 ))
             })?;
-            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            Ok(if found {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
         })
     });
     found
@@ -191,7 +210,11 @@ pub fn is_exact(oid: u32) -> bool {
 fn key_obstacle(expr: &Expr, schema: &DFSchema, place: &str, sort: bool) -> Option<String> {
     let oid = expr_type(expr, schema).ok()?.oid;
     // Among equal floats any order will do.
-    let fits = if sort { pgtype::arrow_comparable(oid) } else { is_exact(oid) };
+    let fits = if sort {
+        pgtype::arrow_comparable(oid)
+    } else {
+        is_exact(oid)
+    };
     (!fits).then(|| format!("{place} by type {oid}"))
 }
 
@@ -200,7 +223,11 @@ fn expressions_obstacle(exprs: &[Expr], _schema: &DFSchema) -> Option<String> {
     for expr in exprs {
         let _ = expr.apply(|e| {
             found = expression_obstacle(e);
-            Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            Ok(if found.is_some() {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
         });
         if found.is_some() {
             return found;

@@ -51,9 +51,7 @@ impl ColumnBuilder {
             DataType::Float64 => Builder::Float8(Float64Builder::with_capacity(capacity)),
             DataType::Utf8 => Builder::Text(StringBuilder::with_capacity(capacity, capacity * 16)),
             DataType::Date32 => Builder::Date(Date32Builder::with_capacity(capacity)),
-            DataType::Time64(_) => {
-                Builder::Time(Time64MicrosecondBuilder::with_capacity(capacity))
-            }
+            DataType::Time64(_) => Builder::Time(Time64MicrosecondBuilder::with_capacity(capacity)),
             DataType::Timestamp(_, None) => {
                 Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(capacity))
             }
@@ -66,7 +64,10 @@ impl ColumnBuilder {
             _ if ty.oid == Type::BYTEA.oid => {
                 Builder::Bytea(BinaryBuilder::with_capacity(capacity, capacity * 16))
             }
-            _ => Builder::Opaque(BinaryBuilder::with_capacity(capacity, capacity * 16), Vec::new()),
+            _ => Builder::Opaque(
+                BinaryBuilder::with_capacity(capacity, capacity * 16),
+                Vec::new(),
+            ),
         })
     }
 
@@ -208,7 +209,11 @@ impl<'a> ColumnReader<'a> {
         };
         match reader {
             Some(reader) => Ok(reader),
-            None => bail!(Internal, "column of Arrow type {} in a result", array.data_type()),
+            None => bail!(
+                Internal,
+                "column of Arrow type {} in a result",
+                array.data_type()
+            ),
         }
     }
 
@@ -216,7 +221,11 @@ impl<'a> ColumnReader<'a> {
     pub fn value(&self, row: usize) -> Result<ValueRef<'a>> {
         macro_rules! get {
             ($array:expr, $variant:ident) => {
-                if $array.is_null(row) { ValueRef::Null } else { ValueRef::$variant($array.value(row)) }
+                if $array.is_null(row) {
+                    ValueRef::Null
+                } else {
+                    ValueRef::$variant($array.value(row))
+                }
             };
         }
         Ok(match self {

@@ -39,9 +39,7 @@ pub fn literal_value(expr: &Expr) -> Option<Result<(Value, Type)>> {
 pub fn value_to_scalar(value: &Value, ty: Type) -> ScalarValue {
     let data_type = arrow_type(ty.oid);
     match (value, &data_type) {
-        (Value::Null, _) => {
-            ScalarValue::try_from(&data_type).unwrap_or(ScalarValue::Null)
-        }
+        (Value::Null, _) => ScalarValue::try_from(&data_type).unwrap_or(ScalarValue::Null),
         (Value::Bool(v), DataType::Boolean) => ScalarValue::Boolean(Some(*v)),
         (Value::Char(v), DataType::UInt8) => ScalarValue::UInt8(Some(*v)),
         (Value::Int2(v), DataType::Int16) => ScalarValue::Int16(Some(*v)),

@@ -109,19 +109,30 @@ pub fn decode(bytes: &[u8]) -> Result<ValueRef<'_>> {
 fn decode_nested(bytes: &[u8], depth: usize) -> Result<ValueRef<'_>> {
     match try_decode(bytes, depth)? {
         Some(value) => Ok(value),
-        None => bail!(Internal, "malformed value of {} bytes in a plan", bytes.len()),
+        None => bail!(
+            Internal,
+            "malformed value of {} bytes in a plan",
+            bytes.len()
+        ),
     }
 }
 
 /// `None` when the bytes end too early.
 fn try_decode(bytes: &[u8], depth: usize) -> Result<Option<ValueRef<'_>>> {
     if depth > limits::NESTING_MAX {
-        bail!(LimitExceeded, "value is nested more than {} levels deep", limits::NESTING_MAX);
+        bail!(
+            LimitExceeded,
+            "value is nested more than {} levels deep",
+            limits::NESTING_MAX
+        );
     }
-    let Some((&tag, rest)) = bytes.split_first() else { return Ok(None) };
+    let Some((&tag, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
     macro_rules! fixed {
         ($variant:ident, $ty:ty) => {
-            rest.first_chunk().map(|b| ValueRef::$variant(<$ty>::from_le_bytes(*b)))
+            rest.first_chunk()
+                .map(|b| ValueRef::$variant(<$ty>::from_le_bytes(*b)))
         };
     }
     Ok(match tag {
@@ -169,15 +180,23 @@ fn take_u32<'a>(bytes: &mut &'a [u8]) -> Option<u32> {
 }
 
 fn take_sized(bytes: &mut &[u8], depth: usize) -> Result<Option<Value>> {
-    let Some(length) = take_u32(bytes) else { return Ok(None) };
-    let Some((value, rest)) = bytes.split_at_checked(length as usize) else { return Ok(None) };
+    let Some(length) = take_u32(bytes) else {
+        return Ok(None);
+    };
+    let Some((value, rest)) = bytes.split_at_checked(length as usize) else {
+        return Ok(None);
+    };
     *bytes = rest;
     Ok(Some(decode_nested(value, depth + 1)?.to_value()))
 }
 
 fn array(mut bytes: &[u8], depth: usize) -> Result<Option<Array>> {
-    let Some(element) = take_u32(&mut bytes) else { return Ok(None) };
-    let Some((&count, rest)) = bytes.split_first() else { return Ok(None) };
+    let Some(element) = take_u32(&mut bytes) else {
+        return Ok(None);
+    };
+    let Some((&count, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
     bytes = rest;
     let mut dimensions = Vec::with_capacity(usize::from(count));
     let mut total = usize::from(count > 0);
@@ -186,7 +205,10 @@ fn array(mut bytes: &[u8], depth: usize) -> Result<Option<Array>> {
             return Ok(None);
         };
         total = total.saturating_mul(len as usize);
-        dimensions.push(Dimension { len, lower: lower as i32 });
+        dimensions.push(Dimension {
+            len,
+            lower: lower as i32,
+        });
     }
     // Each element takes at least five bytes, so the count cannot ask for more than there is.
     if total > bytes.len() / 5 {
@@ -194,23 +216,34 @@ fn array(mut bytes: &[u8], depth: usize) -> Result<Option<Array>> {
     }
     let mut values = Vec::with_capacity(total);
     for _ in 0..total {
-        let Some(value) = take_sized(&mut bytes, depth)? else { return Ok(None) };
+        let Some(value) = take_sized(&mut bytes, depth)? else {
+            return Ok(None);
+        };
         values.push(value);
     }
-    Ok(Some(Array { element, dimensions, values }))
+    Ok(Some(Array {
+        element,
+        dimensions,
+        values,
+    }))
 }
 
 fn record(bytes: &[u8], depth: usize) -> Result<Option<Vec<(u32, Value)>>> {
-    let Some((count, mut bytes)) = bytes.split_first_chunk() else { return Ok(None) };
+    let Some((count, mut bytes)) = bytes.split_first_chunk() else {
+        return Ok(None);
+    };
     let mut fields = Vec::new();
     for _ in 0..u16::from_le_bytes(*count) {
-        let Some(oid) = take_u32(&mut bytes) else { return Ok(None) };
-        let Some(value) = take_sized(&mut bytes, depth)? else { return Ok(None) };
+        let Some(oid) = take_u32(&mut bytes) else {
+            return Ok(None);
+        };
+        let Some(value) = take_sized(&mut bytes, depth)? else {
+            return Ok(None);
+        };
         fields.push((oid, value));
     }
     Ok(Some(fields))
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -238,13 +271,20 @@ mod tests {
             Value::text("text"),
             Value::bytea([1, 2, 3]),
             Value::TimestampTz(12),
-            Value::Interval(Arc::new(Interval { months: 1, days: -2, micros: 3 })),
+            Value::Interval(Arc::new(Interval {
+                months: 1,
+                days: -2,
+                micros: 3,
+            })),
             Value::Uuid(Arc::new([7; 16])),
             Value::Array(Arc::new(array)),
             Value::Record(Arc::from([(23, Value::Int4(1)), (25, Value::text("x"))])),
         ];
         for value in values {
-            assert_eq!(format!("{:?}", round_trip(value.clone())), format!("{value:?}"));
+            assert_eq!(
+                format!("{:?}", round_trip(value.clone())),
+                format!("{value:?}")
+            );
         }
     }
 }

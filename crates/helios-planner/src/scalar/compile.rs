@@ -40,10 +40,14 @@ impl Compiler<'_> {
             Expr::OuterReferenceColumn(_, column) => Node::Outer(self.frame.capture(column)?),
             Expr::BinaryExpr(binary) => self.binary(binary)?,
             Expr::Not(operand) => Node::Not(self.boxed(operand)?),
-            Expr::IsNull(operand) => Node::IsNull { operand: self.boxed(operand)?, negated: false },
-            Expr::IsNotNull(operand) => {
-                Node::IsNull { operand: self.boxed(operand)?, negated: true }
-            }
+            Expr::IsNull(operand) => Node::IsNull {
+                operand: self.boxed(operand)?,
+                negated: false,
+            },
+            Expr::IsNotNull(operand) => Node::IsNull {
+                operand: self.boxed(operand)?,
+                negated: true,
+            },
             Expr::IsTrue(e) => self.is_truth(e, Some(true), false)?,
             Expr::IsNotTrue(e) => self.is_truth(e, Some(true), true)?,
             Expr::IsFalse(e) => self.is_truth(e, Some(false), false)?,
@@ -60,31 +64,68 @@ impl Compiler<'_> {
                 };
                 let operand = self.boxed(&between.expr)?;
                 let inside = Node::And(vec![
-                    part(Comparison::GreaterOrEqual, &operand, self.boxed(&between.low)?),
-                    part(Comparison::LessOrEqual, &operand, self.boxed(&between.high)?),
+                    part(
+                        Comparison::GreaterOrEqual,
+                        &operand,
+                        self.boxed(&between.low)?,
+                    ),
+                    part(
+                        Comparison::LessOrEqual,
+                        &operand,
+                        self.boxed(&between.high)?,
+                    ),
                 ]);
-                if between.negated { Node::Not(Box::new(inside)) } else { inside }
+                if between.negated {
+                    Node::Not(Box::new(inside))
+                } else {
+                    inside
+                }
             }
             Expr::Case(case) => self.case(case)?,
             Expr::InList(list) => self.in_list(list)?,
             Expr::ScalarFunction(call) => self.call(call)?,
             Expr::ScalarSubquery(subquery) => self.subquery(subquery, Use::Scalar)?,
-            Expr::Exists(exists) => {
-                self.subquery(&exists.subquery, Use::Exists { negated: exists.negated })?
-            }
+            Expr::Exists(exists) => self.subquery(
+                &exists.subquery,
+                Use::Exists {
+                    negated: exists.negated,
+                },
+            )?,
             Expr::InSubquery(e) => {
                 let (operand, order) = (self.compile(&e.expr)?, self.order(&e.expr)?);
-                self.subquery(&e.subquery, Use::In { operand, order, negated: e.negated })?
+                self.subquery(
+                    &e.subquery,
+                    Use::In {
+                        operand,
+                        order,
+                        negated: e.negated,
+                    },
+                )?
             }
             Expr::SetComparison(e) => {
                 let (operand, order) = (self.compile(&e.expr)?, self.order(&e.expr)?);
                 let Some(op) = comparison(e.op) else {
-                    return Err(Error::unsupported(format!("operator {} with a subquery", e.op)));
+                    return Err(Error::unsupported(format!(
+                        "operator {} with a subquery",
+                        e.op
+                    )));
                 };
                 let all = e.quantifier == SetQuantifier::All;
-                self.subquery(&e.subquery, Use::Compare { operand, op, order, all })?
+                self.subquery(
+                    &e.subquery,
+                    Use::Compare {
+                        operand,
+                        op,
+                        order,
+                        all,
+                    },
+                )?
             }
-            other => bail!(Internal, "expression {} cannot be evaluated over a row", other),
+            other => bail!(
+                Internal,
+                "expression {} cannot be evaluated over a row",
+                other
+            ),
         })
     }
 
@@ -103,12 +144,19 @@ impl Compiler<'_> {
     fn column(&mut self, column: &Column) -> Result<Node> {
         match self.schema.maybe_index_of_column(column) {
             Some(position) => Ok(Node::Column(position)),
-            None => Err(error!(Internal, "column {column} is not among the input's columns")),
+            None => Err(error!(
+                Internal,
+                "column {column} is not among the input's columns"
+            )),
         }
     }
 
     fn is_truth(&mut self, operand: &Expr, truth: Option<bool>, negated: bool) -> Result<Node> {
-        Ok(Node::IsTruth { operand: self.boxed(operand)?, truth, negated })
+        Ok(Node::IsTruth {
+            operand: self.boxed(operand)?,
+            truth,
+            negated,
+        })
     }
 
     fn binary(&mut self, binary: &BinaryExpr) -> Result<Node> {
@@ -116,21 +164,47 @@ impl Compiler<'_> {
             Operator::And | Operator::Or => {
                 let mut list = Vec::new();
                 self.flatten(binary, binary.op, &mut list)?;
-                return Ok(if binary.op == Operator::And { Node::And(list) } else { Node::Or(list) });
+                return Ok(if binary.op == Operator::And {
+                    Node::And(list)
+                } else {
+                    Node::Or(list)
+                });
             }
             _ => {}
         }
         let order = self.order(&binary.left)?;
         let (left, right) = (self.boxed(&binary.left)?, self.boxed(&binary.right)?);
         match binary.op {
-            Operator::IsDistinctFrom => Ok(Node::Distinct { negated: false, order, left, right }),
-            Operator::IsNotDistinctFrom => Ok(Node::Distinct { negated: true, order, left, right }),
+            Operator::IsDistinctFrom => Ok(Node::Distinct {
+                negated: false,
+                order,
+                left,
+                right,
+            }),
+            Operator::IsNotDistinctFrom => Ok(Node::Distinct {
+                negated: true,
+                order,
+                left,
+                right,
+            }),
             op => match comparison(op) {
                 // The plain side goes left, where evaluation has its short way.
-                Some(op) if !matches!(*left, Node::Column(_)) && matches!(*right, Node::Column(_)) => {
-                    Ok(Node::Compare { op: op.mirrored(), order, left: right, right: left })
+                Some(op)
+                    if !matches!(*left, Node::Column(_)) && matches!(*right, Node::Column(_)) =>
+                {
+                    Ok(Node::Compare {
+                        op: op.mirrored(),
+                        order,
+                        left: right,
+                        right: left,
+                    })
                 }
-                Some(op) => Ok(Node::Compare { op, order, left, right }),
+                Some(op) => Ok(Node::Compare {
+                    op,
+                    order,
+                    left,
+                    right,
+                }),
                 None => bail!(Internal, "operator {op} is not a comparison"),
             },
         }
@@ -156,8 +230,16 @@ impl Compiler<'_> {
             .iter()
             .map(|(when, then)| Ok((self.compile(when)?, self.compile(then)?)))
             .collect::<Result<_>>()?;
-        let otherwise = case.else_expr.as_ref().map(|e| self.compile(e)).transpose()?;
-        Ok(Node::Case(Box::new(Case { operand, arms, otherwise })))
+        let otherwise = case
+            .else_expr
+            .as_ref()
+            .map(|e| self.compile(e))
+            .transpose()?;
+        Ok(Node::Case(Box::new(Case {
+            operand,
+            arms,
+            otherwise,
+        })))
     }
 
     fn in_list(&mut self, list: &InList) -> Result<Node> {
@@ -166,26 +248,48 @@ impl Compiler<'_> {
         let items = self.list(&list.list)?;
         let constants: Option<Vec<_>> = items
             .iter()
-            .map(|n| if let Node::Constant(v) = n { Some(v.clone()) } else { None })
+            .map(|n| {
+                if let Node::Constant(v) = n {
+                    Some(v.clone())
+                } else {
+                    None
+                }
+            })
             .collect();
         Ok(match constants {
             Some(values) if values.len() >= HASHED_LIST => {
                 let set = Arc::new(SubquerySet::new(values, order));
-                Node::InSet { operand, order, set, negated: list.negated }
+                Node::InSet {
+                    operand,
+                    order,
+                    set,
+                    negated: list.negated,
+                }
             }
-            _ => Node::InList { operand, order, list: items, negated: list.negated },
+            _ => Node::InList {
+                operand,
+                order,
+                list: items,
+                negated: list.negated,
+            },
         })
     }
 
     fn call(&mut self, call: &ScalarFunction) -> Result<Node> {
         let Some(function) = as_pg_function(&call.func) else {
-            bail!(Internal, "function {} is not one of PostgreSQL's", call.func.name());
+            bail!(
+                Internal,
+                "function {} is not one of PostgreSQL's",
+                call.func.name()
+            );
         };
         let args = self.list(&call.args)?;
         match function.def.implementation {
-            Implementation::Scalar(implementation) => {
-                Ok(fold::fold(Node::Call { def: function.def, function: implementation, args }))
-            }
+            Implementation::Scalar(implementation) => Ok(fold::fold(Node::Call {
+                def: function.def,
+                function: implementation,
+                args,
+            })),
             Implementation::Typed(implementation) => Ok(fold::fold(Node::TypedCall {
                 def: function.def,
                 function: implementation,
@@ -196,14 +300,20 @@ impl Compiler<'_> {
                 "set-valued function called in context that cannot accept a set",
             )),
             Implementation::Aggregate(_) | Implementation::Window(_) => {
-                bail!(Internal, "{} called as a scalar function", function.def.name)
+                bail!(
+                    Internal,
+                    "{} called as a scalar function",
+                    function.def.name
+                )
             }
         }
     }
 
     fn subquery(&mut self, subquery: &Subquery, purpose: Use) -> Result<Node> {
         let mut inner = Frame::nested();
-        let slot = self.subqueries.compile_subquery(&subquery.subquery, &mut inner)?;
+        let slot = self
+            .subqueries
+            .compile_subquery(&subquery.subquery, &mut inner)?;
         let captures = inner
             .columns()
             .iter()
@@ -212,7 +322,11 @@ impl Compiler<'_> {
                 None => self.frame.capture(column).map(Node::Outer),
             })
             .collect::<Result<_>>()?;
-        Ok(Node::Subquery(Box::new(SubqueryNode { slot, captures, purpose })))
+        Ok(Node::Subquery(Box::new(SubqueryNode {
+            slot,
+            captures,
+            purpose,
+        })))
     }
 }
 
@@ -246,14 +360,17 @@ pub fn expr_type(expr: &Expr, schema: &DFSchema) -> Result<Type> {
     match expr {
         Expr::Column(column) => match schema.maybe_index_of_column(column) {
             Some(position) => Ok(pgtype::type_of_field(schema.field(position))),
-            None => Err(error!(Internal, "column {column} is not among the input's columns")),
+            None => Err(error!(
+                Internal,
+                "column {column} is not among the input's columns"
+            )),
         },
         Expr::Literal(scalar, metadata) => Ok(pgtype::literal_type(scalar, metadata.as_ref())),
         Expr::Alias(alias) => expr_type(&alias.expr, schema),
         Expr::OuterReferenceColumn(field, _) => Ok(pgtype::type_of_field(field)),
-        Expr::Placeholder(Placeholder { field: Some(field), .. }) => {
-            Ok(pgtype::type_of_field(field))
-        }
+        Expr::Placeholder(Placeholder {
+            field: Some(field), ..
+        }) => Ok(pgtype::type_of_field(field)),
         Expr::ScalarFunction(call) => match as_pg_function(&call.func) {
             Some(function) => Ok(function.result),
             None => pgtype::type_of(expr, schema),

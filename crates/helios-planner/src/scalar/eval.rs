@@ -22,7 +22,11 @@ impl Comparison {
 fn column(row: &[Value], position: usize) -> Result<&Value> {
     match row.get(position) {
         Some(value) => Ok(value),
-        None => bail!(Internal, "column {position} of a row of {} columns", row.len()),
+        None => bail!(
+            Internal,
+            "column {position} of a row of {} columns",
+            row.len()
+        ),
     }
 }
 
@@ -45,7 +49,11 @@ fn arguments(
     for arg in args {
         values.push(arg.eval(row, env)?);
     }
-    Ok(if strict && values.iter().any(Value::is_null) { None } else { Some(values) })
+    Ok(if strict && values.iter().any(Value::is_null) {
+        None
+    } else {
+        Some(values)
+    })
 }
 
 impl Node {
@@ -57,13 +65,22 @@ impl Node {
             Node::Outer(position) => outer(env, *position)?.clone(),
             Node::Case(case) => return case.eval(row, env),
             Node::Subquery(node) => return node.eval(row, env),
-            Node::Call { def, function, args } => {
+            Node::Call {
+                def,
+                function,
+                args,
+            } => {
                 return match arguments(def.strict, args, row, env)? {
                     Some(values) => function(&values, env.functions()),
                     None => Ok(Value::Null),
                 };
             }
-            Node::TypedCall { def, function, args, types } => {
+            Node::TypedCall {
+                def,
+                function,
+                args,
+                types,
+            } => {
                 return match arguments(def.strict, args, row, env)? {
                     Some(values) => function(&values, types, env.functions()),
                     None => Ok(Value::Null),
@@ -85,10 +102,18 @@ impl Node {
 
     pub(super) fn truth(&self, row: &[Value], env: &mut dyn Env) -> Result<Option<bool>> {
         match self {
-            Node::Compare { op, order, left, right } => {
-                Ok(ordering(*order, left, right, row, env)?.map(|order| op.accepts(order)))
-            }
-            Node::Distinct { negated, order, left, right } => {
+            Node::Compare {
+                op,
+                order,
+                left,
+                right,
+            } => Ok(ordering(*order, left, right, row, env)?.map(|order| op.accepts(order))),
+            Node::Distinct {
+                negated,
+                order,
+                left,
+                right,
+            } => {
                 let left = left.eval_cow(row, env)?;
                 let right = right.eval_cow(row, env)?;
                 let distinct = match (left.is_null(), right.is_null()) {
@@ -103,14 +128,26 @@ impl Node {
             Node::IsNull { operand, negated } => {
                 Ok(Some(operand.eval_cow(row, env)?.is_null() != *negated))
             }
-            Node::IsTruth { operand, truth, negated } => {
-                Ok(Some((operand.truth(row, env)? == *truth) != *negated))
-            }
-            Node::InList { operand, order, list, negated } => {
+            Node::IsTruth {
+                operand,
+                truth,
+                negated,
+            } => Ok(Some((operand.truth(row, env)? == *truth) != *negated)),
+            Node::InList {
+                operand,
+                order,
+                list,
+                negated,
+            } => {
                 let value = operand.eval_cow(row, env)?;
                 Ok(in_list(&value, *order, list, row, env)?.map(|found| found != *negated))
             }
-            Node::InSet { operand, order, set, negated } => {
+            Node::InSet {
+                operand,
+                order,
+                set,
+                negated,
+            } => {
                 let value = operand.eval_cow(row, env)?;
                 Ok(set.contains(&value, *order).map(|found| found != *negated))
             }

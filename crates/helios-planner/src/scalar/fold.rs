@@ -15,7 +15,10 @@ pub(super) fn fold(node: Node) -> Node {
         return node;
     }
     let mut nowhere = FrozenContext::nowhere();
-    let mut env = ValueEnv { params: &[], functions: &mut nowhere };
+    let mut env = ValueEnv {
+        params: &[],
+        functions: &mut nowhere,
+    };
     match node.eval(&[], &mut env) {
         Ok(value) => Node::Constant(value),
         Err(_) => node,

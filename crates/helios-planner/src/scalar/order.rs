@@ -17,7 +17,11 @@ pub enum Order {
 
 impl Order {
     pub fn of(ty: Type) -> Self {
-        if ty.oid == Type::BPCHAR.oid { Order::Blanks } else { Order::Plain }
+        if ty.oid == Type::BPCHAR.oid {
+            Order::Blanks
+        } else {
+            Order::Plain
+        }
     }
 
     /// Order of two values that are not NULL.
@@ -66,11 +70,27 @@ impl SortOrder {
         match (a.is_null(), b.is_null()) {
             (false, false) => {
                 let order = self.order.compare(a, b);
-                if self.descending { order.reverse() } else { order }
+                if self.descending {
+                    order.reverse()
+                } else {
+                    order
+                }
             }
             (true, true) => Ordering::Equal,
-            (true, false) => if self.nulls_first { Ordering::Less } else { Ordering::Greater },
-            (false, true) => if self.nulls_first { Ordering::Greater } else { Ordering::Less },
+            (true, false) => {
+                if self.nulls_first {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+            (false, true) => {
+                if self.nulls_first {
+                    Ordering::Greater
+                } else {
+                    Ordering::Less
+                }
+            }
         }
     }
 }
@@ -89,13 +109,23 @@ mod tests {
 
     #[test]
     fn nulls_stand_where_the_order_says_whatever_the_direction() {
-        let order = |descending, nulls_first| SortOrder { order: Order::Plain, descending, nulls_first };
+        let order = |descending, nulls_first| SortOrder {
+            order: Order::Plain,
+            descending,
+            nulls_first,
+        };
         let (one, two) = (Value::Int4(1), Value::Int4(2));
         assert_eq!(order(false, false).compare(&one, &two), Ordering::Less);
         assert_eq!(order(true, false).compare(&one, &two), Ordering::Greater);
         for descending in [false, true] {
-            assert_eq!(order(descending, false).compare(&Value::Null, &one), Ordering::Greater);
-            assert_eq!(order(descending, true).compare(&Value::Null, &one), Ordering::Less);
+            assert_eq!(
+                order(descending, false).compare(&Value::Null, &one),
+                Ordering::Greater
+            );
+            assert_eq!(
+                order(descending, true).compare(&Value::Null, &one),
+                Ordering::Less
+            );
         }
     }
 }

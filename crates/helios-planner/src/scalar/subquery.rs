@@ -18,12 +18,18 @@ pub struct Frame {
 impl Frame {
     /// The frame of a statement: nothing is outside of it.
     pub fn top() -> Self {
-        Frame { columns: Vec::new(), top: true }
+        Frame {
+            columns: Vec::new(),
+            top: true,
+        }
     }
 
     /// The frame of a subquery.
     pub fn nested() -> Self {
-        Frame { columns: Vec::new(), top: false }
+        Frame {
+            columns: Vec::new(),
+            top: false,
+        }
     }
 
     pub fn columns(&self) -> &[Column] {
@@ -32,13 +38,18 @@ impl Frame {
 
     /// The position of an outer column in the frame.
     pub fn capture(&mut self, column: &Column) -> Result<usize> {
-        if let Some(position) = self.columns.iter().position(|c| {
-            c.name == column.name && c.relation == column.relation
-        }) {
+        if let Some(position) = self
+            .columns
+            .iter()
+            .position(|c| c.name == column.name && c.relation == column.relation)
+        {
             return Ok(position);
         }
         if self.top {
-            bail!(Internal, "column {column} of an outer query that does not exist");
+            bail!(
+                Internal,
+                "column {column} of an outer query that does not exist"
+            );
         }
         self.columns.push(column.clone());
         Ok(self.columns.len() - 1)
@@ -92,7 +103,11 @@ impl SubquerySet {
             keys.insert(Key::new(vec![order.normal(value.clone())]));
         }
         let has_null = values.iter().any(Value::is_null);
-        SubquerySet { values, keys, has_null }
+        SubquerySet {
+            values,
+            keys,
+            has_null,
+        }
     }
 
     /// `value IN set`, three-valued.
@@ -103,7 +118,10 @@ impl SubquerySet {
         if value.is_null() {
             return None;
         }
-        if self.keys.contains(&Key::new(vec![order.normal(value.clone())])) {
+        if self
+            .keys
+            .contains(&Key::new(vec![order.normal(value.clone())]))
+        {
             return Some(true);
         }
         if self.has_null { None } else { Some(false) }
@@ -113,10 +131,21 @@ impl SubquerySet {
 #[derive(Clone, Debug)]
 pub(super) enum Use {
     Scalar,
-    Exists { negated: bool },
-    In { operand: Node, order: Order, negated: bool },
+    Exists {
+        negated: bool,
+    },
+    In {
+        operand: Node,
+        order: Order,
+        negated: bool,
+    },
     /// `operand op ANY/ALL (subquery)`
-    Compare { operand: Node, op: Comparison, order: Order, all: bool },
+    Compare {
+        operand: Node,
+        op: Comparison,
+        order: Order,
+        all: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -137,8 +166,11 @@ impl SubqueryNode {
     }
 
     pub fn eval(&self, row: &[Value], env: &mut dyn Env) -> Result<Value> {
-        let frame =
-            self.captures.iter().map(|c| c.eval(row, env)).collect::<Result<Vec<_>>>()?;
+        let frame = self
+            .captures
+            .iter()
+            .map(|c| c.eval(row, env))
+            .collect::<Result<Vec<_>>>()?;
         let want = match &self.purpose {
             Use::Scalar => Want::Value,
             Use::Exists { .. } => Want::Exists,
@@ -148,11 +180,26 @@ impl SubqueryNode {
         let truth = match (&self.purpose, answer) {
             (Use::Scalar, Answer::Value(value)) => return Ok(value),
             (Use::Exists { negated }, Answer::Exists(exists)) => Some(exists != *negated),
-            (Use::In { operand, order, negated }, Answer::Set(set)) => {
+            (
+                Use::In {
+                    operand,
+                    order,
+                    negated,
+                },
+                Answer::Set(set),
+            ) => {
                 let value = operand.eval(row, env)?;
                 set.contains(&value, *order).map(|found| found != *negated)
             }
-            (Use::Compare { operand, op, order, all }, Answer::Set(set)) => {
+            (
+                Use::Compare {
+                    operand,
+                    op,
+                    order,
+                    all,
+                },
+                Answer::Set(set),
+            ) => {
                 let value = operand.eval(row, env)?;
                 set_comparison(&value, *op, *order, *all, &set.values)
             }

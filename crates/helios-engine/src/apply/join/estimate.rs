@@ -26,19 +26,35 @@ impl PlanCompiler<'_> {
     pub(in crate::apply) fn estimate(&self, plan: &LogicalPlan) -> f64 {
         match plan {
             LogicalPlan::TableScan(scan) => {
-                let Ok(source) = relation(scan) else { return UNKNOWN_ROWS };
-                let SourceRelation::Table(table) = &source.relation else {
-                    return if scan.filters.is_empty() { UNKNOWN_ROWS } else { 10.0 };
+                let Ok(source) = relation(scan) else {
+                    return UNKNOWN_ROWS;
                 };
-                let rows =
-                    (self.options.row_count)(table).map_or(UNKNOWN_ROWS, |n| n as f64).max(1.0);
+                let SourceRelation::Table(table) = &source.relation else {
+                    return if scan.filters.is_empty() {
+                        UNKNOWN_ROWS
+                    } else {
+                        10.0
+                    };
+                };
+                let rows = (self.options.row_count)(table)
+                    .map_or(UNKNOWN_ROWS, |n| n as f64)
+                    .max(1.0);
                 let choice = choose(scan, table, &[]);
                 let reached = match &choice.path {
                     _ if choice.unique => 1.0,
                     AccessPath::Point(_) => 1.0,
                     AccessPath::Points(keys) => keys.len() as f64,
-                    AccessPath::Range { equal, lower, upper, .. } => {
-                        let base = if equal.is_empty() { rows } else { ROWS_PER_KEY.min(rows) };
+                    AccessPath::Range {
+                        equal,
+                        lower,
+                        upper,
+                        ..
+                    } => {
+                        let base = if equal.is_empty() {
+                            rows
+                        } else {
+                            ROWS_PER_KEY.min(rows)
+                        };
                         let bounds = u8::from(lower.is_some()) + u8::from(upper.is_some());
                         base * 0.3_f64.powi(i32::from(bounds))
                     }

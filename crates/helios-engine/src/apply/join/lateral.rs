@@ -36,7 +36,11 @@ struct Current {
 impl Operator for LateralNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
         let left = self.left.clone().open(cx)?;
-        Ok(Box::new(LateralIter { node: self, left, current: None }))
+        Ok(Box::new(LateralIter {
+            node: self,
+            left,
+            current: None,
+        }))
     }
     fn describe(&self) -> String {
         self.label.clone()
@@ -51,7 +55,12 @@ impl LateralIter {
         let frame: Arc<[Value]> = evaluate(&self.node.captures, &row, cx)?.into();
         let right = self.node.right.clone();
         let right = with_frame(cx, frame.clone(), |cx| right.open(cx))?;
-        Ok(Current { row, frame, right, matched: false })
+        Ok(Current {
+            row,
+            frame,
+            right,
+            matched: false,
+        })
     }
 
     /// What the left row gives when its right side is at its end.

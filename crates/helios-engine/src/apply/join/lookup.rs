@@ -38,8 +38,11 @@ impl PlanCompiler<'_> {
             best = Some((plan, false));
         }
         if sides.kind == JoinKind::Inner && right * LOOKUP_COST < cheapest {
-            let exchanged: Vec<_> =
-                sides.pairs.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
+            let exchanged: Vec<_> = sides
+                .pairs
+                .iter()
+                .map(|(l, r)| (r.clone(), l.clone()))
+                .collect();
             if let Some(plan) = reached(sides.left, sides.right, exchanged.iter()) {
                 best = Some((plan, true));
             }
@@ -114,7 +117,9 @@ fn scan_of(plan: &LogicalPlan) -> Option<&TableScan> {
 /// Adds `expr = value` to the filters of the scan below; only for an `expr` that is a column all
 /// the way down.
 fn push(plan: &LogicalPlan, expr: &Expr, value: &Expr) -> Option<LogicalPlan> {
-    let Expr::Column(column) = expr else { return None };
+    let Expr::Column(column) = expr else {
+        return None;
+    };
     match plan {
         LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
             let mut scan = scan.clone();

@@ -50,7 +50,10 @@ fn offset(scalar: &ScalarValue) -> Result<Option<Value>> {
         other => other.as_i64().is_some_and(|n| n < 0),
     };
     if negative {
-        bail!(InvalidParameterValue, "invalid preceding or following size in window function");
+        bail!(
+            InvalidParameterValue,
+            "invalid preceding or following size in window function"
+        );
     }
     Ok(Some(value))
 }
@@ -87,7 +90,11 @@ impl FrameSpec {
         peers: &[usize],
         cx: &mut ExecContext<'_>,
     ) -> Result<Vec<Range<usize>>> {
-        let partition = Partition { keys, orders, peers };
+        let partition = Partition {
+            keys,
+            orders,
+            peers,
+        };
         (0..keys.len())
             .map(|row| {
                 cx.tick()?;
@@ -110,7 +117,10 @@ impl FrameSpec {
 fn count(value: &Value) -> Result<usize> {
     match value.as_i64().and_then(|n| usize::try_from(n).ok()) {
         Some(n) => Ok(n),
-        None => bail!(InvalidParameterValue, "frame offset must be a non-negative integer"),
+        None => bail!(
+            InvalidParameterValue,
+            "frame offset must be a non-negative integer"
+        ),
     }
 }
 
@@ -132,7 +142,10 @@ impl Partition<'_> {
             Bound::UnboundedFollowing => self.len(),
             Bound::CurrentRow => row + after,
             Bound::Preceding(n) => (row + after).saturating_sub(count(n)?),
-            Bound::Following(n) => row.saturating_add(count(n)?).saturating_add(after).min(self.len()),
+            Bound::Following(n) => row
+                .saturating_add(count(n)?)
+                .saturating_add(after)
+                .min(self.len()),
         })
     }
 
@@ -183,7 +196,11 @@ impl Partition<'_> {
         let edge = shift(key, distance, backwards != order.descending, cx)?;
         Ok(self.keys.partition_point(|k| {
             let compared = order.compare(&k[0], &edge);
-            if end { compared.is_le() } else { compared.is_lt() }
+            if end {
+                compared.is_le()
+            } else {
+                compared.is_lt()
+            }
         }))
     }
 }
@@ -202,7 +219,11 @@ fn shift(key: &Value, distance: &Value, back: bool, cx: &ExecContext<'_>) -> Res
                     None => return mismatch(key),
                 },
             };
-            Value::Numeric(if back { k.sub(&distance)? } else { k.add(&distance)? })
+            Value::Numeric(if back {
+                k.sub(&distance)?
+            } else {
+                k.add(&distance)?
+            })
         }
         (Value::Date(k), Value::Interval(i)) => {
             let edge = timestamp_add(date_to_timestamp(*k)?, &signed(i)?)?;
@@ -211,13 +232,19 @@ fn shift(key: &Value, distance: &Value, back: bool, cx: &ExecContext<'_>) -> Res
             let partial = edge.rem_euclid(86_400_000_000) != 0;
             Value::Date((day + i64::from(back && partial)) as i32)
         }
-        (Value::Timestamp(k), Value::Interval(i)) => Value::Timestamp(timestamp_add(*k, &signed(i)?)?),
+        (Value::Timestamp(k), Value::Interval(i)) => {
+            Value::Timestamp(timestamp_add(*k, &signed(i)?)?)
+        }
         (Value::TimestampTz(k), Value::Interval(i)) => {
             let zone = TimeZone::parse(cx.functions.time_zone())?;
             Value::TimestampTz(timestamptz_add(*k, &signed(i)?, zone)?)
         }
         (Value::Time(k), Value::Interval(i)) => {
-            let step = if back { i.micros.saturating_neg() } else { i.micros };
+            let step = if back {
+                i.micros.saturating_neg()
+            } else {
+                i.micros
+            };
             Value::Time(k.saturating_add(step))
         }
         (Value::Interval(k), Value::Interval(i)) => {
@@ -231,9 +258,11 @@ fn shift(key: &Value, distance: &Value, back: bool, cx: &ExecContext<'_>) -> Res
             None => return mismatch(key),
         },
         _ => match (key.as_i64(), distance.as_i64()) {
-            (Some(k), Some(n)) => {
-                Value::Int8(if back { k.saturating_sub(n) } else { k.saturating_add(n) })
-            }
+            (Some(k), Some(n)) => Value::Int8(if back {
+                k.saturating_sub(n)
+            } else {
+                k.saturating_add(n)
+            }),
             _ => return mismatch(key),
         },
     })
@@ -253,7 +282,10 @@ fn float(key: f64, distance: &Value, back: bool) -> Result<f64> {
         Value::Numeric(v) => v.to_f64(),
         other => match other.as_i64() {
             Some(n) => n as f64,
-            None => bail!(DatatypeMismatch, "frame offset of a float column must be a number"),
+            None => bail!(
+                DatatypeMismatch,
+                "frame offset of a float column must be a number"
+            ),
         },
     };
     Ok(if back { key - distance } else { key + distance })
