@@ -1,0 +1,66 @@
+//! delete.
+
+use super::insert::{Writes, check_batch};
+use super::{Context, modify, update};
+use crate::error::{Result, fail};
+use helios_planner::document::error::code;
+use helios_planner::document::number::Number;
+use helios_planner::document::raw::*;
+
+pub(crate) async fn delete(context: &mut Context<'_>) -> Result<()> {
+    context.check_fields(&["deletes", "ordered", "let"])?;
+    context.refuse_options(&["let"])?;
+    let name = context.collection_name()?;
+    let statements = context.request.documents("deletes");
+    check_batch("delete", "deletes", statements.len())?;
+    let mut writes = Writes::begin(context, statements.len())?;
+    let mut n = 0;
+    for (at, statement) in statements.iter().enumerate() {
+        writes.next(context)?;
+        let result = one(context, name, *statement).await;
+        match writes.done(context, at, result)? {
+            Some(deleted) => n += deleted,
+            None if writes.stops() => break,
+            None => {}
+        }
+    }
+    writes.finish(context).await?;
+    context.out.put_i32("n", n as i32);
+    writes.write(&mut context.out);
+    Ok(())
+}
+
+async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Result<u64> {
+    for (field, value) in statement.fields() {
+        if !["q", "limit", "collation", "hint"].contains(&field) {
+            fail!(40415, "BSON field 'delete.deletes.{field}' is an unknown field.");
+        }
+        if field == "collation" && !value.is_empty() {
+            fail!(code::COMMAND_NOT_SUPPORTED, "option 'collation' of delete is not supported");
+        }
+    }
+    let filter = statement.get("q");
+    if !filter.is_document() {
+        fail!(code::TYPE_MISMATCH, "BSON field 'delete.deletes.q' is the wrong type '{}', expected type 'object'", filter.type_name());
+    }
+    let single = match Number::of(statement.get("limit")).and_then(Number::to_exact_i64) {
+        Some(0) => false,
+        Some(1) => true,
+        Some(v) => fail!(code::FAILED_TO_PARSE, "The limit field in delete objects must be 0 or 1. Got {v}"),
+        None => fail!(40414, "BSON field 'delete.deletes.limit' is missing but a required field"),
+    };
+    let Some(collection) = context.find_collection(name)? else {
+        helios_planner::document::matcher::Matcher::compile(filter)?;
+        return Ok(0);
+    };
+    if !single {
+        return modify::delete_all(context, &collection, filter).await;
+    }
+    let own = update::open(context)?;
+    let found = modify::locked(context, &collection, filter, Bson::MISSING, 1).await?;
+    for document in &found {
+        modify::delete_row(context, &collection, Bson::document(document)).await?;
+    }
+    update::close(context, own).await?;
+    Ok(found.len() as u64)
+}

@@ -1,0 +1,207 @@
+//! Connections: reading messages, running them in order, writing replies.
+
+mod cursor;
+mod logical;
+mod server;
+
+pub(crate) use cursor::{Batch, OpenCursor, Rows};
+pub(crate) use logical::{Logical, Transaction};
+pub(crate) use server::{Server, now_ms};
+
+use crate::codec::{self, CodecError, HEADER_LEN, Request};
+use crate::command;
+use crate::error::{MongoError, Result};
+use helios_engine::{Protocol, Session, SessionOptions};
+use helios_net::Connection;
+use helios_planner::document::error::code;
+use helios_planner::document::raw::{Bson, Writer};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+pub(crate) struct FrontEnd {
+    pub server: Arc<Server>,
+}
+
+impl helios_net::Handler for FrontEnd {
+    async fn handle(self: Arc<Self>, connection: Connection) -> io::Result<()> {
+        let mut client = Client::new(self.server.clone(), &connection);
+        if client.trusted {
+            connection.established();
+        }
+        client.serve(connection).await
+    }
+}
+
+/// One client connection.
+pub(crate) struct Client {
+    pub server: Arc<Server>,
+    pub id: i32,
+    pub local: SocketAddr,
+    pub peer: SocketAddr,
+    /// Without credentials in the catalog, loopback needs none.
+    pub trusted: bool,
+    /// The authenticated role.
+    pub user: Option<String>,
+    pub scram: Option<command::auth::Exchange>,
+    /// Whether the client has introduced itself, which it may do once.
+    pub introduced: bool,
+    pub application: String,
+    /// Engine sessions by logical database.
+    sessions: HashMap<String, Session>,
+    next_reply: i32,
+}
+
+impl Client {
+    fn new(server: Arc<Server>, connection: &Connection) -> Self {
+        let trusted = !server.engine.has_credentials() && connection.peer.ip().is_loopback();
+        Client {
+            id: server.next_connection(),
+            server,
+            local: connection.local,
+            peer: connection.peer,
+            trusted,
+            user: None,
+            scram: None,
+            introduced: false,
+            application: String::new(),
+            sessions: HashMap::new(),
+            next_reply: 1,
+        }
+    }
+
+    async fn serve(&mut self, mut connection: Connection) -> io::Result<()> {
+        let mut message = Vec::new();
+        let mut out = Vec::new();
+        loop {
+            if !read_message(&mut connection, &mut message).await? {
+                return Ok(());
+            }
+            let request = match codec::parse(&message) {
+                Ok(request) => request,
+                Err(error) => return self.refuse(&mut connection, &message, error).await,
+            };
+            let was_open = self.user.is_some() || self.trusted;
+            let mut exhaust = true;
+            let mut wait = None;
+            while exhaust {
+                let (reply, more) = command::run(self, &request, wait).await;
+                exhaust = more.is_some() && request.exhaust_allowed;
+                wait = more;
+                if !request.more_to_come {
+                    self.reply(&request, &reply, exhaust, &mut out);
+                    connection.stream.write_all(&out).await?;
+                    connection.stream.flush().await?;
+                    out.clear();
+                }
+                if exhaust && connection.shutdown.is_triggered() {
+                    return Ok(());
+                }
+            }
+            if !was_open && self.user.is_some() {
+                connection.established();
+            }
+            const KEPT_BYTES: usize = 1 << 20;
+            if message.capacity() > KEPT_BYTES {
+                message = Vec::new();
+            }
+        }
+    }
+
+    fn reply(&mut self, request: &Request<'_>, body: &[u8], more: bool, out: &mut Vec<u8>) {
+        let id = self.next_reply;
+        self.next_reply = self.next_reply.wrapping_add(1);
+        if request.legacy.is_some() {
+            codec::write_reply(out, id, request.request_id, body);
+        } else {
+            codec::write_msg(out, id, request.request_id, body, more);
+        }
+    }
+
+    /// Answers a message that cannot be understood, and ends the connection.
+    async fn refuse(&mut self, connection: &mut Connection, message: &[u8], error: CodecError) -> io::Result<()> {
+        let number = match error {
+            CodecError::Document(_) => code::INVALID_BSON,
+            CodecError::DocumentTooLarge(_) => code::BSON_OBJECT_TOO_LARGE,
+            _ => code::PROTOCOL_ERROR,
+        };
+        let mut body = Writer::new();
+        MongoError::new(number, error.to_string()).write(&mut body);
+        let to = message.get(4..8).and_then(|b| b.try_into().ok()).map_or(0, i32::from_le_bytes);
+        let mut out = Vec::new();
+        codec::write_msg(&mut out, self.next_reply, to, &body.finish(), false);
+        connection.stream.write_all(&out).await?;
+        connection.stream.flush().await
+    }
+
+    /// The role that commands run as.
+    pub fn role(&self) -> Result<String> {
+        match &self.user {
+            Some(user) => Ok(user.clone()),
+            None if self.trusted => Ok(self.server.engine.superuser().to_owned()),
+            None => Err(MongoError::new(code::UNAUTHORIZED, "Command requires authentication")),
+        }
+    }
+
+    /// A new engine session of this client in a logical database.
+    pub fn open_session(&self, database: &str) -> Result<Session> {
+        let mut options = SessionOptions::new(Protocol::Mongo, self.role()?, database);
+        options.application = self.application.clone();
+        options.peer = Some(self.peer);
+        Ok(self.server.engine.session(options)?)
+    }
+
+    /// The connection's own session in a logical database; given back by [`Client::put_session`].
+    pub fn take_session(&mut self, database: &str) -> Result<Session> {
+        match self.sessions.remove(database) {
+            Some(session) => Ok(session),
+            None => self.open_session(database),
+        }
+    }
+
+    pub fn put_session(&mut self, database: &str, session: Session) {
+        self.sessions.insert(database.to_owned(), session);
+    }
+
+    /// After authentication nothing of the former identity is kept.
+    pub fn forget_sessions(&mut self) {
+        self.sessions.clear();
+    }
+}
+
+/// Reads one whole message; false at the end of the stream.
+async fn read_message(connection: &mut Connection, message: &mut Vec<u8>) -> io::Result<bool> {
+    message.clear();
+    let mut start = [0u8; HEADER_LEN];
+    let mut have = 0;
+    while have < HEADER_LEN {
+        let n = connection.stream.read(&mut start[have..]).await?;
+        if n == 0 {
+            return match have {
+                0 => Ok(false),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        }
+        have += n;
+    }
+    message.extend_from_slice(&start);
+    let Ok(header) = codec::header(&start) else {
+        // The codec says what is wrong with it.
+        return Ok(true);
+    };
+    // Grows with what arrives, not with what was declared.
+    let rest = (header.length - HEADER_LEN) as u64;
+    let got = (&mut connection.stream).take(rest).read_to_end(message).await?;
+    if (got as u64) < rest {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(true)
+}
+
+/// What a command may want of its request beside its own fields.
+pub(crate) fn logical_id(body: Bson<'_>) -> Option<[u8; 16]> {
+    let (_, bytes) = body.get("lsid").get("id").as_binary()?;
+    bytes.try_into().ok()
+}

@@ -1,0 +1,53 @@
+//! Logical sessions: transactions and retryable writes, independent of connections.
+
+use super::server::SESSION_TIMEOUT;
+use helios_engine::Session;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// What the server keeps of one `lsid`.
+pub(crate) struct Logical {
+    last_use: Instant,
+    /// The highest transaction number seen.
+    pub number: i64,
+    pub transaction: Option<Transaction>,
+    /// Replies to retryable writes by number, newest last.
+    replies: VecDeque<(i64, Vec<u8>)>,
+}
+
+pub(crate) enum Transaction {
+    Open { number: i64, database: String, session: Box<Session> },
+    Committed { number: i64 },
+    Aborted { number: i64 },
+}
+
+/// Replies kept per session: drivers retry their newest write only.
+const REPLIES_KEPT: usize = 4;
+
+impl Default for Logical {
+    fn default() -> Self {
+        Logical { last_use: Instant::now(), number: -1, transaction: None, replies: VecDeque::new() }
+    }
+}
+
+impl Logical {
+    pub fn touch(&mut self) {
+        self.last_use = Instant::now();
+    }
+
+    pub fn is_expired(&self) -> bool {
+        self.last_use.elapsed() > SESSION_TIMEOUT
+    }
+
+    /// The reply that a write with this number got already.
+    pub fn reply(&self, number: i64) -> Option<&[u8]> {
+        self.replies.iter().find(|(n, _)| *n == number).map(|(_, reply)| reply.as_slice())
+    }
+
+    pub fn remember(&mut self, number: i64, reply: Vec<u8>) {
+        if self.replies.len() >= REPLIES_KEPT {
+            self.replies.pop_front();
+        }
+        self.replies.push_back((number, reply));
+    }
+}

@@ -1,0 +1,510 @@
+//! Pipelines as nested queries.
+//!
+//! A query in the making is a FROM item, the document as an expression over it, conditions and an
+//! order. Stages that make one document of one wrap the expression; stages that need rows of their
+//! own (`$limit`, `$group`, …) close what there is into a sub-query first. The sort key travels
+//! along as a column `k`, so that the order survives until it is needed.
+
+use super::{Collection, Params, Predicate, Statement};
+use crate::error::{MongoError, Result, fail};
+use helios_planner::document::accumulator::Group;
+use helios_planner::document::error::code;
+use helios_planner::document::matcher::Matcher;
+use helios_planner::document::number::Number;
+use helios_planner::document::raw::*;
+use helios_planner::document::sort::SortSpec;
+use helios_planner::document::stage::{Transform, Unwind};
+
+/// Most stages of a pipeline, as MongoDB has it.
+const STAGES_MAX: usize = 1000;
+/// Deepest nesting of pipelines in `$lookup`, `$facet` and `$unionWith`.
+const PIPELINES_MAX: usize = 20;
+
+/// Finds the collections that a pipeline names.
+pub type Resolve<'r> = &'r dyn Fn(&str) -> Option<Collection>;
+
+/// A query in the making.
+pub struct Query<'r> {
+    from: String,
+    document: String,
+    conditions: Vec<String>,
+    order: Option<String>,
+    pub params: Params,
+    next: usize,
+    depth: usize,
+    resolve: Resolve<'r>,
+    /// Whether the conditions fix the key of one row.
+    pub point: bool,
+}
+
+impl<'r> Query<'r> {
+    /// The documents of a collection; of none when there is no such collection.
+    pub fn over(collection: Option<&Collection>, filter: Bson<'_>, resolve: Resolve<'r>) -> Result<Query<'r>> {
+        Self::with_params(collection, filter, resolve, Params::default(), 0)
+    }
+
+    fn with_params(
+        collection: Option<&Collection>,
+        filter: Bson<'_>,
+        resolve: Resolve<'r>,
+        params: Params,
+        next: usize,
+    ) -> Result<Query<'r>> {
+        let mut query = Query {
+            from: String::new(),
+            document: String::new(),
+            conditions: Vec::new(),
+            order: None,
+            params,
+            next: next + 1,
+            depth: 0,
+            resolve,
+            point: false,
+        };
+        let alias = format!("t{next}");
+        match collection {
+            Some(collection) => {
+                query.from = format!("{} AS {alias}", collection.name());
+                query.document = collection.document(&alias);
+                query.filter(collection, filter, &alias)?;
+            }
+            None => {
+                check_filter(filter)?;
+                query.from = format!("(SELECT NULL::jsonb AS doc) AS {alias}");
+                query.document = format!("{alias}.doc");
+                query.conditions.push("FALSE".to_owned());
+            }
+        }
+        Ok(query)
+    }
+
+    fn filter(&mut self, collection: &Collection, filter: Bson<'_>, alias: &str) -> Result<()> {
+        if filter.is_missing() || filter.is_empty() {
+            return Ok(());
+        }
+        check_filter(filter)?;
+        let split = Predicate::split(collection, filter, alias, &mut self.params);
+        self.point = split.point;
+        self.conditions.extend(split.conditions);
+        let rest = Bson::document(&split.rest);
+        if !rest.is_empty() {
+            let rest = self.params.bson(rest);
+            self.conditions.push(format!("bson_match({}, {rest})", self.document));
+        }
+        Ok(())
+    }
+
+    fn where_clause(&self) -> String {
+        if self.conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", self.conditions.join(" AND "))
+    }
+
+    fn order_clause(&self) -> String {
+        self.order.as_ref().map_or(String::new(), |key| format!(" ORDER BY {key}"))
+    }
+
+    /// Closes what there is into a sub-query.
+    fn close(&mut self, suffix: &str) {
+        let key = self.order.as_ref().map_or(String::new(), |k| format!(", {k} AS k"));
+        let inner = format!(
+            "SELECT {} AS doc{key} FROM {}{}{suffix}",
+            self.document,
+            self.from,
+            self.where_clause()
+        );
+        self.replace(inner, self.order.is_some());
+    }
+
+    /// Goes on over another query, which has a column `doc` and perhaps `k`.
+    fn replace(&mut self, inner: String, ordered: bool) {
+        let alias = format!("t{}", self.next);
+        self.next += 1;
+        self.from = format!("({inner}) AS {alias}");
+        self.document = format!("{alias}.doc");
+        self.conditions.clear();
+        self.order = ordered.then(|| format!("{alias}.k"));
+    }
+
+    pub fn sort(&mut self, spec: Bson<'_>) -> Result<()> {
+        SortSpec::parse(spec)?;
+        let spec = self.params.bson(spec);
+        self.order = Some(format!("bson_sort_key({}, {spec})", self.document));
+        Ok(())
+    }
+
+    pub fn skip_and_limit(&mut self, skip: i64, limit: i64) {
+        let mut suffix = self.order_clause();
+        suffix.push_str(&self.bounds(skip, limit));
+        self.close(&suffix);
+    }
+
+    fn bounds(&mut self, skip: i64, limit: i64) -> String {
+        let mut out = String::new();
+        if limit > 0 {
+            out.push_str(&format!(" LIMIT {}", self.params.integer(limit)));
+        }
+        if skip > 0 {
+            out.push_str(&format!(" OFFSET {}", self.params.integer(skip)));
+        }
+        out
+    }
+
+    /// The statement of a `find`: the projection is evaluated for the rows that are left.
+    pub fn finish_find(mut self, projection: Bson<'_>, filter: Bson<'_>, skip: i64, limit: i64) -> Statement {
+        let mut document = self.document.clone();
+        if projection.is_document() && !projection.is_empty() {
+            let (projection, filter) = (self.params.bson(projection), self.params.bson(filter));
+            document = format!("bson_project({document}, {projection}, {filter})");
+        }
+        let tail = format!("{}{}", self.where_clause(), self.order_clause());
+        let bounds = self.bounds(skip, limit);
+        let text = format!("SELECT {document} AS doc FROM {}{tail}{bounds}", self.from);
+        Statement { text, params: self.params }
+    }
+
+    /// The statement that locks the first document found and gives it.
+    pub fn finish_locking(mut self, limit: i64) -> Statement {
+        let tail = format!("{}{}", self.where_clause(), self.order_clause());
+        let bounds = self.bounds(0, limit);
+        let text = format!("SELECT {} AS doc FROM {}{tail}{bounds} FOR UPDATE", self.document, self.from);
+        Statement { text, params: self.params }
+    }
+
+    pub fn finish(self) -> Statement {
+        let text = self.text();
+        Statement { text, params: self.params }
+    }
+
+    fn text(&self) -> String {
+        format!("SELECT {} AS doc FROM {}{}{}", self.document, self.from, self.where_clause(), self.order_clause())
+    }
+
+    /// A statement of one row: the number of documents, and null when there is no limit on it.
+    pub fn finish_count(mut self, skip: i64, limit: i64) -> Statement {
+        if skip > 0 || limit > 0 {
+            self.skip_and_limit(skip, limit);
+        }
+        let text = format!("SELECT count(*) FROM {}{}", self.from, self.where_clause());
+        Statement { text, params: self.params }
+    }
+
+    /// A statement of one row: the array of distinct values at a path.
+    pub fn finish_distinct(mut self, path: &str) -> Statement {
+        let path = self.params.text(path);
+        let text =
+            format!("SELECT bson_distinct({}, {path}) FROM {}{}", self.document, self.from, self.where_clause());
+        Statement { text, params: self.params }
+    }
+
+    /// Adds the stages of a pipeline.
+    pub fn stages<'b>(&mut self, stages: impl Iterator<Item = Bson<'b>>) -> Result<()> {
+        for (at, stage) in stages.enumerate() {
+            if at >= STAGES_MAX {
+                fail!(7749501, "Pipeline length must be no longer than {STAGES_MAX} stages");
+            }
+            let mut fields = stage.fields();
+            let (Some((name, argument)), None) = (fields.next(), fields.next()) else {
+                fail!(40323, "A pipeline stage specification object must contain exactly one field.");
+            };
+            self.stage(name, argument, stage)?;
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, name: &str, argument: Bson<'_>, stage: Bson<'_>) -> Result<()> {
+        match name {
+            "$match" => self.match_stage(argument),
+            "$project" | "$addFields" | "$set" | "$unset" | "$replaceRoot" | "$replaceWith" => {
+                Transform::compile(name, argument)?;
+                let stage = self.params.bson(stage);
+                self.document = format!("bson_stage({}, {stage})", self.document);
+                Ok(())
+            }
+            "$sort" => {
+                self.close("");
+                self.sort(argument)
+            }
+            "$limit" => {
+                let limit = whole(name, argument)?;
+                if limit <= 0 {
+                    fail!(15958, "the limit must be positive");
+                }
+                self.skip_and_limit(0, limit);
+                Ok(())
+            }
+            "$skip" => {
+                let skip = whole(name, argument)?;
+                if skip < 0 {
+                    fail!(5107200, "invalid argument to $skip stage: Expected a non-negative number in: $skip: {skip}");
+                }
+                self.skip_and_limit(skip, 0);
+                Ok(())
+            }
+            "$group" => self.group(argument),
+            "$count" => self.count(argument),
+            "$unwind" => self.unwind(argument),
+            "$lookup" => self.lookup(argument),
+            "$sample" => self.sample(argument),
+            "$sortByCount" => self.sort_by_count(argument),
+            "$facet" => self.facet(argument),
+            "$unionWith" => self.union(argument),
+            _ => unsupported(name),
+        }
+    }
+
+    fn match_stage(&mut self, filter: Bson<'_>) -> Result<()> {
+        if !filter.is_document() {
+            fail!(15959, "the match filter must be an expression in an object");
+        }
+        check_filter(filter)?;
+        if !filter.is_empty() {
+            if self.document.contains('(') {
+                self.close("");
+            }
+            let filter = self.params.bson(filter);
+            self.conditions.push(format!("bson_match({}, {filter})", self.document));
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, spec: Bson<'_>) -> Result<()> {
+        Group::compile(spec)?;
+        if self.document.contains('(') {
+            self.close("");
+        }
+        let order = self.order_clause();
+        let spec = self.params.bson(spec);
+        let inner = format!(
+            "SELECT bson_group({0}, {spec}{order}) AS doc FROM {1}{2} GROUP BY bson_group_key({0}, {spec})",
+            self.document,
+            self.from,
+            self.where_clause()
+        );
+        self.replace(inner, false);
+        Ok(())
+    }
+
+    fn count(&mut self, argument: Bson<'_>) -> Result<()> {
+        let Some(name) = argument.as_str().filter(|n| argument.tag == STRING && !n.is_empty()) else {
+            fail!(40156, "the count field must be a non-empty string");
+        };
+        if name.starts_with('$') {
+            fail!(40158, "the count field cannot be a $-prefixed path");
+        }
+        if name.contains('.') {
+            fail!(40160, "the count field cannot contain '.'");
+        }
+        let name = self.params.text(name);
+        let inner = format!(
+            "SELECT bson_count(count(*), {name}) AS doc FROM {}{} HAVING count(*) > 0",
+            self.from,
+            self.where_clause()
+        );
+        self.replace(inner, false);
+        Ok(())
+    }
+
+    fn unwind(&mut self, argument: Bson<'_>) -> Result<()> {
+        Unwind::compile(argument)?;
+        let spec = self.params.bson(argument);
+        let key = self.order.as_ref().map_or(String::new(), |k| format!(", {k} AS k"));
+        let inner = format!(
+            "SELECT bson_unwind({}, {spec}) AS doc{key} FROM {}{}",
+            self.document,
+            self.from,
+            self.where_clause()
+        );
+        let ordered = self.order.is_some();
+        self.replace(inner, ordered);
+        Ok(())
+    }
+
+    fn sample(&mut self, argument: Bson<'_>) -> Result<()> {
+        if !argument.is_document() {
+            fail!(28745, "the $sample stage specification must be an object");
+        }
+        let size = argument.get("size");
+        let size = whole("size argument to $sample", size)?;
+        if size <= 0 {
+            fail!(28747, "size argument to $sample must be greater than 0");
+        }
+        self.close("");
+        let size = self.params.integer(size);
+        self.order = None;
+        let suffix = format!(" ORDER BY random() LIMIT {size}");
+        self.close(&suffix);
+        Ok(())
+    }
+
+    fn sort_by_count(&mut self, argument: Bson<'_>) -> Result<()> {
+        let mut group = Writer::new();
+        group.put("_id", argument);
+        group.start_document("count").put_i32("$sum", 1).end();
+        self.group(Bson::document(&group.finish()))?;
+        let mut sort = Writer::new();
+        sort.put_i32("count", -1);
+        self.sort(Bson::document(&sort.finish()))
+    }
+
+    /// A pipeline over another source, sharing parameters and aliases with this one.
+    fn nested<'b>(
+        &mut self,
+        mut query: Query<'r>,
+        stages: impl Iterator<Item = Bson<'b>>,
+    ) -> Result<String> {
+        query.depth = self.depth + 1;
+        if query.depth > PIPELINES_MAX {
+            fail!(code::FAILED_TO_PARSE, "Maximum number of nested sub-pipelines exceeded. Limit is {PIPELINES_MAX}");
+        }
+        query.stages(stages)?;
+        let text = query.text();
+        self.params = query.params;
+        self.next = query.next;
+        Ok(text)
+    }
+
+    fn foreign(&mut self, name: &str) -> Result<Query<'r>> {
+        let collection = (self.resolve)(name);
+        let params = std::mem::take(&mut self.params);
+        Query::with_params(collection.as_ref(), Bson::MISSING, self.resolve, params, self.next)
+    }
+
+    fn lookup(&mut self, argument: Bson<'_>) -> Result<()> {
+        if !argument.is_document() {
+            fail!(code::FAILED_TO_PARSE, "the $lookup specification must be an Object");
+        }
+        for (name, value) in argument.fields() {
+            match name {
+                "from" | "localField" | "foreignField" | "as" if value.tag != STRING => fail!(
+                    code::FAILED_TO_PARSE,
+                    "$lookup argument '{name}' must be a string, found {name}: {value:?} of type {}",
+                    value.type_name()
+                ),
+                "from" | "localField" | "foreignField" | "as" | "pipeline" => {}
+                "let" if value.is_document() && value.is_empty() => {}
+                "let" => fail!(code::COMMAND_NOT_SUPPORTED, "'let' of $lookup is not supported"),
+                _ => fail!(code::FAILED_TO_PARSE, "unknown argument to $lookup: {name}"),
+            }
+        }
+        let text = |name: &str| argument.get(name).as_str();
+        let (Some(from), Some(target)) = (text("from"), text("as")) else {
+            fail!(code::FAILED_TO_PARSE, "must specify 'from' and 'as' fields for a $lookup");
+        };
+        let pipeline = argument.get("pipeline");
+        let joins = match (text("localField"), text("foreignField")) {
+            (Some(_), Some(_)) => true,
+            (None, None) if pipeline.is_array() => false,
+            _ => fail!(code::FAILED_TO_PARSE, "$lookup requires both or neither of 'localField' and 'foreignField' to be specified"),
+        };
+        self.close("");
+        let outer = self.document.clone();
+        let mut foreign = self.foreign(from)?;
+        if joins {
+            let spec = foreign.params.bson(argument);
+            let condition = format!("bson_lookup_match({}, {outer}, {spec})", foreign.document);
+            foreign.conditions.push(condition);
+        }
+        let inner = self.nested(foreign, pipeline.elements())?;
+        let target = self.params.text(target);
+        let alias = format!("t{}", self.next);
+        self.next += 1;
+        self.document = format!(
+            "bson_set({outer}, {target}, (SELECT bson_array_agg({alias}.doc) FROM ({inner}) AS {alias}))"
+        );
+        Ok(())
+    }
+
+    fn facet(&mut self, argument: Bson<'_>) -> Result<()> {
+        if !argument.is_document() || argument.is_empty() {
+            fail!(40169, "the $facet specification must be a non-empty object");
+        }
+        let source = format!("f{}", self.next);
+        self.next += 1;
+        let key = self.order.as_ref().map_or(String::new(), |k| format!(", {k} AS k"));
+        let ordered = self.order.is_some();
+        let shared =
+            format!("SELECT {} AS doc{key} FROM {}{}", self.document, self.from, self.where_clause());
+        let mut parts = Vec::new();
+        for (name, stages) in argument.fields() {
+            if !stages.is_array() {
+                fail!(40170, "arguments to $facet must be arrays, {name} is type {}", stages.type_name());
+            }
+            if let Some(bad) = stages.elements().find_map(|s| s.fields().next().filter(|(n, _)| *n == "$facet")) {
+                fail!(40600, "{} is not allowed to be used within a $facet stage", bad.0);
+            }
+            let alias = format!("t{}", self.next);
+            let query = Query {
+                from: format!("{source} AS {alias}"),
+                document: format!("{alias}.doc"),
+                conditions: Vec::new(),
+                order: ordered.then(|| format!("{alias}.k")),
+                params: std::mem::take(&mut self.params),
+                next: self.next + 1,
+                depth: 0,
+                resolve: self.resolve,
+                point: false,
+            };
+            let inner = self.nested(query, stages.elements())?;
+            let (name, none) = (self.params.text(name), self.params.bson(Bson::new(ARRAY, EMPTY)));
+            let alias = format!("t{}", self.next);
+            self.next += 1;
+            parts.push(format!(
+                "{name}, (SELECT coalesce(bson_array_agg({alias}.doc), {none}) FROM ({inner}) AS {alias})"
+            ));
+        }
+        let inner = format!("WITH {source} AS MATERIALIZED ({shared}) SELECT bson_row({}) AS doc", parts.join(", "));
+        self.replace(inner, false);
+        Ok(())
+    }
+
+    fn union(&mut self, argument: Bson<'_>) -> Result<()> {
+        let (name, pipeline) = match argument.tag {
+            STRING => (argument, Bson::MISSING),
+            DOCUMENT => (argument.get("coll"), argument.get("pipeline")),
+            _ => fail!(code::FAILED_TO_PARSE, "the $unionWith stage specification must be an object or string, but found {}", argument.type_name()),
+        };
+        let Some(name) = name.as_str() else {
+            fail!(code::COMMAND_NOT_SUPPORTED, "$unionWith without 'coll' is not supported");
+        };
+        self.order = None;
+        let first = self.text();
+        let foreign = self.foreign(name)?;
+        let second = self.nested(foreign, pipeline.elements())?;
+        self.replace(format!("({first}) UNION ALL ({second})"), false);
+        Ok(())
+    }
+}
+
+/// Refuses what a filter may not say, before anything is run.
+fn check_filter(filter: Bson<'_>) -> Result<()> {
+    if filter.is_missing() {
+        return Ok(());
+    }
+    Matcher::compile(filter).map(|_| ()).map_err(MongoError::from)
+}
+
+fn whole(name: &str, value: Bson<'_>) -> Result<i64> {
+    match Number::of(value) {
+        None => fail!(15957, "invalid argument to {name} stage: Expected a number in: {name}: {value:?}"),
+        Some(number) => match number.to_exact_i64() {
+            Some(v) => Ok(v),
+            None => fail!(2107201, "invalid argument to {name} stage: Expected an integer: {name}: {value:?}"),
+        },
+    }
+}
+
+/// Stages that MongoDB has and this server does not, and names that nobody has.
+fn unsupported(name: &str) -> Result<()> {
+    const KNOWN: &[&str] = &[
+        "$out", "$merge", "$bucket", "$bucketAuto", "$graphLookup", "$redact", "$setWindowFields",
+        "$densify", "$fill", "$geoNear", "$currentOp", "$listLocalSessions", "$listSessions",
+        "$planCacheStats", "$collStats", "$indexStats", "$changeStream", "$documents", "$search",
+        "$searchMeta", "$vectorSearch", "$listSearchIndexes",
+    ];
+    if KNOWN.contains(&name) {
+        fail!(code::COMMAND_NOT_SUPPORTED, "the aggregation stage {name} is not supported");
+    }
+    fail!(40324, "Unrecognized pipeline stage name: '{name}'")
+}
