@@ -153,11 +153,11 @@ pub(crate) async fn run(
     let (name, _) = request.command();
     if let Some(wait) = wait {
         // An awaited hello: nothing about this server changes while it runs.
-        tokio::time::sleep(wait).await;
+        client.wait(wait).await;
     }
     let more = hello::awaits(name, request);
     if wait.is_none() && let Some(Some(first)) = more.map(|m| hello::first_wait(client, request, m)) {
-        tokio::time::sleep(first).await;
+        client.wait(first).await;
     }
     match execute(client, request, name).await {
         Ok(reply) => (reply, more),

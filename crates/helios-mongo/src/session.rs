@@ -12,7 +12,7 @@ use crate::codec::{self, CodecError, HEADER_LEN, Request};
 use crate::command;
 use crate::error::{MongoError, Result};
 use helios_engine::{Protocol, Session, SessionOptions};
-use helios_net::Connection;
+use helios_net::{Connection, Shutdown};
 use helios_planner::document::error::code;
 use helios_planner::document::raw::{Bson, Writer};
 use std::collections::HashMap;
@@ -52,6 +52,8 @@ pub(crate) struct Client {
     /// Engine sessions by logical database.
     sessions: HashMap<String, Session>,
     next_reply: i32,
+    /// Cuts an awaited hello short when the daemon goes down.
+    shutdown: Shutdown,
 }
 
 impl Client {
@@ -69,6 +71,7 @@ impl Client {
             application: String::new(),
             sessions: HashMap::new(),
             next_reply: 1,
+            shutdown: connection.shutdown.clone(),
         }
     }
 
@@ -86,12 +89,15 @@ impl Client {
             let was_open = self.user.is_some() || self.trusted;
             let mut exhaust = true;
             let mut wait = None;
+            let mut answers = request.request_id;
             while exhaust {
                 let (reply, more) = command::run(self, &request, wait).await;
                 exhaust = more.is_some() && request.exhaust_allowed;
                 wait = more;
                 if !request.more_to_come {
-                    self.reply(&request, &reply, exhaust, &mut out);
+                    self.reply(&request, answers, &reply, exhaust, &mut out);
+                    // Of several replies each answers the one before it.
+                    answers = self.next_reply.wrapping_sub(1);
                     connection.stream.write_all(&out).await?;
                     connection.stream.flush().await?;
                     out.clear();
@@ -110,13 +116,13 @@ impl Client {
         }
     }
 
-    fn reply(&mut self, request: &Request<'_>, body: &[u8], more: bool, out: &mut Vec<u8>) {
+    fn reply(&mut self, request: &Request<'_>, answers: i32, body: &[u8], more: bool, out: &mut Vec<u8>) {
         let id = self.next_reply;
         self.next_reply = self.next_reply.wrapping_add(1);
         if request.legacy.is_some() {
-            codec::write_reply(out, id, request.request_id, body);
+            codec::write_reply(out, id, answers, body);
         } else {
-            codec::write_msg(out, id, request.request_id, body, more);
+            codec::write_msg(out, id, answers, body, more);
         }
     }
 
@@ -163,6 +169,14 @@ impl Client {
 
     pub fn put_session(&mut self, database: &str, session: Session) {
         self.sessions.insert(database.to_owned(), session);
+    }
+
+    /// Waits, but not beyond the daemon's life.
+    pub async fn wait(&self, wait: std::time::Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.shutdown.triggered() => {}
+        }
     }
 
     /// After authentication nothing of the former identity is kept.

@@ -1,0 +1,140 @@
+//! Filters and pipelines against the statements they become.
+
+use super::*;
+use helios_planner::catalog::{Column, Shape, Table};
+use helios_planner::document::raw::*;
+use helios_types::{DatabaseId, ObjectId};
+use std::sync::Arc;
+
+fn column(name: &str, ty: Type) -> Column {
+    Column {
+        name: name.into(),
+        ty,
+        not_null: false,
+        default: None,
+        identity: None,
+        sequence: None,
+        generated: None,
+        dropped: false,
+        missing: None,
+        comment: None,
+    }
+}
+
+fn collection(shape: Shape) -> Collection {
+    let columns = match shape {
+        Shape::Document => vec![column("_id", Type::TEXT), column("doc", Type::JSONB)],
+        _ => vec![column("id", Type::INT4), column("name", Type::TEXT), column("rate", Type::FLOAT8)],
+    };
+    let table = Table {
+        id: ObjectId(20000),
+        database: DatabaseId(5),
+        schema: ObjectId(2200),
+        name: "people".into(),
+        owner: ObjectId(10),
+        shape,
+        storage: ObjectId(20000),
+        columns,
+        schema_version: 0,
+        layouts: Vec::new(),
+        key: if shape == Shape::Document { Vec::new() } else { vec![0] },
+        indexes: Vec::new(),
+        checks: Vec::new(),
+        foreign_keys: Vec::new(),
+        history: false,
+        redis_prefix: None,
+        grants: Vec::new(),
+        comment: None,
+        temporary: false,
+    };
+    Collection { schema: "shop".into(), table: Arc::new(table), namespace: "shop.people".into() }
+}
+
+/// A filter or stage written as JSON.
+fn bson(json: &str) -> BsonBuf {
+    let parsed = helios_types::Jsonb::parse(json).unwrap();
+    let value: Bson<'_> = parsed.as_ref().into();
+    value.to_buf()
+}
+
+fn find(shape: Shape, filter: &str) -> String {
+    let filter = bson(filter);
+    let none = |_: &str| None;
+    let collection = collection(shape);
+    let query = Query::over(Some(&collection), filter.as_bson(), &none).unwrap();
+    query.finish_find(Bson::MISSING, filter.as_bson(), 0, 0).text
+}
+
+fn aggregate(pipeline: &str) -> String {
+    let pipeline = bson(pipeline);
+    let none = |_: &str| Some(collection(Shape::Document));
+    let collection = collection(Shape::Document);
+    let mut query = Query::over(Some(&collection), Bson::MISSING, &none).unwrap();
+    query.stages(pipeline.as_bson().elements()).unwrap();
+    query.finish().text
+}
+
+#[test]
+fn an_id_of_a_document_becomes_a_condition_on_the_key() {
+    assert_eq!(
+        find(Shape::Document, r#"{"_id": 5, "a": 1}"#),
+        r#"SELECT t0.doc AS doc FROM "shop"."people" AS t0 WHERE bson_id_equals(t0.doc, $1) AND bson_match(t0.doc, $2)"#
+    );
+}
+
+#[test]
+fn conditions_on_typed_columns_become_predicates_that_are_never_null() {
+    const ROW: &str =
+        r#"bson_row('_id'::text, t0."id", 'id'::text, t0."id", 'name'::text, t0."name", 'rate'::text, t0."rate")"#;
+    let cases = [
+        (r#"{"_id": 5}"#, r#"t0."id" = $1"#),
+        (r#"{"id": "five"}"#, "FALSE"),
+        (r#"{"name": null}"#, r#"t0."name" IS NULL"#),
+        (r#"{"name": {"$ne": "a"}}"#, r#"t0."name" IS DISTINCT FROM $1"#),
+        (r#"{"id": {"$gt": 5, "$lte": 9}}"#, r#"(t0."id" > $1 AND t0."id" IS NOT NULL) AND (t0."id" <= $2 AND t0."id" IS NOT NULL)"#),
+        (r#"{"id": {"$in": [1, "x", null]}}"#, r#"((t0."id" IN ($1) AND t0."id" IS NOT NULL) OR t0."id" IS NULL)"#),
+        (r#"{"id": {"$nin": [1]}}"#, r#"NOT ((t0."id" IN ($1) AND t0."id" IS NOT NULL))"#),
+    ];
+    for (filter, condition) in cases {
+        let expected = format!(r#"SELECT {ROW} AS doc FROM "shop"."people" AS t0 WHERE {condition}"#);
+        assert_eq!(find(Shape::Relational, filter), expected, "{filter}");
+    }
+}
+
+#[test]
+fn what_sql_would_decide_otherwise_stays_with_the_document() {
+    for filter in [r#"{"rate": {"$gt": 1}}"#, r#"{"name": {"$regex": "a"}}"#, r#"{"id": {"$gt": 5.5}}"#] {
+        assert!(find(Shape::Relational, filter).contains("bson_match(bson_row("), "{filter}");
+    }
+}
+
+#[test]
+fn stages_nest_in_their_order() {
+    let cases = [
+        (
+            r#"[{"$project": {"a": 1}}, {"$sort": {"a": 1}}, {"$limit": 3}]"#,
+            r#"SELECT t2.doc AS doc FROM (SELECT t1.doc AS doc, bson_sort_key(t1.doc, $2) AS k FROM (SELECT bson_stage(t0.doc, $1) AS doc FROM "shop"."people" AS t0) AS t1 ORDER BY bson_sort_key(t1.doc, $2) LIMIT $3) AS t2 ORDER BY t2.k"#,
+        ),
+        (
+            r#"[{"$group": {"_id": "$a", "n": {"$sum": 1}}}]"#,
+            r#"SELECT t1.doc AS doc FROM (SELECT bson_group(t0.doc, $1) AS doc FROM "shop"."people" AS t0 GROUP BY bson_group_key(t0.doc, $1)) AS t1"#,
+        ),
+        (
+            r#"[{"$match": {"a": 1}}, {"$count": "n"}]"#,
+            r#"SELECT t1.doc AS doc FROM (SELECT bson_count(count(*), $2) AS doc FROM "shop"."people" AS t0 WHERE bson_match(t0.doc, $1) HAVING count(*) > 0) AS t1"#,
+        ),
+    ];
+    for (pipeline, expected) in cases {
+        assert_eq!(aggregate(pipeline), expected, "{pipeline}");
+    }
+}
+
+#[test]
+fn stages_that_are_not_supported_are_refused_by_name() {
+    let none = |_: &str| None;
+    for (stage, code) in [(r#"[{"$merge": {"into": "x"}}]"#, 115), (r#"[{"$nonsense": 1}]"#, 40324)] {
+        let stage = bson(stage);
+        let mut query = Query::over(None, Bson::MISSING, &none).unwrap();
+        assert_eq!(query.stages(stage.as_bson().elements()).unwrap_err().code, code);
+    }
+}
