@@ -59,10 +59,15 @@ impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CodecError::Length(n) => {
-                write!(f, "recv(): message msgLen {n} is invalid. Min {HEADER_LEN} Max: {MESSAGE_BYTES_MAX}")
+                write!(
+                    f,
+                    "recv(): message msgLen {n} is invalid. Min {HEADER_LEN} Max: {MESSAGE_BYTES_MAX}"
+                )
             }
             CodecError::OpCode(code) => write!(f, "unsupported opcode {code}"),
-            CodecError::Flags(flags) => write!(f, "Message contains illegal flags value: Ob{flags:b}"),
+            CodecError::Flags(flags) => {
+                write!(f, "Message contains illegal flags value: Ob{flags:b}")
+            }
             CodecError::Checksum => f.write_str("OP_MSG checksum does not match contents"),
             CodecError::Section(kind) => write!(f, "Unknown section kind {kind}"),
             CodecError::Bodies => f.write_str("OP_MSG messages must have exactly one body section"),
@@ -73,7 +78,10 @@ impl fmt::Display for CodecError {
             CodecError::Document(Invalid::Encoding) => f.write_str("invalid UTF-8 in BSON"),
             CodecError::Document(Invalid::Malformed) => f.write_str("invalid BSON"),
             CodecError::DocumentTooLarge(n) => {
-                write!(f, "BSONObj size: {n} is invalid. Size must be between 0 and {DOCUMENT_BYTES_MAX}")
+                write!(
+                    f,
+                    "BSONObj size: {n} is invalid. Size must be between 0 and {DOCUMENT_BYTES_MAX}"
+                )
             }
         }
     }
@@ -111,16 +119,20 @@ impl<'a> Request<'a> {
 
 fn i32_at(bytes: &[u8], at: usize) -> Result<i32, CodecError> {
     let chunk = bytes.get(at..at + 4).ok_or(CodecError::Truncated)?;
-    Ok(i32::from_le_bytes(chunk.try_into().map_err(|_| CodecError::Truncated)?))
+    Ok(i32::from_le_bytes(
+        chunk.try_into().map_err(|_| CodecError::Truncated)?,
+    ))
 }
 
 /// Reads a header and checks its length.
 pub fn header(bytes: &[u8; HEADER_LEN]) -> Result<Header, CodecError> {
     let length = i32_at(bytes, 0)?;
     match usize::try_from(length) {
-        Ok(n) if (HEADER_LEN..=MESSAGE_BYTES_MAX).contains(&n) => {
-            Ok(Header { length: n, request_id: i32_at(bytes, 4)?, op_code: i32_at(bytes, 12)? })
-        }
+        Ok(n) if (HEADER_LEN..=MESSAGE_BYTES_MAX).contains(&n) => Ok(Header {
+            length: n,
+            request_id: i32_at(bytes, 4)?,
+            op_code: i32_at(bytes, 12)?,
+        }),
         _ => Err(CodecError::Length(length)),
     }
 }
@@ -149,11 +161,15 @@ fn parse_msg(header: Header, message: &[u8]) -> Result<Request<'_>, CodecError> 
     }
     let mut rest = &message[HEADER_LEN + 4..];
     if flags & CHECKSUM_PRESENT != 0 {
-        let (content, sum) = message.split_at_checked(message.len() - 4).ok_or(CodecError::Truncated)?;
+        let (content, sum) = message
+            .split_at_checked(message.len() - 4)
+            .ok_or(CodecError::Truncated)?;
         if i32_at(sum, 0)? as u32 != crc32c(content) {
             return Err(CodecError::Checksum);
         }
-        rest = rest.get(..rest.len().wrapping_sub(4)).ok_or(CodecError::Truncated)?;
+        rest = rest
+            .get(..rest.len().wrapping_sub(4))
+            .ok_or(CodecError::Truncated)?;
     }
     let mut body = None;
     let mut sequences = Vec::new();
@@ -192,7 +208,9 @@ fn document(bytes: &[u8]) -> Result<(Bson<'_>, &[u8]), CodecError> {
     if length > DOCUMENT_BYTES_MAX + SLACK && length > bytes.len() {
         return Err(CodecError::DocumentTooLarge(length));
     }
-    let (document, rest) = bytes.split_at_checked(length).ok_or(CodecError::Truncated)?;
+    let (document, rest) = bytes
+        .split_at_checked(length)
+        .ok_or(CodecError::Truncated)?;
     validate(document).map_err(CodecError::Document)?;
     Ok((Bson::document(document), rest))
 }
@@ -203,8 +221,12 @@ fn sequence(bytes: &[u8]) -> Result<(Sequence<'_>, &[u8]), CodecError> {
     let size = usize::try_from(i32_at(bytes, 0)?).map_err(|_| CodecError::Truncated)?;
     let (section, after) = bytes.split_at_checked(size).ok_or(CodecError::Truncated)?;
     let section = section.get(4..).ok_or(CodecError::Truncated)?;
-    let end = section.iter().position(|b| *b == 0).ok_or(CodecError::Truncated)?;
-    let name = std::str::from_utf8(&section[..end]).map_err(|_| CodecError::Document(Invalid::Encoding))?;
+    let end = section
+        .iter()
+        .position(|b| *b == 0)
+        .ok_or(CodecError::Truncated)?;
+    let name = std::str::from_utf8(&section[..end])
+        .map_err(|_| CodecError::Document(Invalid::Encoding))?;
     let mut rest = &section[end + 1..];
     let mut documents = Vec::new();
     while !rest.is_empty() {
@@ -217,8 +239,12 @@ fn sequence(bytes: &[u8]) -> Result<(Sequence<'_>, &[u8]), CodecError> {
 
 fn parse_query(header: Header, bytes: &[u8]) -> Result<Request<'_>, CodecError> {
     let rest = bytes.get(4..).ok_or(CodecError::Truncated)?;
-    let end = rest.iter().position(|b| *b == 0).ok_or(CodecError::Truncated)?;
-    let name = std::str::from_utf8(&rest[..end]).map_err(|_| CodecError::Document(Invalid::Encoding))?;
+    let end = rest
+        .iter()
+        .position(|b| *b == 0)
+        .ok_or(CodecError::Truncated)?;
+    let name =
+        std::str::from_utf8(&rest[..end]).map_err(|_| CodecError::Document(Invalid::Encoding))?;
     let after = rest.get(end + 1 + 8..).ok_or(CodecError::Truncated)?;
     let (body, _) = document(after)?;
     // A query may be wrapped to carry options beside it.
@@ -237,7 +263,13 @@ fn parse_query(header: Header, bytes: &[u8]) -> Result<Request<'_>, CodecError> 
 /// Appends an OP_MSG with one body.
 pub fn write_msg(out: &mut Vec<u8>, request_id: i32, response_to: i32, body: &[u8], more: bool) {
     let length = (HEADER_LEN + 4 + 1 + body.len()) as i32;
-    for number in [length, request_id, response_to, OP_MSG, if more { MORE_TO_COME as i32 } else { 0 }] {
+    for number in [
+        length,
+        request_id,
+        response_to,
+        OP_MSG,
+        if more { MORE_TO_COME as i32 } else { 0 },
+    ] {
         out.extend_from_slice(&number.to_le_bytes());
     }
     out.push(0);

@@ -5,13 +5,13 @@ mod aggregate;
 pub(crate) mod auth;
 mod count;
 mod cursor;
+mod delete;
 mod diagnostic;
 mod find;
 mod find_and_modify;
 mod hello;
 mod index;
 mod insert;
-mod delete;
 mod list;
 mod modify;
 mod namespace;
@@ -25,7 +25,6 @@ use helios_engine::Session;
 use helios_planner::document::error::code;
 use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
-pub(crate) use namespace::Namespace;
 use std::time::Duration;
 
 /// A command while it runs.
@@ -51,14 +50,20 @@ impl<'a> Context<'a> {
     }
 
     pub fn session(&mut self) -> Result<&mut Session> {
-        self.session.as_mut().ok_or_else(|| MongoError::new(code::INTERNAL_ERROR, "no session"))
+        self.session
+            .as_mut()
+            .ok_or_else(|| MongoError::new(code::INTERNAL_ERROR, "no session"))
     }
 
     /// Refuses fields that the command does not know, by name.
     pub fn check_fields(&self, known: &[&str]) -> Result<()> {
         for (field, _) in self.body().fields().skip(1) {
             if !COMMON.contains(&field) && !known.contains(&field) {
-                fail!(40415, "BSON field '{}.{field}' is an unknown field.", self.name);
+                fail!(
+                    40415,
+                    "BSON field '{}.{field}' is an unknown field.",
+                    self.name
+                );
             }
         }
         Ok(())
@@ -68,9 +73,14 @@ impl<'a> Context<'a> {
     pub fn refuse_options(&self, options: &[&str]) -> Result<()> {
         for option in options {
             let value = self.get(option);
-            let empty = value.is_missing() || !value.truthy() || (value.is_document() && value.is_empty());
+            let empty =
+                value.is_missing() || !value.truthy() || (value.is_document() && value.is_empty());
             if !empty {
-                fail!(code::COMMAND_NOT_SUPPORTED, "option '{option}' of {} is not supported", self.name);
+                fail!(
+                    code::COMMAND_NOT_SUPPORTED,
+                    "option '{option}' of {} is not supported",
+                    self.name
+                );
             }
         }
         Ok(())
@@ -109,9 +119,23 @@ impl<'a> Context<'a> {
 
 /// Fields that every command may carry.
 const COMMON: &[&str] = &[
-    "$db", "lsid", "$clusterTime", "$readPreference", "txnNumber", "autocommit", "startTransaction",
-    "readConcern", "writeConcern", "maxTimeMS", "comment", "apiVersion", "apiStrict",
-    "apiDeprecationErrors", "$client", "$configServerState", "$audit",
+    "$db",
+    "lsid",
+    "$clusterTime",
+    "$readPreference",
+    "txnNumber",
+    "autocommit",
+    "startTransaction",
+    "readConcern",
+    "writeConcern",
+    "maxTimeMS",
+    "comment",
+    "apiVersion",
+    "apiStrict",
+    "apiDeprecationErrors",
+    "$client",
+    "$configServerState",
+    "$audit",
 ];
 
 /// What a command needs before it may run.
@@ -131,10 +155,25 @@ fn needs(name: &str) -> Option<Needs> {
     Some(match name {
         "hello" | "isMaster" | "ismaster" | "saslStart" | "saslContinue" | "logout" | "ping"
         | "buildInfo" | "buildinfo" | "whatsmyuri" | "connectionStatus" => Needs::Nothing,
-        "hostInfo" | "getParameter" | "getLog" | "serverStatus" | "getCmdLineOpts" | "listCommands"
-        | "startSession" | "endSessions" | "refreshSessions" | "killSessions" | "killAllSessions"
-        | "killCursors" | "getMore" | "features" | "replSetGetStatus" | "getDefaultRWConcern"
-        | "commitTransaction" | "abortTransaction" | "currentOp" => Needs::Identity,
+        "hostInfo"
+        | "getParameter"
+        | "getLog"
+        | "serverStatus"
+        | "getCmdLineOpts"
+        | "listCommands"
+        | "startSession"
+        | "endSessions"
+        | "refreshSessions"
+        | "killSessions"
+        | "killAllSessions"
+        | "killCursors"
+        | "getMore"
+        | "features"
+        | "replSetGetStatus"
+        | "getDefaultRWConcern"
+        | "commitTransaction"
+        | "abortTransaction"
+        | "currentOp" => Needs::Identity,
         "find" | "aggregate" | "count" | "distinct" | "listCollections" | "listDatabases"
         | "listIndexes" | "create" | "drop" | "dropDatabase" | "createIndexes" | "dropIndexes"
         | "collStats" | "collstats" | "dbStats" | "dbstats" | "explain" | "validate"
@@ -153,11 +192,13 @@ pub(crate) async fn run(
     let (name, _) = request.command();
     if let Some(wait) = wait {
         // An awaited hello: nothing about this server changes while it runs.
-        client.wait(wait).await;
+        crate::session::wait(client.shutdown(), wait).await;
     }
     let more = hello::awaits(name, request);
-    if wait.is_none() && let Some(Some(first)) = more.map(|m| hello::first_wait(client, request, m)) {
-        client.wait(first).await;
+    if wait.is_none()
+        && let Some(Some(first)) = more.map(|m| hello::first_wait(client, request, m))
+    {
+        crate::session::wait(client.shutdown(), first).await;
     }
     match execute(client, request, name).await {
         Ok(reply) => (reply, more),
@@ -173,10 +214,27 @@ pub(crate) async fn run(
 async fn execute(client: &mut Client, request: &Request<'_>, name: &str) -> Result<Vec<u8>> {
     let Some(needs) = needs(name) else {
         match name {
-            "collMod" | "convertToCapped" | "createUser" | "updateUser" | "dropUser" | "usersInfo"
-            | "grantRolesToUser" | "revokeRolesFromUser" | "mapReduce" | "bulkWrite" | "compact"
-            | "reIndex" | "top" | "killOp" | "profile" | "setParameter" | "configureFailPoint" => {
-                fail!(code::COMMAND_NOT_SUPPORTED, "command {name} is not supported")
+            "collMod"
+            | "convertToCapped"
+            | "createUser"
+            | "updateUser"
+            | "dropUser"
+            | "usersInfo"
+            | "grantRolesToUser"
+            | "revokeRolesFromUser"
+            | "mapReduce"
+            | "bulkWrite"
+            | "compact"
+            | "reIndex"
+            | "top"
+            | "killOp"
+            | "profile"
+            | "setParameter"
+            | "configureFailPoint" => {
+                fail!(
+                    code::COMMAND_NOT_SUPPORTED,
+                    "command {name} is not supported"
+                )
             }
             _ => fail!(code::COMMAND_NOT_FOUND, "no such command: '{name}'"),
         }
@@ -193,8 +251,15 @@ async fn execute(client: &mut Client, request: &Request<'_>, name: &str) -> Resu
         fail!(code::UNAUTHORIZED, "Command {name} requires authentication");
     }
     write_concern(request)?;
-    let context =
-        Context { client, request, name, database, session: None, in_transaction: false, out: Writer::new() };
+    let context = Context {
+        client,
+        request,
+        name,
+        database,
+        session: None,
+        in_transaction: false,
+        out: Writer::new(),
+    };
     match needs {
         Needs::Nothing | Needs::Identity => finish(plain(context).await?),
         Needs::Data | Needs::Write => transaction::run(context, needs == Needs::Write).await,
@@ -211,10 +276,19 @@ fn write_concern(request: &Request<'_>) -> Result<()> {
     if let Some(mode) = w.as_str()
         && mode != "majority"
     {
-        fail!(79, "No write concern mode named '{mode}' found in replica set configuration");
+        fail!(
+            79,
+            "No write concern mode named '{mode}' found in replica set configuration"
+        );
     }
-    if Number::of(w).and_then(Number::to_exact_i64).is_some_and(|w| w > 1) {
-        fail!(code::CANNOT_SATISFY_WRITE_CONCERN, "Not enough data-bearing nodes");
+    if Number::of(w)
+        .and_then(Number::to_exact_i64)
+        .is_some_and(|w| w > 1)
+    {
+        fail!(
+            code::CANNOT_SATISFY_WRITE_CONCERN,
+            "Not enough data-bearing nodes"
+        );
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { replica_set: "helios".into(), advertised: None }
+        Config {
+            replica_set: "helios".into(),
+            advertised: None,
+        }
     }
 }

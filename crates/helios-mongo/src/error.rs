@@ -20,7 +20,13 @@ pub struct MongoError {
 
 impl MongoError {
     pub fn new(code: i32, message: impl Into<String>) -> Self {
-        MongoError { code, message: message.into(), labels: Vec::new(), extra: None, index: None }
+        MongoError {
+            code,
+            message: message.into(),
+            labels: Vec::new(),
+            extra: None,
+            index: None,
+        }
     }
 
     pub fn with_label(mut self, label: &'static str) -> Self {
@@ -82,7 +88,10 @@ impl From<Error> for MongoError {
         if error.kind() == ErrorKind::Internal {
             tracing::error!(cause = ?error.fields().cause, "internal error");
         }
-        let number = error.fields().foreign_code.unwrap_or_else(|| code_of(error.kind()));
+        let number = error
+            .fields()
+            .foreign_code
+            .unwrap_or_else(|| code_of(error.kind()));
         let mut text = error.message().to_owned();
         if let Some(detail) = &error.fields().detail {
             text.push_str(": ");
@@ -123,26 +132,37 @@ pub fn code_of(kind: ErrorKind) -> i32 {
         UndefinedObject => code::INDEX_NOT_FOUND,
         UndefinedCursor => code::CURSOR_NOT_FOUND,
         DuplicateDatabase | DuplicateSchema | DuplicateTable => code::NAMESPACE_EXISTS,
-        DuplicateColumn | DuplicateAlias | DuplicateObject | DuplicateStatement | DuplicateCursor => {
-            code::INDEX_OPTIONS_CONFLICT
-        }
+        DuplicateColumn | DuplicateAlias | DuplicateObject | DuplicateStatement
+        | DuplicateCursor => code::INDEX_OPTIONS_CONFLICT,
         AmbiguousColumn | AmbiguousFunction => code::BAD_VALUE,
         InvalidName | ReservedName => code::INVALID_NAMESPACE,
         DatatypeMismatch | CannotCoerce | IndeterminateDatatype => code::TYPE_MISMATCH,
         GroupingError | WindowingError | InvalidRecursion => code::BAD_VALUE,
         WrongObjectType => code::COMMAND_NOT_SUPPORTED_ON_VIEW,
-        InvalidColumnReference | InvalidTableDefinition | InvalidObjectDefinition
-        | InvalidForeignKey | InvalidColumnDefinition => code::CANNOT_CREATE_INDEX,
-        ObjectNotInPrerequisiteState | ObjectInUse | DependentObjectsStillExist => code::ILLEGAL_OPERATION,
+        InvalidColumnReference
+        | InvalidTableDefinition
+        | InvalidObjectDefinition
+        | InvalidForeignKey
+        | InvalidColumnDefinition => code::CANNOT_CREATE_INDEX,
+        ObjectNotInPrerequisiteState | ObjectInUse | DependentObjectsStillExist => {
+            code::ILLEGAL_OPERATION
+        }
         GeneratedAlways => code::DOCUMENT_VALIDATION_FAILURE,
         InvalidTextRepresentation | InvalidBinaryRepresentation | BadCopyFormat => code::BAD_VALUE,
         NumericOutOfRange | StringTooLong | DatetimeOverflow | IntervalOverflow => {
             code::DOCUMENT_VALIDATION_FAILURE
         }
         DivisionByZero => code::BAD_VALUE,
-        InvalidDatetimeFormat | InvalidTimeZone | InvalidParameterValue | InvalidArgumentForPower
-        | SubstringError | InvalidEscapeSequence | ArraySubscriptError | CardinalityViolation
-        | InvalidRowCount | InvalidJson => code::BAD_VALUE,
+        InvalidDatetimeFormat
+        | InvalidTimeZone
+        | InvalidParameterValue
+        | InvalidArgumentForPower
+        | SubstringError
+        | InvalidEscapeSequence
+        | ArraySubscriptError
+        | CardinalityViolation
+        | InvalidRowCount
+        | InvalidJson => code::BAD_VALUE,
         InvalidRegularExpression => 51091,
         NullNotAllowed => code::DOCUMENT_VALIDATION_FAILURE,
         SequenceLimitExceeded => code::OVERFLOW,
@@ -181,7 +201,10 @@ pub(crate) use fail;
 
 /// A field that must be a string.
 pub(crate) fn string<'a>(command: &str, field: &str, value: Bson<'a>) -> Result<&'a str> {
-    match value.as_str().filter(|_| value.tag == helios_planner::document::raw::STRING) {
+    match value
+        .as_str()
+        .filter(|_| value.tag == helios_planner::document::raw::STRING)
+    {
         Some(text) => Ok(text),
         None => fail!(
             code::TYPE_MISMATCH,

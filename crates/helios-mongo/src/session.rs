@@ -116,7 +116,14 @@ impl Client {
         }
     }
 
-    fn reply(&mut self, request: &Request<'_>, answers: i32, body: &[u8], more: bool, out: &mut Vec<u8>) {
+    fn reply(
+        &mut self,
+        request: &Request<'_>,
+        answers: i32,
+        body: &[u8],
+        more: bool,
+        out: &mut Vec<u8>,
+    ) {
         let id = self.next_reply;
         self.next_reply = self.next_reply.wrapping_add(1);
         if request.legacy.is_some() {
@@ -127,7 +134,12 @@ impl Client {
     }
 
     /// Answers a message that cannot be understood, and ends the connection.
-    async fn refuse(&mut self, connection: &mut Connection, message: &[u8], error: CodecError) -> io::Result<()> {
+    async fn refuse(
+        &mut self,
+        connection: &mut Connection,
+        message: &[u8],
+        error: CodecError,
+    ) -> io::Result<()> {
         let number = match error {
             CodecError::Document(_) => code::INVALID_BSON,
             CodecError::DocumentTooLarge(_) => code::BSON_OBJECT_TOO_LARGE,
@@ -135,7 +147,10 @@ impl Client {
         };
         let mut body = Writer::new();
         MongoError::new(number, error.to_string()).write(&mut body);
-        let to = message.get(4..8).and_then(|b| b.try_into().ok()).map_or(0, i32::from_le_bytes);
+        let to = message
+            .get(4..8)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, i32::from_le_bytes);
         let mut out = Vec::new();
         codec::write_msg(&mut out, self.next_reply, to, &body.finish(), false);
         connection.stream.write_all(&out).await?;
@@ -147,7 +162,10 @@ impl Client {
         match &self.user {
             Some(user) => Ok(user.clone()),
             None if self.trusted => Ok(self.server.engine.superuser().to_owned()),
-            None => Err(MongoError::new(code::UNAUTHORIZED, "Command requires authentication")),
+            None => Err(MongoError::new(
+                code::UNAUTHORIZED,
+                "Command requires authentication",
+            )),
         }
     }
 
@@ -171,17 +189,21 @@ impl Client {
         self.sessions.insert(database.to_owned(), session);
     }
 
-    /// Waits, but not beyond the daemon's life.
-    pub async fn wait(&self, wait: std::time::Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = self.shutdown.triggered() => {}
-        }
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
     }
 
     /// After authentication nothing of the former identity is kept.
     pub fn forget_sessions(&mut self) {
         self.sessions.clear();
+    }
+}
+
+/// Waits, but not beyond the daemon's life.
+pub(crate) async fn wait(shutdown: Shutdown, wait: std::time::Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        () = shutdown.triggered() => {}
     }
 }
 
@@ -207,7 +229,10 @@ async fn read_message(connection: &mut Connection, message: &mut Vec<u8>) -> io:
     };
     // Grows with what arrives, not with what was declared.
     let rest = (header.length - HEADER_LEN) as u64;
-    let got = (&mut connection.stream).take(rest).read_to_end(message).await?;
+    let got = (&mut connection.stream)
+        .take(rest)
+        .read_to_end(message)
+        .await?;
     if (got as u64) < rest {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -40,7 +40,10 @@ impl Params {
     }
 
     pub fn bson(&mut self, value: Bson<'_>) -> String {
-        self.push(Type::JSONB, Value::Jsonb(Jsonb::new(value.tag, value.bytes)))
+        self.push(
+            Type::JSONB,
+            Value::Jsonb(Jsonb::new(value.tag, value.bytes)),
+        )
     }
 
     pub fn text(&mut self, value: &str) -> String {

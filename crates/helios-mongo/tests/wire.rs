@@ -18,18 +18,40 @@ struct Daemon {
 impl Daemon {
     fn start() -> Daemon {
         let directory = tempfile::tempdir().unwrap();
-        let options = EngineOptions { data_dir: directory.path().join("data"), ..EngineOptions::default() };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let options = EngineOptions {
+            data_dir: directory.path().join("data"),
+            ..EngineOptions::default()
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let shutdown = Shutdown::default();
         let address = runtime.block_on(async {
             let engine = Engine::open(options).unwrap();
-            let listener =
-                helios_net::bind("mongo", "127.0.0.1:0".parse().unwrap(), Limits::default(), TlsMode::Off).unwrap();
+            let listener = helios_net::bind(
+                "mongo",
+                "127.0.0.1:0".parse().unwrap(),
+                Limits::default(),
+                TlsMode::Off,
+            )
+            .unwrap();
             let address = listener.address();
-            tokio::spawn(helios_mongo::serve(listener, engine, helios_mongo::Config::default(), shutdown.clone()));
+            tokio::spawn(helios_mongo::serve(
+                listener,
+                engine,
+                helios_mongo::Config::default(),
+                shutdown.clone(),
+            ));
             address
         });
-        Daemon { address, shutdown, _directory: directory, _runtime: runtime }
+        Daemon {
+            address,
+            shutdown,
+            _directory: directory,
+            _runtime: runtime,
+        }
     }
 
     fn connect(&self) -> Client {
@@ -114,10 +136,21 @@ fn documents_are_inserted_found_changed_and_deleted() {
     let daemon = Daemon::start();
     let mut client = daemon.connect();
     client.ok(r#"{"insert": "people", "documents": [{"_id": 1, "name": "Ann", "age": 30}, {"_id": 2, "name": "Bob", "tags": ["a", "b"]}]}"#);
-    assert_eq!(client.documents(r#"{"find": "people", "filter": {"_id": 1}}"#), [r#"{ _id: 1, name: "Ann", age: 30 }"#]);
-    assert_eq!(client.documents(r#"{"find": "people", "filter": {"tags": "b"}, "projection": {"name": 1, "_id": 0}}"#), [r#"{ name: "Bob" }"#]);
+    assert_eq!(
+        client.documents(r#"{"find": "people", "filter": {"_id": 1}}"#),
+        [r#"{ _id: 1, name: "Ann", age: 30 }"#]
+    );
+    assert_eq!(
+        client.documents(
+            r#"{"find": "people", "filter": {"tags": "b"}, "projection": {"name": 1, "_id": 0}}"#
+        ),
+        [r#"{ name: "Bob" }"#]
+    );
     client.ok(r#"{"update": "people", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"age": 1}, "$set": {"city": "Rome"}}}]}"#);
-    assert_eq!(client.documents(r#"{"find": "people", "filter": {"age": 31}}"#), [r#"{ _id: 1, name: "Ann", age: 31, city: "Rome" }"#]);
+    assert_eq!(
+        client.documents(r#"{"find": "people", "filter": {"age": 31}}"#),
+        [r#"{ _id: 1, name: "Ann", age: 31, city: "Rome" }"#]
+    );
     let reply = client.ok(r#"{"delete": "people", "deletes": [{"q": {}, "limit": 0}]}"#);
     assert_eq!(reply.as_bson().get("n").as_i32(), Some(2));
     assert!(client.documents(r#"{"find": "people"}"#).is_empty());
@@ -131,7 +164,10 @@ fn a_duplicate_id_is_refused_and_documents_before_it_stay() {
     let errors = reply.as_bson().get("writeErrors");
     assert_eq!(errors.len(), 1);
     assert_eq!(errors.element(0).get("code").as_i32(), Some(11000));
-    assert_eq!(errors.element(0).get("keyValue").get("_id").as_i32(), Some(1));
+    assert_eq!(
+        errors.element(0).get("keyValue").get("_id").as_i32(),
+        Some(1)
+    );
     let reply = client.ok(r#"{"count": "c"}"#);
     assert_eq!(reply.as_bson().get("n").as_i32(), Some(1));
 }
@@ -159,7 +195,10 @@ fn unknown_commands_and_fields_are_refused_by_name() {
     let mut client = daemon.connect();
     assert_eq!(client.code(r#"{"atlasVersion": 1, "$db": "admin"}"#), 59);
     assert_eq!(client.code(r#"{"find": "c", "nonsense": 1}"#), 40415);
-    assert_eq!(client.code(r#"{"find": "c", "filter": {"$nonsense": 1}}"#), 2);
+    assert_eq!(
+        client.code(r#"{"find": "c", "filter": {"$nonsense": 1}}"#),
+        2
+    );
 }
 
 #[test]
@@ -171,7 +210,9 @@ fn a_cursor_hands_out_its_batches_and_ends() {
     let id = reply.as_bson().get("cursor").get("id").as_i64().unwrap();
     assert_ne!(id, 0);
     let mut more = Writer::new();
-    more.put_i64("getMore", id).put_str("collection", "c").put_str("$db", "shop");
+    more.put_i64("getMore", id)
+        .put_str("collection", "c")
+        .put_str("$db", "shop");
     client.send(&more.finish());
     let reply = client.receive();
     let cursor = reply.as_bson().get("cursor");

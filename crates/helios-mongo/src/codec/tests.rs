@@ -60,7 +60,10 @@ fn documents_nested_beyond_a_hundred_levels_are_refused() {
         body.start_document("a");
     }
     let message = request(1, body);
-    assert_eq!(parse(&message).unwrap_err(), CodecError::Document(Invalid::TooDeep));
+    assert_eq!(
+        parse(&message).unwrap_err(),
+        CodecError::Document(Invalid::TooDeep)
+    );
 }
 
 #[test]

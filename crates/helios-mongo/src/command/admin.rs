@@ -17,27 +17,54 @@ async fn run(context: &mut Context<'_>, text: &str) -> Result<()> {
 
 pub(crate) async fn create(context: &mut Context<'_>) -> Result<()> {
     const OPTIONS: &[&str] = &[
-        "capped", "size", "max", "validator", "viewOn", "pipeline", "collation", "timeseries",
-        "expireAfterSeconds", "clusteredIndex", "changeStreamPreAndPostImages", "encryptedFields", "storageEngine",
-        "indexOptionDefaults", "validationLevel", "validationAction", "autoIndexId", "idIndex",
+        "capped",
+        "size",
+        "max",
+        "validator",
+        "viewOn",
+        "pipeline",
+        "collation",
+        "timeseries",
+        "expireAfterSeconds",
+        "clusteredIndex",
+        "changeStreamPreAndPostImages",
+        "encryptedFields",
+        "storageEngine",
+        "indexOptionDefaults",
+        "validationLevel",
+        "validationAction",
+        "autoIndexId",
+        "idIndex",
     ];
     context.check_fields(OPTIONS)?;
     context.refuse_options(OPTIONS)?;
     let name = context.collection_name()?;
     let namespace = context.namespace()?;
     if namespace.is_internal() || namespace.is_reserved() {
-        fail!(code::ILLEGAL_OPERATION, "cannot create '{}.{name}'", context.database);
+        fail!(
+            code::ILLEGAL_OPERATION,
+            "cannot create '{}.{name}'",
+            context.database
+        );
     }
     let catalog = context.session()?.catalog();
     if namespace.relation(&catalog, name).is_some() {
-        fail!(code::NAMESPACE_EXISTS, "Collection {}.{name} already exists.", context.database);
+        fail!(
+            code::NAMESPACE_EXISTS,
+            "Collection {}.{name} already exists.",
+            context.database
+        );
     }
     namespace::create(context.session()?, &namespace, name).await
 }
 
 fn require_document(collection: &Collection, what: &str) -> Result<()> {
     if !collection.is_document() {
-        fail!(code::UNAUTHORIZED, "{} is a table of SQL and cannot be {what} here", collection.namespace);
+        fail!(
+            code::UNAUTHORIZED,
+            "{} is a table of SQL and cannot be {what} here",
+            collection.namespace
+        );
     }
     Ok(())
 }
@@ -52,7 +79,10 @@ pub(crate) async fn drop(context: &mut Context<'_>) -> Result<()> {
     require_document(&collection, "dropped")?;
     let indexes = collection.table.indexes.len() as i32 + 1;
     run(context, &format!("DROP TABLE {}", collection.name())).await?;
-    context.out.put_str("ns", &collection.namespace).put_i32("nIndexesWas", indexes);
+    context
+        .out
+        .put_str("ns", &collection.namespace)
+        .put_i32("nIndexesWas", indexes);
     Ok(())
 }
 
@@ -62,12 +92,24 @@ pub(crate) async fn drop_database(context: &mut Context<'_>) -> Result<()> {
     let catalog = context.session()?.catalog();
     let (tables, all) = list::document_tables(&catalog, &namespace);
     for table in &tables {
-        run(context, &format!("DROP TABLE {}.{}", quote(&namespace.schema), quote(table))).await?;
+        run(
+            context,
+            &format!("DROP TABLE {}.{}", quote(&namespace.schema), quote(table)),
+        )
+        .await?;
     }
     // The schema goes when nothing of another protocol is in it.
     let database = context.client.server.engine.default_database().to_owned();
-    if all > 0 && all == tables.len() && namespace.database == database && namespace.schema != "public" {
-        run(context, &format!("DROP SCHEMA IF EXISTS {}", quote(&namespace.schema))).await?;
+    if all > 0
+        && all == tables.len()
+        && namespace.database == database
+        && namespace.schema != "public"
+    {
+        run(
+            context,
+            &format!("DROP SCHEMA IF EXISTS {}", quote(&namespace.schema)),
+        )
+        .await?;
     }
     let name = context.database;
     context.out.put_str("dropped", name);
@@ -77,23 +119,39 @@ pub(crate) async fn drop_database(context: &mut Context<'_>) -> Result<()> {
 pub(crate) async fn rename(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["to", "dropTarget"])?;
     let (command, from) = context.request.command();
-    let (from, to) = (string(command, command, from)?, string(command, "to", context.get("to"))?);
-    let (Some((from_db, from)), Some((to_db, to))) = (from.split_once('.'), to.split_once('.')) else {
-        fail!(code::INVALID_NAMESPACE, "Invalid namespace specified '{from}'");
+    let (from, to) = (
+        string(command, command, from)?,
+        string(command, "to", context.get("to"))?,
+    );
+    let (Some((from_db, from)), Some((to_db, to))) = (from.split_once('.'), to.split_once('.'))
+    else {
+        fail!(
+            code::INVALID_NAMESPACE,
+            "Invalid namespace specified '{from}'"
+        );
     };
     if from_db != to_db {
-        fail!(code::COMMAND_NOT_SUPPORTED, "renaming a collection into another database is not supported");
+        fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "renaming a collection into another database is not supported"
+        );
     }
     namespace::check_collection_name(to_db, to)?;
     let engine = context.client.server.engine.clone();
     let place = namespace::Namespace::of(&engine, from_db)?;
     let own = context.namespace()?.database;
     if place.database != own {
-        fail!(code::COMMAND_NOT_SUPPORTED, "renaming a collection of another logical database is not supported");
+        fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "renaming a collection of another logical database is not supported"
+        );
     }
     let catalog = context.session()?.catalog();
     let Some(source) = place.collection(&catalog, from_db, from) else {
-        fail!(code::NAMESPACE_NOT_FOUND, "Source collection {from_db}.{from} does not exist");
+        fail!(
+            code::NAMESPACE_NOT_FOUND,
+            "Source collection {from_db}.{from} does not exist"
+        );
     };
     require_document(&source, "renamed")?;
     if let Some(target) = place.collection(&catalog, to_db, to) {
@@ -103,13 +161,20 @@ pub(crate) async fn rename(context: &mut Context<'_>) -> Result<()> {
         require_document(&target, "dropped")?;
         run(context, &format!("DROP TABLE {}", target.name())).await?;
     }
-    run(context, &format!("ALTER TABLE {} RENAME TO {}", source.name(), quote(to))).await
+    run(
+        context,
+        &format!("ALTER TABLE {} RENAME TO {}", source.name(), quote(to)),
+    )
+    .await
 }
 
 async fn row_count(context: &mut Context<'_>, collection: &Collection) -> Result<i64> {
     let none = |_: &str| None;
     let query = Query::over(Some(collection), Bson::MISSING, &none)?;
-    Ok(cursor::scalar(context, query.finish_count(0, 0)).await?.and_then(|v| v.as_i64()).unwrap_or(0))
+    Ok(cursor::scalar(context, query.finish_count(0, 0))
+        .await?
+        .and_then(|v| v.as_i64())
+        .unwrap_or(0))
 }
 
 pub(crate) async fn collection_stats(context: &mut Context<'_>) -> Result<()> {
@@ -121,14 +186,24 @@ pub(crate) async fn collection_stats(context: &mut Context<'_>) -> Result<()> {
     if let Some(collection) = context.find_collection(name)? {
         n = row_count(context, &collection).await?;
         size = list::table_size(context, &collection.schema, &collection.table.name).await / scale;
-        indexes = collection.table.indexes.iter().filter(|i| !i.primary).count() as i32 + 1;
+        indexes = collection
+            .table
+            .indexes
+            .iter()
+            .filter(|i| !i.primary)
+            .count() as i32
+            + 1;
     }
     let out = &mut context.out;
-    out.put_str("ns", &namespace).put_i64("size", size).put_i64("count", n);
+    out.put_str("ns", &namespace)
+        .put_i64("size", size)
+        .put_i64("count", n);
     if n > 0 {
         out.put_i64("avgObjSize", size / n);
     }
-    out.put_i64("storageSize", size).put_bool("capped", false).put_i32("nindexes", indexes);
+    out.put_i64("storageSize", size)
+        .put_bool("capped", false)
+        .put_i32("nindexes", indexes);
     out.put_i64("totalSize", size).put_i64("scaleFactor", scale);
     Ok(())
 }
@@ -148,27 +223,62 @@ pub(crate) async fn database_stats(context: &mut Context<'_>) -> Result<()> {
         }
     }
     let (name, out) = (context.database, &mut context.out);
-    out.put_str("db", name).put_i32("collections", relations as i32).put_i32("views", 0);
-    out.put_i64("objects", objects).put_i64("dataSize", size).put_i64("storageSize", size);
-    out.put_i32("indexes", indexes).put_i64("totalSize", size).put_i64("scaleFactor", scale);
+    out.put_str("db", name)
+        .put_i32("collections", relations as i32)
+        .put_i32("views", 0);
+    out.put_i64("objects", objects)
+        .put_i64("dataSize", size)
+        .put_i64("storageSize", size);
+    out.put_i32("indexes", indexes)
+        .put_i64("totalSize", size)
+        .put_i64("scaleFactor", scale);
     Ok(())
 }
 
 /// Reads every document once, which fails on the first that does not decode.
 pub(crate) async fn validate(context: &mut Context<'_>) -> Result<()> {
-    context.check_fields(&["full", "repair", "metadata", "checkBSONConformance", "background"])?;
+    context.check_fields(&[
+        "full",
+        "repair",
+        "metadata",
+        "checkBSONConformance",
+        "background",
+    ])?;
     context.refuse_options(&["repair", "metadata"])?;
     let name = context.collection_name()?;
     let Some(collection) = context.find_collection(name)? else {
-        fail!(code::NAMESPACE_NOT_FOUND, "Collection '{}.{name}' does not exist to validate.", context.database);
+        fail!(
+            code::NAMESPACE_NOT_FOUND,
+            "Collection '{}.{name}' does not exist to validate.",
+            context.database
+        );
     };
     let mut params = Params::default();
     let everything = params.bson(Bson::document(EMPTY));
-    let text = format!("SELECT count(*) FROM {} AS t WHERE bson_match({}, {everything})", collection.name(), collection.document("t"));
-    let n = cursor::scalar(context, Statement { text, params }).await?.and_then(|v| v.as_i64()).unwrap_or(0);
-    let indexes = collection.table.indexes.iter().filter(|i| !i.primary).count() as i32 + 1;
+    let text = format!(
+        "SELECT count(*) FROM {} AS t WHERE bson_match({}, {everything})",
+        collection.name(),
+        collection.document("t")
+    );
+    let n = cursor::scalar(context, Statement { text, params })
+        .await?
+        .and_then(|v| v.as_i64())
+        .unwrap_or(0);
+    let indexes = collection
+        .table
+        .indexes
+        .iter()
+        .filter(|i| !i.primary)
+        .count() as i32
+        + 1;
     let out = &mut context.out;
-    out.put_str("ns", &collection.namespace).put_i64("nrecords", n).put_i32("nIndexes", indexes).put_bool("valid", true);
-    out.start_array("errors").end().start_array("warnings").end();
+    out.put_str("ns", &collection.namespace)
+        .put_i64("nrecords", n)
+        .put_i32("nIndexes", indexes)
+        .put_bool("valid", true);
+    out.start_array("errors")
+        .end()
+        .start_array("warnings")
+        .end();
     Ok(())
 }

@@ -9,7 +9,14 @@ use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
 
 const FIELDS: &[&str] = &[
-    "pipeline", "cursor", "explain", "allowDiskUse", "bypassDocumentValidation", "collation", "hint", "let",
+    "pipeline",
+    "cursor",
+    "explain",
+    "allowDiskUse",
+    "bypassDocumentValidation",
+    "collation",
+    "hint",
+    "let",
 ];
 
 pub(crate) async fn aggregate(context: &mut Context<'_>) -> Result<()> {
@@ -21,14 +28,23 @@ pub(crate) async fn aggregate(context: &mut Context<'_>) -> Result<()> {
     }
     let options = context.get("cursor");
     if !options.is_document() {
-        fail!(code::FAILED_TO_PARSE, "The 'cursor' option is required, except for aggregate with the explain argument");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "The 'cursor' option is required, except for aggregate with the explain argument"
+        );
     }
     let size = options.get("batchSize");
     let batch_size = match Number::of(size).and_then(Number::to_truncated_i64) {
         Some(v) if v >= 0 => v,
-        Some(v) => fail!(51024, "BSON field 'batchSize' value must be >= 0, actual value '{v}'"),
+        Some(v) => fail!(
+            51024,
+            "BSON field 'batchSize' value must be >= 0, actual value '{v}'"
+        ),
         None if size.is_missing() => cursor::FIRST_BATCH,
-        None => fail!(code::TYPE_MISMATCH, "cursor.batchSize field must be a number"),
+        None => fail!(
+            code::TYPE_MISMATCH,
+            "cursor.batchSize field must be a number"
+        ),
     };
     let (_, target) = context.request.command();
     let namespace = match target.as_str() {
@@ -36,7 +52,11 @@ pub(crate) async fn aggregate(context: &mut Context<'_>) -> Result<()> {
         None => format!("{}.$cmd.aggregate", context.database),
     };
     let statement = plan(context)?;
-    let wanted = cursor::Wanted { batch_size, single: false, point: false };
+    let wanted = cursor::Wanted {
+        batch_size,
+        single: false,
+        point: false,
+    };
     cursor::answer(context, &namespace, statement, wanted).await
 }
 
@@ -44,10 +64,16 @@ fn plan(context: &mut Context<'_>) -> Result<Statement> {
     let (command, target) = context.request.command();
     let pipeline = context.get("pipeline");
     if !pipeline.is_array() {
-        fail!(code::TYPE_MISMATCH, "'pipeline' option must be specified as an array");
+        fail!(
+            code::TYPE_MISMATCH,
+            "'pipeline' option must be specified as an array"
+        );
     }
     if Number::of(target).is_some() {
-        fail!(code::COMMAND_NOT_SUPPORTED, "an aggregate without a collection is not supported");
+        fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "an aggregate without a collection is not supported"
+        );
     }
     let name = string(command, command, target)?;
     super::namespace::check_collection_name(context.database, name)?;
@@ -55,7 +81,10 @@ fn plan(context: &mut Context<'_>) -> Result<Statement> {
     let resolve = context.resolver()?;
     // A first $match goes to the table, where keys can answer it.
     let first = pipeline.element(0);
-    let leading = first.fields().next().filter(|(n, v)| *n == "$match" && v.is_document() && first.len() == 1);
+    let leading = first
+        .fields()
+        .next()
+        .filter(|(n, v)| *n == "$match" && v.is_document() && first.len() == 1);
     let filter = leading.map_or(Bson::MISSING, |(_, filter)| filter);
     let mut query = Query::over(collection.as_ref(), filter, &resolve)?;
     query.stages(pipeline.elements().skip(usize::from(leading.is_some())))?;
@@ -68,11 +97,17 @@ pub(crate) async fn explain(context: &mut Context<'_>) -> Result<()> {
     if let Some(verbosity) = context.get("verbosity").as_str()
         && verbosity != "queryPlanner"
     {
-        fail!(code::COMMAND_NOT_SUPPORTED, "verbosity '{verbosity}' of explain is not supported");
+        fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "verbosity '{verbosity}' of explain is not supported"
+        );
     }
     let (_, inner) = context.request.command();
     let Some((name, _)) = inner.fields().next().filter(|_| inner.is_document()) else {
-        fail!(code::TYPE_MISMATCH, "BSON field 'explain.explain' must be an object");
+        fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'explain.explain' must be an object"
+        );
     };
     let request = crate::codec::Request {
         request_id: context.request.request_id,
@@ -99,7 +134,10 @@ pub(crate) async fn explain(context: &mut Context<'_>) -> Result<()> {
         }
         "aggregate" => plan(&mut nested),
         "count" | "distinct" => super::count::plan(&mut nested).map(|(statement, _)| statement),
-        other => fail!(code::COMMAND_NOT_SUPPORTED, "explain of {other} is not supported"),
+        other => fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "explain of {other} is not supported"
+        ),
     };
     let session = nested.session.take();
     context.session = session;
@@ -108,15 +146,23 @@ pub(crate) async fn explain(context: &mut Context<'_>) -> Result<()> {
 
 fn explained(context: &mut Context<'_>, statement: Statement) -> Result<()> {
     let (_, target) = context.request.command();
-    let name = target.as_str().or_else(|| target.fields().next()?.1.as_str()).unwrap_or("");
+    let name = target
+        .as_str()
+        .or_else(|| target.fields().next()?.1.as_str())
+        .unwrap_or("");
     let namespace = format!("{}.{name}", context.database);
     let session = context.session()?;
     let prepared = session.prepare(&statement.text, &statement.params.types)?;
     let text = session.explain(&prepared, ExplainFormat::Text)?;
     let executor = prepared.template().map_or("", |t| t.executor.name());
     let out = &mut context.out;
-    out.put_str("explainVersion", "1").start_document("queryPlanner").put_str("namespace", &namespace);
-    out.start_document("winningPlan").put_str("stage", executor).put_str("plan", &text).end();
+    out.put_str("explainVersion", "1")
+        .start_document("queryPlanner")
+        .put_str("namespace", &namespace);
+    out.start_document("winningPlan")
+        .put_str("stage", executor)
+        .put_str("plan", &text)
+        .end();
     out.start_array("rejectedPlans").end().end();
     Ok(())
 }

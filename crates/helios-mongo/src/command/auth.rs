@@ -54,7 +54,11 @@ pub(crate) fn mechanisms(context: &mut Context<'_>) -> Result<()> {
         return Ok(());
     }
     crate::error::string("hello", "saslSupportedMechs", asked)?;
-    context.out.start_array("saslSupportedMechs").put_str("0", "SCRAM-SHA-256").end();
+    context
+        .out
+        .start_array("saslSupportedMechs")
+        .put_str("0", "SCRAM-SHA-256")
+        .end();
     Ok(())
 }
 
@@ -73,7 +77,8 @@ pub(crate) fn speculative(context: &mut Context<'_>) {
 }
 
 fn write(out: &mut Writer, payload: &str, done: bool) {
-    out.put_i32("conversationId", CONVERSATION).put_bool("done", done);
+    out.put_i32("conversationId", CONVERSATION)
+        .put_bool("done", done);
     out.put("payload", BsonBuf::binary(0, payload.as_bytes()).as_bson());
 }
 
@@ -81,8 +86,14 @@ pub(crate) fn start(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["mechanism", "payload", "options", "autoAuthorize", "db"])?;
     match context.get("mechanism").as_str() {
         Some("SCRAM-SHA-256") => {}
-        Some(other) => fail!(334, "Received authentication for mechanism {other} which is not enabled"),
-        None => fail!(code::BAD_VALUE, "BSON field 'saslStart.mechanism' is missing but a required field"),
+        Some(other) => fail!(
+            334,
+            "Received authentication for mechanism {other} which is not enabled"
+        ),
+        None => fail!(
+            code::BAD_VALUE,
+            "BSON field 'saslStart.mechanism' is missing but a required field"
+        ),
     }
     let (exchange, reply) = begin(context, context.body())?;
     context.client.scram = Some(exchange);
@@ -93,10 +104,19 @@ pub(crate) fn start(context: &mut Context<'_>) -> Result<()> {
 fn begin(context: &Context<'_>, body: Bson<'_>) -> Result<(Exchange, String)> {
     let text = payload(body)?;
     // Channel binding is not offered here; "y" says that the client could do it.
-    let bare = text.strip_prefix("n,,").or_else(|| text.strip_prefix("y,,")).ok_or_else(failed)?;
+    let bare = text
+        .strip_prefix("n,,")
+        .or_else(|| text.strip_prefix("y,,"))
+        .ok_or_else(failed)?;
     let mut fields = bare.split(',');
-    let user = fields.next().and_then(|f| f.strip_prefix("n=")).ok_or_else(failed)?;
-    let client_nonce = fields.next().and_then(|f| f.strip_prefix("r=")).ok_or_else(failed)?;
+    let user = fields
+        .next()
+        .and_then(|f| f.strip_prefix("n="))
+        .ok_or_else(failed)?;
+    let client_nonce = fields
+        .next()
+        .and_then(|f| f.strip_prefix("r="))
+        .ok_or_else(failed)?;
     if client_nonce.is_empty() || client_nonce.len() > 1024 {
         return Err(failed());
     }
@@ -112,14 +132,28 @@ fn begin(context: &Context<'_>, body: Bson<'_>) -> Result<(Exchange, String)> {
     let (salt, iterations) = match &verifier {
         Some(v) => (v.salt.clone(), v.iterations),
         None => {
-            let made_up = hmac(&context.client.server.process_id, user.as_bytes()).ok_or_else(failed)?;
+            let made_up =
+                hmac(&context.client.server.process_id, user.as_bytes()).ok_or_else(failed)?;
             (made_up[..16].to_vec(), 4096)
         }
     };
-    let reply = format!("r={nonce},s={},i={iterations}", BASE64_STANDARD.encode(salt));
+    let reply = format!(
+        "r={nonce},s={},i={iterations}",
+        BASE64_STANDARD.encode(salt)
+    );
     let skip_empty = body.get("options").get("skipEmptyExchange").truthy();
     let messages = format!("{bare},{reply}");
-    Ok((Exchange { user, verifier, nonce, messages, proven: false, skip_empty }, reply))
+    Ok((
+        Exchange {
+            user,
+            verifier,
+            nonce,
+            messages,
+            proven: false,
+            skip_empty,
+        },
+        reply,
+    ))
 }
 
 pub(crate) fn proceed(context: &mut Context<'_>) -> Result<()> {
@@ -155,7 +189,10 @@ fn prove(exchange: &Exchange, text: &str) -> Option<[u8; 32]> {
     let (without_proof, proof) = text.rsplit_once(",p=")?;
     let mut fields = without_proof.split(',');
     let binding = fields.next()?.strip_prefix("c=")?;
-    if !matches!(BASE64_STANDARD.decode(binding).ok()?.as_slice(), b"n,," | b"y,,") {
+    if !matches!(
+        BASE64_STANDARD.decode(binding).ok()?.as_slice(),
+        b"n,," | b"y,,"
+    ) {
         return None;
     }
     if fields.next()?.strip_prefix("r=")? != exchange.nonce {

@@ -10,7 +10,10 @@ use helios_types::Value;
 pub(crate) async fn count(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["query", "limit", "skip", "hint", "collation", "fields"])?;
     let (statement, _) = plan(context)?;
-    let n = cursor::scalar(context, statement).await?.and_then(|v| v.as_i64()).unwrap_or(0);
+    let n = cursor::scalar(context, statement)
+        .await?
+        .and_then(|v| v.as_i64())
+        .unwrap_or(0);
     context.out.put("n", fitting_integer(n).as_bson());
     Ok(())
 }
@@ -46,7 +49,10 @@ pub(crate) fn plan(context: &mut Context<'_>) -> Result<(Statement, bool)> {
     // A negative limit means the same as a positive one here.
     let limit = context.integer("limit")?.unwrap_or(0).saturating_abs();
     if skip < 0 {
-        fail!(51024, "BSON field 'skip' value must be >= 0, actual value '{skip}'");
+        fail!(
+            51024,
+            "BSON field 'skip' value must be >= 0, actual value '{skip}'"
+        );
     }
     Ok((query.finish_count(skip, limit), true))
 }

@@ -24,7 +24,12 @@ pub(crate) struct Wanted {
 }
 
 /// Runs a query and writes the `cursor` of its reply.
-pub(crate) async fn answer(context: &mut Context<'_>, namespace: &str, statement: Statement, wanted: Wanted) -> Result<()> {
+pub(crate) async fn answer(
+    context: &mut Context<'_>,
+    namespace: &str,
+    statement: Statement,
+    wanted: Wanted,
+) -> Result<()> {
     let Statement { text, params } = statement;
     let in_transaction = context.in_transaction;
     let owner = session_id(context.request);
@@ -32,13 +37,18 @@ pub(crate) async fn answer(context: &mut Context<'_>, namespace: &str, statement
     let prepared = session.prepare(&text, &params.types)?;
     let mut batch = Batch::default();
     if wanted.point {
-        session.execute(&prepared, &params.values, &mut batch).await?;
+        session
+            .execute(&prepared, &params.values, &mut batch)
+            .await?;
         return write(context, namespace, &batch.documents, 0, "firstBatch");
     }
     let mut cursor = session.open(&prepared, params.values).await?;
     let mut more = true;
     if wanted.batch_size > 0 {
-        more = session.fetch(&mut cursor, &mut batch, wanted.batch_size as u64).await? == Fetched::More;
+        more = session
+            .fetch(&mut cursor, &mut batch, wanted.batch_size as u64)
+            .await?
+            == Fetched::More;
     }
     if !more || wanted.single {
         return write(context, namespace, &batch.documents, 0, "firstBatch");
@@ -62,15 +72,29 @@ pub(crate) async fn answer(context: &mut Context<'_>, namespace: &str, statement
         let Some(session) = context.session.take() else {
             fail!(code::INTERNAL_ERROR, "no session");
         };
-        Rows::Engine { session: Box::new(session), cursor: Box::new(cursor) }
+        Rows::Engine {
+            session: Box::new(session),
+            cursor: Box::new(cursor),
+        }
     };
-    let open = OpenCursor { namespace: namespace.to_owned(), owner, rows, last_use: Instant::now() };
+    let open = OpenCursor {
+        namespace: namespace.to_owned(),
+        owner,
+        rows,
+        last_use: Instant::now(),
+    };
     let id = context.client.server.keep_cursor(open);
     write(context, namespace, &batch.documents, id, "firstBatch")
 }
 
 /// Writes documents that are there already as the one batch of a cursor.
-pub(crate) fn write(context: &mut Context<'_>, namespace: &str, documents: &[Vec<u8>], id: i64, batch: &str) -> Result<()> {
+pub(crate) fn write(
+    context: &mut Context<'_>,
+    namespace: &str,
+    documents: &[Vec<u8>],
+    id: i64,
+    batch: &str,
+) -> Result<()> {
     let out = &mut context.out;
     out.start_document("cursor").start_array(batch);
     let mut digits = itoa::Buffer::new();
@@ -82,15 +106,27 @@ pub(crate) fn write(context: &mut Context<'_>, namespace: &str, documents: &[Vec
 }
 
 pub(crate) async fn get_more(context: &mut Context<'_>) -> Result<()> {
-    context.check_fields(&["collection", "batchSize", "term", "lastKnownCommittedOpTime"])?;
+    context.check_fields(&[
+        "collection",
+        "batchSize",
+        "term",
+        "lastKnownCommittedOpTime",
+    ])?;
     let (_, id) = context.request.command();
     let Some(id) = id.as_i64() else {
-        fail!(code::TYPE_MISMATCH, "BSON field 'getMore.getMore' is the wrong type '{}', expected type 'long'", id.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'getMore.getMore' is the wrong type '{}', expected type 'long'",
+            id.type_name()
+        );
     };
     let collection = crate::error::string("getMore", "collection", context.get("collection"))?;
     let size = context.integer("batchSize")?.unwrap_or(0);
     if size < 0 {
-        fail!(51024, "BSON field 'batchSize' value must be >= 0, actual value '{size}'");
+        fail!(
+            51024,
+            "BSON field 'batchSize' value must be >= 0, actual value '{size}'"
+        );
     }
     let namespace = format!("{}.{collection}", context.database);
     let server = context.client.server.clone();
@@ -100,20 +136,32 @@ pub(crate) async fn get_more(context: &mut Context<'_>) -> Result<()> {
     if cursor.namespace != namespace || cursor.owner != session_id(context.request) {
         let belongs = cursor.namespace.clone();
         server.put_cursor(id, cursor);
-        fail!(code::UNAUTHORIZED, "Requested getMore on namespace '{namespace}', but cursor belongs to a different namespace or session: {belongs}");
+        fail!(
+            code::UNAUTHORIZED,
+            "Requested getMore on namespace '{namespace}', but cursor belongs to a different namespace or session: {belongs}"
+        );
     }
     let (batch, more) = next_batch(&mut cursor.rows, size as u64).await?;
     if more {
         server.put_cursor(id, cursor);
     }
-    write(context, &namespace, &batch.documents, if more { id } else { 0 }, "nextBatch")
+    write(
+        context,
+        &namespace,
+        &batch.documents,
+        if more { id } else { 0 },
+        "nextBatch",
+    )
 }
 
 async fn next_batch(rows: &mut Rows, size: u64) -> Result<(Batch, bool)> {
     let mut batch = Batch::default();
     match rows {
         Rows::Engine { session, cursor } => {
-            let fetched = session.fetch(cursor, &mut batch, size).await.map_err(MongoError::from)?;
+            let fetched = session
+                .fetch(cursor, &mut batch, size)
+                .await
+                .map_err(MongoError::from)?;
             Ok((batch, fetched == Fetched::More))
         }
         Rows::Ready(rest) => {
@@ -132,38 +180,62 @@ pub(crate) fn kill(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["cursors"])?;
     let ids = context.get("cursors");
     if !ids.is_array() {
-        fail!(code::TYPE_MISMATCH, "BSON field 'killCursors.cursors' is the wrong type '{}', expected type 'array'", ids.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'killCursors.cursors' is the wrong type '{}', expected type 'array'",
+            ids.type_name()
+        );
     }
     let mut killed = ArrayWriter::new();
     let mut unknown = ArrayWriter::new();
     for id in ids.elements() {
-        match id.as_i64().and_then(|id| context.client.server.take_cursor(id)) {
+        match id
+            .as_i64()
+            .and_then(|id| context.client.server.take_cursor(id))
+        {
             Some(_) => killed.push(id),
             None => unknown.push(id),
         }
     }
     let none = array_of([]);
-    context.out.put("cursorsKilled", killed.finish_buf().as_bson());
-    context.out.put("cursorsNotFound", unknown.finish_buf().as_bson());
-    context.out.put("cursorsAlive", none.as_bson()).put("cursorsUnknown", none.as_bson());
+    context
+        .out
+        .put("cursorsKilled", killed.finish_buf().as_bson());
+    context
+        .out
+        .put("cursorsNotFound", unknown.finish_buf().as_bson());
+    context
+        .out
+        .put("cursorsAlive", none.as_bson())
+        .put("cursorsUnknown", none.as_bson());
     Ok(())
 }
 
 /// Documents of a statement, all of them.
-pub(crate) async fn collect(context: &mut Context<'_>, statement: Statement) -> Result<Vec<Vec<u8>>> {
+pub(crate) async fn collect(
+    context: &mut Context<'_>,
+    statement: Statement,
+) -> Result<Vec<Vec<u8>>> {
     let session = context.session()?;
     let prepared = session.prepare(&statement.text, &statement.params.types)?;
     let mut batch = Batch::default();
-    session.execute(&prepared, &statement.params.values, &mut batch).await?;
+    session
+        .execute(&prepared, &statement.params.values, &mut batch)
+        .await?;
     Ok(batch.documents)
 }
 
 /// The one value of a statement's one row.
-pub(crate) async fn scalar(context: &mut Context<'_>, statement: Statement) -> Result<Option<Value>> {
+pub(crate) async fn scalar(
+    context: &mut Context<'_>,
+    statement: Statement,
+) -> Result<Option<Value>> {
     let session = context.session()?;
     let prepared = session.prepare(&statement.text, &statement.params.types)?;
     let mut rows = helios_types::value::Rows::default();
-    session.execute(&prepared, &statement.params.values, &mut rows).await?;
+    session
+        .execute(&prepared, &statement.params.values, &mut rows)
+        .await?;
     Ok(rows.0.pop().and_then(|mut row| row.pop()))
 }
 
@@ -172,5 +244,8 @@ pub(crate) async fn change(context: &mut Context<'_>, statement: Statement) -> R
     let session = context.session()?;
     let prepared = session.prepare(&statement.text, &statement.params.types)?;
     let mut nothing = helios_types::value::Rows::default();
-    Ok(session.execute(&prepared, &statement.params.values, &mut nothing).await?.rows)
+    Ok(session
+        .execute(&prepared, &statement.params.values, &mut nothing)
+        .await?
+        .rows)
 }

@@ -33,21 +33,37 @@ pub(crate) async fn delete(context: &mut Context<'_>) -> Result<()> {
 async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Result<u64> {
     for (field, value) in statement.fields() {
         if !["q", "limit", "collation", "hint"].contains(&field) {
-            fail!(40415, "BSON field 'delete.deletes.{field}' is an unknown field.");
+            fail!(
+                40415,
+                "BSON field 'delete.deletes.{field}' is an unknown field."
+            );
         }
         if field == "collation" && !value.is_empty() {
-            fail!(code::COMMAND_NOT_SUPPORTED, "option 'collation' of delete is not supported");
+            fail!(
+                code::COMMAND_NOT_SUPPORTED,
+                "option 'collation' of delete is not supported"
+            );
         }
     }
     let filter = statement.get("q");
     if !filter.is_document() {
-        fail!(code::TYPE_MISMATCH, "BSON field 'delete.deletes.q' is the wrong type '{}', expected type 'object'", filter.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'delete.deletes.q' is the wrong type '{}', expected type 'object'",
+            filter.type_name()
+        );
     }
     let single = match Number::of(statement.get("limit")).and_then(Number::to_exact_i64) {
         Some(0) => false,
         Some(1) => true,
-        Some(v) => fail!(code::FAILED_TO_PARSE, "The limit field in delete objects must be 0 or 1. Got {v}"),
-        None => fail!(40414, "BSON field 'delete.deletes.limit' is missing but a required field"),
+        Some(v) => fail!(
+            code::FAILED_TO_PARSE,
+            "The limit field in delete objects must be 0 or 1. Got {v}"
+        ),
+        None => fail!(
+            40414,
+            "BSON field 'delete.deletes.limit' is missing but a required field"
+        ),
     };
     let Some(collection) = context.find_collection(name)? else {
         helios_planner::document::matcher::Matcher::compile(filter)?;

@@ -8,15 +8,41 @@ use helios_planner::document::projection::{Dialect, Projection};
 use helios_planner::document::raw::Bson;
 
 const FIELDS: &[&str] = &[
-    "filter", "sort", "projection", "hint", "skip", "limit", "batchSize", "singleBatch", "max", "min",
-    "returnKey", "showRecordId", "tailable", "oplogReplay", "noCursorTimeout", "awaitData",
-    "allowPartialResults", "allowDiskUse", "collation", "let",
+    "filter",
+    "sort",
+    "projection",
+    "hint",
+    "skip",
+    "limit",
+    "batchSize",
+    "singleBatch",
+    "max",
+    "min",
+    "returnKey",
+    "showRecordId",
+    "tailable",
+    "oplogReplay",
+    "noCursorTimeout",
+    "awaitData",
+    "allowPartialResults",
+    "allowDiskUse",
+    "collation",
+    "let",
 ];
 
 /// Options that would change the answer and are not there. `hint`, `noCursorTimeout`,
 /// `allowDiskUse` and `allowPartialResults` change only how it is found.
-const REFUSED: &[&str] =
-    &["max", "min", "returnKey", "showRecordId", "tailable", "awaitData", "collation", "let", "oplogReplay"];
+const REFUSED: &[&str] = &[
+    "max",
+    "min",
+    "returnKey",
+    "showRecordId",
+    "tailable",
+    "awaitData",
+    "collation",
+    "let",
+    "oplogReplay",
+];
 
 pub(crate) async fn find(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(FIELDS)?;
@@ -37,7 +63,10 @@ pub(crate) fn plan(context: &mut Context<'_>, name: &str) -> Result<(Statement, 
     let batch = context.integer("batchSize")?.unwrap_or(cursor::FIRST_BATCH);
     for (field, value) in [("skip", skip), ("batchSize", batch)] {
         if value < 0 {
-            fail!(51024, "BSON field '{field}' value must be >= 0, actual value '{value}'");
+            fail!(
+                51024,
+                "BSON field '{field}' value must be >= 0, actual value '{value}'"
+            );
         }
     }
     if limit == i64::MIN {
@@ -59,11 +88,33 @@ pub(crate) fn plan(context: &mut Context<'_>, name: &str) -> Result<(Statement, 
         query.sort(sort)?;
     }
     let point = query.point;
-    let filter = if filter.is_missing() { Bson::document(helios_planner::document::raw::EMPTY) } else { filter };
+    let filter = if filter.is_missing() {
+        Bson::document(helios_planner::document::raw::EMPTY)
+    } else {
+        filter
+    };
     let statement = query.finish_find(projection, filter, skip, limit);
     if single && batch < limit && batch != 0 {
-        return Ok((statement, cursor::Wanted { batch_size: batch, single, point }));
+        return Ok((
+            statement,
+            cursor::Wanted {
+                batch_size: batch,
+                single,
+                point,
+            },
+        ));
     }
-    let batch_size = if single && limit > 0 { batch.max(limit) } else { batch };
-    Ok((statement, cursor::Wanted { batch_size, single, point }))
+    let batch_size = if single && limit > 0 {
+        batch.max(limit)
+    } else {
+        batch
+    };
+    Ok((
+        statement,
+        cursor::Wanted {
+            batch_size,
+            single,
+            point,
+        },
+    ))
 }

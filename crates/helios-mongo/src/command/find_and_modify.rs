@@ -10,8 +10,18 @@ use helios_planner::document::raw::*;
 use helios_planner::document::update::{Context as UpdateContext, Update};
 
 const FIELDS: &[&str] = &[
-    "query", "sort", "remove", "update", "new", "fields", "upsert", "bypassDocumentValidation",
-    "collation", "arrayFilters", "hint", "let",
+    "query",
+    "sort",
+    "remove",
+    "update",
+    "new",
+    "fields",
+    "upsert",
+    "bypassDocumentValidation",
+    "collation",
+    "arrayFilters",
+    "hint",
+    "let",
 ];
 
 /// What happened, for `lastErrorObject` and `value`.
@@ -31,16 +41,28 @@ pub(crate) async fn find_and_modify(context: &mut Context<'_>) -> Result<()> {
     let upsert = context.get("upsert").truthy();
     let change = context.get("update");
     if remove && !change.is_missing() {
-        fail!(code::FAILED_TO_PARSE, "Cannot specify both an 'update' and 'remove'=true");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "Cannot specify both an 'update' and 'remove'=true"
+        );
     }
     if remove && upsert {
-        fail!(code::FAILED_TO_PARSE, "Cannot specify both upsert=true and remove=true ");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "Cannot specify both upsert=true and remove=true "
+        );
     }
     if remove && context.get("new").truthy() {
-        fail!(code::FAILED_TO_PARSE, "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document"
+        );
     }
     if !remove && change.is_missing() {
-        fail!(code::FAILED_TO_PARSE, "Either an 'update' or 'remove'=true must be specified");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "Either an 'update' or 'remove'=true must be specified"
+        );
     }
     let outcome = run(context, name, remove, upsert).await?;
     write(context, &outcome, remove)
@@ -54,7 +76,10 @@ async fn run(context: &mut Context<'_>, name: &str, remove: bool, upsert: bool) 
     let matcher = Matcher::compile(filter)?;
     let change = match remove {
         true => None,
-        false => Some(Update::compile(context.get("update"), context.get("arrayFilters"))?),
+        false => Some(Update::compile(
+            context.get("update"),
+            context.get("arrayFilters"),
+        )?),
     };
     let sort = context.document("sort")?;
     let wants_new = context.get("new").truthy();
@@ -75,14 +100,22 @@ async fn run(context: &mut Context<'_>, name: &str, remove: bool, upsert: bool) 
         (Some(document), Some(change)) => {
             let before = Bson::document(&document);
             let (_, matched) = matcher.matches_at(before)?;
-            let settings = UpdateContext { matched, inserting: false, now_ms: now_ms() };
+            let settings = UpdateContext {
+                matched,
+                inserting: false,
+                now_ms: now_ms(),
+            };
             let after = change.apply(before, &settings)?;
             if let Some(after) = &after {
                 modify::replace_row(context, &collection, before, Bson::document(after)).await?;
             }
             outcome.n = 1;
             outcome.updated_existing = true;
-            outcome.value = Some(if wants_new { after.unwrap_or(document) } else { document });
+            outcome.value = Some(if wants_new {
+                after.unwrap_or(document)
+            } else {
+                document
+            });
         }
         (None, Some(change)) if upsert => {
             let (stored, id) = update::insert_new(context, &collection, change, filter).await?;
@@ -111,7 +144,8 @@ fn projected(context: &Context<'_>, document: &[u8], matcher: &Matcher) -> Resul
 
 fn write(context: &mut Context<'_>, outcome: &Outcome, remove: bool) -> Result<()> {
     let out = &mut context.out;
-    out.start_document("lastErrorObject").put_i32("n", outcome.n);
+    out.start_document("lastErrorObject")
+        .put_i32("n", outcome.n);
     if !remove {
         out.put_bool("updatedExisting", outcome.updated_existing);
     }

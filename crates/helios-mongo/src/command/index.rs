@@ -27,7 +27,11 @@ pub(crate) async fn create(context: &mut Context<'_>) -> Result<()> {
     let name = context.collection_name()?;
     let specs = context.get("indexes");
     if !specs.is_array() {
-        fail!(code::TYPE_MISMATCH, "BSON field 'createIndexes.indexes' is the wrong type '{}', expected type 'array'", specs.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'createIndexes.indexes' is the wrong type '{}', expected type 'array'",
+            specs.type_name()
+        );
     }
     if specs.is_empty() {
         fail!(code::BAD_VALUE, "Must specify at least one index to create");
@@ -44,7 +48,8 @@ pub(crate) async fn create(context: &mut Context<'_>) -> Result<()> {
         }
     }
     let out = &mut context.out;
-    out.put_i32("numIndexesBefore", before).put_i32("numIndexesAfter", before + made);
+    out.put_i32("numIndexesBefore", before)
+        .put_i32("numIndexesAfter", before + made);
     out.put_bool("createdCollectionAutomatically", !existed);
     if made == 0 {
         out.put_str("note", "all indexes already exist");
@@ -57,55 +62,106 @@ fn parse(spec: Bson<'_>) -> Result<Wanted> {
         if !OPTIONS.contains(&option) {
             let known = matches!(
                 option,
-                "sparse" | "partialFilterExpression" | "expireAfterSeconds" | "collation" | "weights"
-                    | "default_language" | "language_override" | "textIndexVersion" | "2dsphereIndexVersion"
-                    | "bits" | "min" | "max" | "bucketSize" | "storageEngine" | "wildcardProjection"
+                "sparse"
+                    | "partialFilterExpression"
+                    | "expireAfterSeconds"
+                    | "collation"
+                    | "weights"
+                    | "default_language"
+                    | "language_override"
+                    | "textIndexVersion"
+                    | "2dsphereIndexVersion"
+                    | "bits"
+                    | "min"
+                    | "max"
+                    | "bucketSize"
+                    | "storageEngine"
+                    | "wildcardProjection"
             );
             if known {
-                fail!(code::COMMAND_NOT_SUPPORTED, "index option '{option}' is not supported");
+                fail!(
+                    code::COMMAND_NOT_SUPPORTED,
+                    "index option '{option}' is not supported"
+                );
             }
-            fail!(197, "The field '{option}' is not valid for an index specification. Specification: {spec:?}");
+            fail!(
+                197,
+                "The field '{option}' is not valid for an index specification. Specification: {spec:?}"
+            );
         }
         if option == "hidden" && value.truthy() {
-            fail!(code::COMMAND_NOT_SUPPORTED, "index option 'hidden' is not supported");
+            fail!(
+                code::COMMAND_NOT_SUPPORTED,
+                "index option 'hidden' is not supported"
+            );
         }
     }
     let key = spec.get("key");
     if !key.is_document() || key.is_empty() {
-        fail!(code::CANNOT_CREATE_INDEX, "Index keys cannot be an empty object: {spec:?}");
+        fail!(
+            code::CANNOT_CREATE_INDEX,
+            "Index keys cannot be an empty object: {spec:?}"
+        );
     }
     let mut keys = Vec::new();
     for (path, direction) in key.fields() {
         if let Some(kind) = direction.as_str() {
-            fail!(code::COMMAND_NOT_SUPPORTED, "indexes of type '{kind}' are not supported");
+            fail!(
+                code::COMMAND_NOT_SUPPORTED,
+                "indexes of type '{kind}' are not supported"
+            );
         }
         if path.contains("$**") {
-            fail!(code::COMMAND_NOT_SUPPORTED, "wildcard indexes are not supported");
+            fail!(
+                code::COMMAND_NOT_SUPPORTED,
+                "wildcard indexes are not supported"
+            );
         }
         match Number::of(direction).map(Number::to_f64) {
             Some(v) if v != 0.0 => keys.push((path.to_owned(), v < 0.0)),
-            _ => fail!(code::CANNOT_CREATE_INDEX, "Values in v:2 index key pattern must be a number > 0 or < 0: {key:?}"),
+            _ => fail!(
+                code::CANNOT_CREATE_INDEX,
+                "Values in v:2 index key pattern must be a number > 0 or < 0: {key:?}"
+            ),
         }
     }
     let name = match spec.get("name") {
-        name if name.is_missing() => fail!(code::FAILED_TO_PARSE, "The 'name' field is a required property of an index specification"),
+        name if name.is_missing() => fail!(
+            code::FAILED_TO_PARSE,
+            "The 'name' field is a required property of an index specification"
+        ),
         name => string("createIndexes", "indexes.name", name)?.to_owned(),
     };
-    Ok(Wanted { name, keys, unique: spec.get("unique").truthy() })
+    Ok(Wanted {
+        name,
+        keys,
+        unique: spec.get("unique").truthy(),
+    })
 }
 
 fn keys_of(collection: &Collection, index: &Index) -> Vec<(String, bool)> {
     let name = |key: &IndexKey| match key {
         IndexKey::Path(path) => path.clone(),
-        IndexKey::Column(at) => collection.table.columns.get(*at).map_or(String::new(), |c| c.name.clone()),
+        IndexKey::Column(at) => collection
+            .table
+            .columns
+            .get(*at)
+            .map_or(String::new(), |c| c.name.clone()),
         IndexKey::Expression(text, _) => text.clone(),
     };
-    index.columns.iter().map(|c| (name(&c.key), c.descending)).collect()
+    index
+        .columns
+        .iter()
+        .map(|c| (name(&c.key), c.descending))
+        .collect()
 }
 
 /// The name without the collection in front.
 fn short_name<'i>(collection: &Collection, index: &'i Index) -> &'i str {
-    index.name.strip_prefix(&format!("{}.", collection.table.name)).unwrap_or(&index.name)
+    index
+        .name
+        .strip_prefix(&format!("{}.", collection.table.name))
+        .unwrap_or(&index.name)
 }
 
 fn listed(collection: &Collection) -> Vec<&Index> {
@@ -126,10 +182,19 @@ fn stands(collection: &Collection, wanted: &Wanted) -> Result<bool> {
             return Ok(true);
         }
         if same_name {
-            fail!(code::INDEX_KEY_SPECS_CONFLICT, "An existing index has the same name as the requested index. When index names are not specified, they are auto generated and can cause conflicts. Please refer to our documentation. Requested index: {}, existing index: {}", wanted.name, index.name);
+            fail!(
+                code::INDEX_KEY_SPECS_CONFLICT,
+                "An existing index has the same name as the requested index. When index names are not specified, they are auto generated and can cause conflicts. Please refer to our documentation. Requested index: {}, existing index: {}",
+                wanted.name,
+                index.name
+            );
         }
         if keys == wanted.keys && !index.primary {
-            fail!(code::INDEX_OPTIONS_CONFLICT, "Index already exists with a different name: {}", short_name(collection, index));
+            fail!(
+                code::INDEX_OPTIONS_CONFLICT,
+                "Index already exists with a different name: {}",
+                short_name(collection, index)
+            );
         }
     }
     Ok(false)
@@ -143,10 +208,18 @@ async fn build(context: &mut Context<'_>, collection: &Collection, wanted: &Want
         } else {
             match collection.table.column(path) {
                 Some((at, _)) => IndexKey::Column(at),
-                None => fail!(code::CANNOT_CREATE_INDEX, "table {} has no column '{path}'", collection.namespace),
+                None => fail!(
+                    code::CANNOT_CREATE_INDEX,
+                    "table {} has no column '{path}'",
+                    collection.namespace
+                ),
             }
         };
-        columns.push(IndexColumn { key, descending: *descending, nulls_first: !*descending });
+        columns.push(IndexColumn {
+            key,
+            descending: *descending,
+            nulls_first: !*descending,
+        });
     }
     let spec = CreateIndex {
         table: collection.table.id,
@@ -162,7 +235,11 @@ async fn build(context: &mut Context<'_>, collection: &Collection, wanted: &Want
     let result = context.session()?.utility(Utility::CreateIndex(spec)).await;
     match result {
         Ok(_) => Ok(()),
-        Err(error) => Err(modify::duplicate(error.into(), collection, Bson::document(EMPTY))),
+        Err(error) => Err(modify::duplicate(
+            error.into(),
+            collection,
+            Bson::document(EMPTY),
+        )),
     }
 }
 
@@ -170,11 +247,19 @@ pub(crate) fn list(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["cursor", "includeBuildUUIDs", "includeIndexBuildInfo"])?;
     let name = context.collection_name()?;
     let Some(collection) = context.find_collection(name)? else {
-        fail!(code::NAMESPACE_NOT_FOUND, "ns does not exist: {}.{name}", context.database);
+        fail!(
+            code::NAMESPACE_NOT_FOUND,
+            "ns does not exist: {}.{name}",
+            context.database
+        );
     };
     let mut documents = Vec::new();
     let mut id = Writer::new();
-    id.put_i32("v", 2).start_document("key").put_i32("_id", 1).end().put_str("name", "_id_");
+    id.put_i32("v", 2)
+        .start_document("key")
+        .put_i32("_id", 1)
+        .end()
+        .put_str("name", "_id_");
     documents.push(id.finish());
     for index in listed(&collection).into_iter().filter(|i| !i.primary) {
         let mut out = Writer::new();
@@ -196,15 +281,26 @@ pub(crate) async fn drop(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["index"])?;
     let name = context.collection_name()?;
     let Some(collection) = context.find_collection(name)? else {
-        fail!(code::NAMESPACE_NOT_FOUND, "ns not found {}.{name}", context.database);
+        fail!(
+            code::NAMESPACE_NOT_FOUND,
+            "ns not found {}.{name}",
+            context.database
+        );
     };
     if !collection.is_document() {
-        fail!(code::ILLEGAL_OPERATION, "indexes of table {} are dropped with SQL", collection.namespace);
+        fail!(
+            code::ILLEGAL_OPERATION,
+            "indexes of table {} are dropped with SQL",
+            collection.namespace
+        );
     }
     let which = context.get("index");
     let before = listed(&collection).iter().filter(|i| !i.primary).count() as i32 + 1;
     let chosen: Vec<&Index> = match which.tag {
-        STRING if which.as_str() == Some("*") => listed(&collection).into_iter().filter(|i| !i.primary).collect(),
+        STRING if which.as_str() == Some("*") => listed(&collection)
+            .into_iter()
+            .filter(|i| !i.primary)
+            .collect(),
         STRING => vec![named(&collection, which.as_str().unwrap_or(""))?],
         ARRAY => {
             let mut chosen = Vec::new();
@@ -216,19 +312,40 @@ pub(crate) async fn drop(context: &mut Context<'_>) -> Result<()> {
         DOCUMENT => {
             let keys: Vec<(String, bool)> = which
                 .fields()
-                .map(|(path, v)| (path.to_owned(), Number::of(v).is_some_and(|n| n.to_f64() < 0.0)))
+                .map(|(path, v)| {
+                    (
+                        path.to_owned(),
+                        Number::of(v).is_some_and(|n| n.to_f64() < 0.0),
+                    )
+                })
                 .collect();
-            match listed(&collection).into_iter().find(|i| keys_of(&collection, i) == keys) {
+            match listed(&collection)
+                .into_iter()
+                .find(|i| keys_of(&collection, i) == keys)
+            {
                 Some(index) => vec![index],
-                None => fail!(code::INDEX_NOT_FOUND, "can't find index with key: {which:?}"),
+                None => fail!(
+                    code::INDEX_NOT_FOUND,
+                    "can't find index with key: {which:?}"
+                ),
             }
         }
-        _ => fail!(code::TYPE_MISMATCH, "BSON field 'dropIndexes.index' is the wrong type '{}', expected types '[string, object]'", which.type_name()),
+        _ => fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'dropIndexes.index' is the wrong type '{}', expected types '[string, object]'",
+            which.type_name()
+        ),
     };
-    let names: Vec<String> = chosen.iter().map(|i| format!("{}.{}", quote(&collection.schema), quote(&i.name))).collect();
+    let names: Vec<String> = chosen
+        .iter()
+        .map(|i| format!("{}.{}", quote(&collection.schema), quote(&i.name)))
+        .collect();
     let mut nothing = helios_types::value::Rows::default();
     for name in names {
-        context.session()?.run(&format!("DROP INDEX {name}"), &[], &mut nothing).await?;
+        context
+            .session()?
+            .run(&format!("DROP INDEX {name}"), &[], &mut nothing)
+            .await?;
     }
     context.out.put_i32("nIndexesWas", before);
     Ok(())
@@ -238,7 +355,10 @@ fn named<'c>(collection: &'c Collection, name: &str) -> Result<&'c Index> {
     if name == "_id_" {
         fail!(code::INVALID_OPTIONS, "cannot drop _id index");
     }
-    match listed(collection).into_iter().find(|i| !i.primary && short_name(collection, i) == name) {
+    match listed(collection)
+        .into_iter()
+        .find(|i| !i.primary && short_name(collection, i) == name)
+    {
         Some(index) => Ok(index),
         None => fail!(code::INDEX_NOT_FOUND, "index not found with name [{name}]"),
     }

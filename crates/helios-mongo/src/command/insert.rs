@@ -13,7 +13,11 @@ pub(crate) async fn insert(context: &mut Context<'_>) -> Result<()> {
     let documents = context.request.documents("documents");
     check_batch("insert", "documents", documents.len())?;
     if let Some(other) = documents.iter().find(|d| !d.is_document()) {
-        fail!(code::TYPE_MISMATCH, "BSON field 'insert.documents' contains a value of type '{}', expected type 'object'", other.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'insert.documents' contains a value of type '{}', expected type 'object'",
+            other.type_name()
+        );
     }
     let collection = context.make_collection(name).await?;
     let mut writes = Writes::begin(context, documents.len())?;
@@ -35,7 +39,10 @@ pub(crate) async fn insert(context: &mut Context<'_>) -> Result<()> {
 
 pub(crate) fn check_batch(command: &str, field: &str, len: usize) -> Result<()> {
     if len == 0 || len > WRITE_BATCH_MAX {
-        fail!(code::INVALID_LENGTH, "Write batch sizes must be between 1 and {WRITE_BATCH_MAX}. Got {len} operations in '{command}.{field}'.");
+        fail!(
+            code::INVALID_LENGTH,
+            "Write batch sizes must be between 1 and {WRITE_BATCH_MAX}. Got {len} operations in '{command}.{field}'."
+        );
     }
     Ok(())
 }
@@ -76,7 +83,12 @@ impl Writes {
     }
 
     /// Takes note of how a write ended.
-    pub fn done<T>(&mut self, context: &mut Context<'_>, index: usize, result: Result<T>) -> Result<Option<T>> {
+    pub fn done<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        index: usize,
+        result: Result<T>,
+    ) -> Result<Option<T>> {
         match result {
             Ok(value) => {
                 if self.own {
@@ -112,7 +124,10 @@ impl Writes {
 
     pub fn write(&self, out: &mut Writer) {
         if !self.errors.is_empty() {
-            out.put("writeErrors", array_of(self.errors.iter().map(BsonBuf::as_bson)).as_bson());
+            out.put(
+                "writeErrors",
+                array_of(self.errors.iter().map(BsonBuf::as_bson)).as_bson(),
+            );
         }
     }
 }
@@ -121,7 +136,10 @@ impl Writes {
 fn is_fatal(error: &MongoError) -> bool {
     matches!(
         error.code,
-        code::UNAUTHORIZED | code::INTERRUPTED | code::INTERRUPTED_AT_SHUTDOWN | code::NAMESPACE_NOT_FOUND
+        code::UNAUTHORIZED
+            | code::INTERRUPTED
+            | code::INTERRUPTED_AT_SHUTDOWN
+            | code::NAMESPACE_NOT_FOUND
             | code::COMMAND_NOT_SUPPORTED_ON_VIEW
     )
 }

@@ -12,8 +12,15 @@ use helios_planner::document::raw::*;
 fn database_names(catalog: &Catalog, default: &str) -> Vec<String> {
     let mut names: Vec<String> = catalog.databases.values().map(|d| d.name.clone()).collect();
     if let Some(database) = catalog.database_named(default) {
-        let schemas = catalog.schemas.values().filter(|s| s.database == database.id);
-        names.extend(schemas.map(|s| s.name.clone()).filter(|n| n != PUBLIC_SCHEMA_NAME));
+        let schemas = catalog
+            .schemas
+            .values()
+            .filter(|s| s.database == database.id);
+        names.extend(
+            schemas
+                .map(|s| s.name.clone())
+                .filter(|n| n != PUBLIC_SCHEMA_NAME),
+        );
     }
     names.sort();
     names.dedup();
@@ -22,8 +29,12 @@ fn database_names(catalog: &Catalog, default: &str) -> Vec<String> {
 
 /// Tables and views of a schema, by name.
 fn relations<'c>(catalog: &'c Catalog, namespace: &Namespace) -> Vec<(&'c str, &'c Relation)> {
-    let Some(database) = catalog.database_named(&namespace.database) else { return Vec::new() };
-    let Some(schema) = catalog.schema_named(database.id, &namespace.schema) else { return Vec::new() };
+    let Some(database) = catalog.database_named(&namespace.database) else {
+        return Vec::new();
+    };
+    let Some(schema) = catalog.schema_named(database.id, &namespace.schema) else {
+        return Vec::new();
+    };
     let mut out: Vec<(&str, &Relation)> = catalog
         .relations
         .values()
@@ -56,7 +67,8 @@ pub(crate) async fn databases(context: &mut Context<'_>) -> Result<()> {
         if !names_only {
             let size = size_of(context, &catalog, &namespace).await?;
             total += size;
-            out.put_i64("sizeOnDisk", size).put_bool("empty", relations(&catalog, &namespace).is_empty());
+            out.put_i64("sizeOnDisk", size)
+                .put_bool("empty", relations(&catalog, &namespace).is_empty());
         }
         let document = out.finish();
         if matcher.matches(Bson::document(&document))? {
@@ -65,19 +77,29 @@ pub(crate) async fn databases(context: &mut Context<'_>) -> Result<()> {
     }
     context.out.put("databases", kept.finish_buf().as_bson());
     if !names_only {
-        context.out.put_i64("totalSize", total).put_i64("totalSizeMb", total >> 20);
+        context
+            .out
+            .put_i64("totalSize", total)
+            .put_i64("totalSizeMb", total >> 20);
     }
     Ok(())
 }
 
 /// Bytes of a database's tables, where this session can ask for them.
-async fn size_of(context: &mut Context<'_>, catalog: &Catalog, namespace: &Namespace) -> Result<i64> {
+async fn size_of(
+    context: &mut Context<'_>,
+    catalog: &Catalog,
+    namespace: &Namespace,
+) -> Result<i64> {
     let own = context.session()?.database().to_owned();
     if own != namespace.database {
         return Ok(0);
     }
     let mut total = 0;
-    for (name, _) in relations(catalog, namespace).into_iter().filter(|(_, r)| matches!(r, Relation::Table(_))) {
+    for (name, _) in relations(catalog, namespace)
+        .into_iter()
+        .filter(|(_, r)| matches!(r, Relation::Table(_)))
+    {
         total += table_size(context, &namespace.schema, name).await;
     }
     Ok(total)
@@ -86,7 +108,11 @@ async fn size_of(context: &mut Context<'_>, catalog: &Catalog, namespace: &Names
 /// Bytes that a table takes on disk; 0 when the engine cannot tell.
 pub(crate) async fn table_size(context: &mut Context<'_>, schema: &str, table: &str) -> i64 {
     let mut params = Params::default();
-    let name = format!("{}.{}", crate::translate::quote(schema), crate::translate::quote(table));
+    let name = format!(
+        "{}.{}",
+        crate::translate::quote(schema),
+        crate::translate::quote(table)
+    );
     let name = params.text(&name);
     let text = format!("SELECT pg_total_relation_size(({name})::regclass)");
     let size = cursor::scalar(context, Statement { text, params }).await;
@@ -103,12 +129,17 @@ pub(crate) fn collections(context: &mut Context<'_>) -> Result<()> {
     for (name, relation) in relations(&catalog, &namespace) {
         let view = matches!(relation, Relation::View(_));
         let mut out = Writer::new();
-        out.put_str("name", name).put_str("type", if view { "view" } else { "collection" });
+        out.put_str("name", name)
+            .put_str("type", if view { "view" } else { "collection" });
         if !names_only {
             out.start_document("options").end();
             out.start_document("info").put_bool("readOnly", view).end();
             if !view {
-                out.start_document("idIndex").put_i32("v", 2).start_document("key").put_i32("_id", 1).end();
+                out.start_document("idIndex")
+                    .put_i32("v", 2)
+                    .start_document("key")
+                    .put_i32("_id", 1)
+                    .end();
                 out.put_str("name", "_id_").end();
             }
         }
@@ -125,7 +156,9 @@ pub(crate) fn collections(context: &mut Context<'_>) -> Result<()> {
 pub(crate) fn document_tables(catalog: &Catalog, namespace: &Namespace) -> (Vec<String>, usize) {
     let all = relations(catalog, namespace);
     let documents = all.iter().filter_map(|(name, r)| match r {
-        Relation::Table(t) if t.shape == helios_planner::catalog::Shape::Document => Some((*name).to_owned()),
+        Relation::Table(t) if t.shape == helios_planner::catalog::Shape::Document => {
+            Some((*name).to_owned())
+        }
         _ => None,
     });
     (documents.collect(), all.len())

@@ -5,6 +5,7 @@ use crate::error::{MongoError, Result, fail};
 use crate::translate::{Collection, Params, Predicate, Query, Statement, quote};
 use helios_planner::catalog::{Column, IndexKey};
 use helios_planner::document::error::code;
+use helios_planner::document::expression::to_text;
 use helios_planner::document::order::equal;
 use helios_planner::document::path::{Path, lookup};
 use helios_planner::document::raw::*;
@@ -12,23 +13,37 @@ use helios_types::conversion::from_bson;
 use helios_types::{JsonbRef, Value};
 
 fn json(value: Bson<'_>) -> JsonbRef<'_> {
-    JsonbRef { element: value.tag, bytes: value.bytes }
+    JsonbRef {
+        element: value.tag,
+        bytes: value.bytes,
+    }
 }
 
 /// Checks a document that is to be stored, and puts an `_id` in front.
 pub(crate) fn storable(document: Bson<'_>, new_id: [u8; 12]) -> Result<Vec<u8>> {
     if document.bytes.len() > crate::codec::DOCUMENT_BYTES_MAX {
-        fail!(code::BSON_OBJECT_TOO_LARGE, "object to insert too large. size in bytes: {}, max size: {}",
-            document.bytes.len(), crate::codec::DOCUMENT_BYTES_MAX);
+        fail!(
+            code::BSON_OBJECT_TOO_LARGE,
+            "object to insert too large. size in bytes: {}, max size: {}",
+            document.bytes.len(),
+            crate::codec::DOCUMENT_BYTES_MAX
+        );
     }
     let id = document.get("_id");
     if matches!(id.tag, ARRAY | REGEX | UNDEFINED) {
-        fail!(code::INVALID_ID_FIELD, "The '_id' value cannot be of type {}", id.type_name());
+        fail!(
+            code::INVALID_ID_FIELD,
+            "The '_id' value cannot be of type {}",
+            id.type_name()
+        );
     }
     if let Some((name, _)) = id.fields().find(|(n, _)| n.starts_with('$'))
         && id.is_document()
     {
-        fail!(code::DOLLAR_PREFIXED_FIELD_NAME, "_id fields may not contain '$'-prefixed fields: {name} is not valid for storage.");
+        fail!(
+            code::DOLLAR_PREFIXED_FIELD_NAME,
+            "_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."
+        );
     }
     if document.fields().next().is_some_and(|(n, _)| n == "_id") {
         return Ok(document.bytes.to_vec());
@@ -44,15 +59,26 @@ pub(crate) fn storable(document: Bson<'_>, new_id: [u8; 12]) -> Result<Vec<u8>> 
 }
 
 /// Inserts one document; the document as it is stored.
-pub(crate) async fn insert_row(context: &mut Context<'_>, collection: &Collection, document: Bson<'_>) -> Result<Vec<u8>> {
+pub(crate) async fn insert_row(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    document: Bson<'_>,
+) -> Result<Vec<u8>> {
     let stored = storable(document, context.client.server.object_id())?;
     let whole = Bson::document(&stored);
     let statement = if collection.is_document() {
         let id = whole.get("_id");
         let mut params = Params::default();
-        let text = json(id).plain_text();
+        // What SQL shows as `_id`; the key itself is made from the document.
+        let text = to_text(id).unwrap_or_else(|_| format!("{id:?}"));
         let (id, doc) = (params.text(&text), params.bson(whole));
-        Statement { text: format!("INSERT INTO {} (_id, doc) VALUES ({id}, {doc})", collection.name()), params }
+        Statement {
+            text: format!(
+                "INSERT INTO {} (_id, doc) VALUES ({id}, {doc})",
+                collection.name()
+            ),
+            params,
+        }
     } else {
         insert_columns(collection, whole, document.get("_id"))?
     };
@@ -63,7 +89,11 @@ pub(crate) async fn insert_row(context: &mut Context<'_>, collection: &Collectio
 }
 
 /// An INSERT of the columns that a document names.
-fn insert_columns(collection: &Collection, document: Bson<'_>, given_id: Bson<'_>) -> Result<Statement> {
+fn insert_columns(
+    collection: &Collection,
+    document: Bson<'_>,
+    given_id: Bson<'_>,
+) -> Result<Statement> {
     let mut names = Vec::new();
     let mut values = Vec::new();
     let mut params = Params::default();
@@ -82,15 +112,27 @@ fn insert_columns(collection: &Collection, document: Bson<'_>, given_id: Bson<'_
             if already.is_missing() {
                 names.push(quote(&column.name));
                 values.push(params.push(column.ty, value));
-            } else if !equal(already, given_id) && !given_id.is_missing() && collection.table.key.len() == 1 {
-                fail!(code::IMMUTABLE_FIELD, "'_id' and the key column '{}' differ", column.name);
+            } else if !equal(already, given_id)
+                && !given_id.is_missing()
+                && collection.table.key.len() == 1
+            {
+                fail!(
+                    code::IMMUTABLE_FIELD,
+                    "'_id' and the key column '{}' differ",
+                    column.name
+                );
             }
         }
     }
     let text = if names.is_empty() {
         format!("INSERT INTO {} DEFAULT VALUES", collection.name())
     } else {
-        format!("INSERT INTO {} ({}) VALUES ({})", collection.name(), names.join(", "), values.join(", "))
+        format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            collection.name(),
+            names.join(", "),
+            values.join(", ")
+        )
     };
     Ok(Statement { text, params })
 }
@@ -98,11 +140,19 @@ fn insert_columns(collection: &Collection, document: Bson<'_>, given_id: Bson<'_
 /// The key columns' values that an `_id` stands for. Drivers add an ObjectId to documents without
 /// one; for a column that makes its own value it is not a value but the lack of one.
 fn key_columns<'c>(collection: &'c Collection, id: Bson<'_>) -> Result<Vec<(&'c Column, Value)>> {
-    let columns: Vec<&Column> =
-        collection.table.key.iter().filter_map(|at| collection.table.columns.get(*at)).collect();
+    let columns: Vec<&Column> = collection
+        .table
+        .key
+        .iter()
+        .filter_map(|at| collection.table.columns.get(*at))
+        .collect();
     match columns.as_slice() {
         _ if id.is_missing() => Ok(Vec::new()),
-        [] => fail!(code::ILLEGAL_OPERATION, "table {} has no primary key and cannot be written to", collection.namespace),
+        [] => fail!(
+            code::ILLEGAL_OPERATION,
+            "table {} has no primary key and cannot be written to",
+            collection.namespace
+        ),
         [only] => {
             let makes_its_own = only.default.is_some() || only.identity.is_some();
             if id.tag == OBJECT_ID && makes_its_own && !only.ty.is_string() {
@@ -128,7 +178,10 @@ fn key_columns<'c>(collection: &'c Collection, id: Bson<'_>) -> Result<Vec<(&'c 
 fn column<'c>(collection: &'c Collection, name: &str) -> Result<&'c Column> {
     match collection.table.column(name) {
         Some((_, column)) => Ok(column),
-        None => Err(invalid(&format!("table {} has no column '{name}'", collection.namespace), name)),
+        None => Err(invalid(
+            &format!("table {} has no column '{name}'", collection.namespace),
+            name,
+        )),
     }
 }
 
@@ -141,19 +194,33 @@ fn invalid(reason: &str, column: &str) -> MongoError {
     let mut details = Writer::new();
     details.start_document("errInfo").start_document("details");
     details.put_str("column", column).put_str("reason", reason);
-    let mut error = MongoError::new(code::DOCUMENT_VALIDATION_FAILURE, format!("Document failed validation: {reason}"));
+    let mut error = MongoError::new(
+        code::DOCUMENT_VALIDATION_FAILURE,
+        format!("Document failed validation: {reason}"),
+    );
     error.extra = Some(BsonBuf::document(details.finish()));
     error
 }
 
 /// The condition that finds the row of a document by its key.
-fn key_condition(collection: &Collection, document: Bson<'_>, params: &mut Params) -> Result<String> {
+fn key_condition(
+    collection: &Collection,
+    document: Bson<'_>,
+    params: &mut Params,
+) -> Result<String> {
     if collection.is_document() {
-        return Ok(format!("bson_id_equals(t.doc, {})", params.bson(document.get("_id"))));
+        return Ok(format!(
+            "bson_id_equals(t.doc, {})",
+            params.bson(document.get("_id"))
+        ));
     }
     let names = collection.key_names();
     if names.is_empty() {
-        fail!(code::ILLEGAL_OPERATION, "table {} has no primary key and cannot be written to", collection.namespace);
+        fail!(
+            code::ILLEGAL_OPERATION,
+            "table {} has no primary key and cannot be written to",
+            collection.namespace
+        );
     }
     let mut parts = Vec::new();
     for name in names {
@@ -165,7 +232,12 @@ fn key_condition(collection: &Collection, document: Bson<'_>, params: &mut Param
 }
 
 /// Replaces a document that this transaction has locked.
-pub(crate) async fn replace_row(context: &mut Context<'_>, collection: &Collection, before: Bson<'_>, after: Bson<'_>) -> Result<()> {
+pub(crate) async fn replace_row(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    before: Bson<'_>,
+    after: Bson<'_>,
+) -> Result<()> {
     let mut params = Params::default();
     let mut sets = Vec::new();
     if collection.is_document() {
@@ -173,14 +245,23 @@ pub(crate) async fn replace_row(context: &mut Context<'_>, collection: &Collecti
     } else {
         for (name, value) in after.fields() {
             let known = before.get(name);
-            if known.tag == value.tag && known.bytes == value.bytes || (name == "_id" && collection.table.column("_id").is_none()) {
+            if known.tag == value.tag && known.bytes == value.bytes
+                || (name == "_id" && collection.table.column("_id").is_none())
+            {
                 continue;
             }
             let column = column(collection, name)?;
             if collection.key_names().contains(&name) {
-                fail!(code::IMMUTABLE_FIELD, "Performing an update on the path '{name}' would modify the immutable field '_id'");
+                fail!(
+                    code::IMMUTABLE_FIELD,
+                    "Performing an update on the path '{name}' would modify the immutable field '_id'"
+                );
             }
-            sets.push(format!("{} = {}", quote(name), params.push(column.ty, convert(column, value)?)));
+            sets.push(format!(
+                "{} = {}",
+                quote(name),
+                params.push(column.ty, convert(column, value)?)
+            ));
         }
         let gone = |name: &str| name != "_id" && after.get(name).is_missing();
         for (name, value) in before.fields().filter(|(n, _)| gone(n)) {
@@ -193,18 +274,28 @@ pub(crate) async fn replace_row(context: &mut Context<'_>, collection: &Collecti
         return Ok(());
     }
     let condition = key_condition(collection, before, &mut params)?;
-    let text = format!("UPDATE {} AS t SET {} WHERE {condition}", collection.name(), sets.join(", "));
+    let text = format!(
+        "UPDATE {} AS t SET {} WHERE {condition}",
+        collection.name(),
+        sets.join(", ")
+    );
     match cursor::change(context, Statement { text, params }).await {
         Ok(_) => Ok(()),
         Err(error) => Err(duplicate(error, collection, after)),
     }
 }
 
-pub(crate) async fn delete_row(context: &mut Context<'_>, collection: &Collection, document: Bson<'_>) -> Result<()> {
+pub(crate) async fn delete_row(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    document: Bson<'_>,
+) -> Result<()> {
     let mut params = Params::default();
     let condition = key_condition(collection, document, &mut params)?;
     let text = format!("DELETE FROM {} AS t WHERE {condition}", collection.name());
-    cursor::change(context, Statement { text, params }).await.map(|_| ())
+    cursor::change(context, Statement { text, params })
+        .await
+        .map(|_| ())
 }
 
 /// Documents that match, locked until the transaction ends.
@@ -224,7 +315,11 @@ pub(crate) async fn locked(
 }
 
 /// Deletes every document that matches with one statement; how many.
-pub(crate) async fn delete_all(context: &mut Context<'_>, collection: &Collection, filter: Bson<'_>) -> Result<u64> {
+pub(crate) async fn delete_all(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    filter: Bson<'_>,
+) -> Result<u64> {
     helios_planner::document::matcher::Matcher::compile(filter)?;
     let mut params = Params::default();
     let split = Predicate::split(collection, filter, "t", &mut params);
@@ -234,15 +329,29 @@ pub(crate) async fn delete_all(context: &mut Context<'_>, collection: &Collectio
         let rest = params.bson(rest);
         conditions.push(format!("bson_match({}, {rest})", collection.document("t")));
     }
-    let tail = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    let tail = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
     let text = format!("DELETE FROM {} AS t{tail}", collection.name());
     cursor::change(context, Statement { text, params }).await
 }
 
 /// A duplicate key as MongoDB tells it: the index, its pattern and the values.
-pub(crate) fn duplicate(mut error: MongoError, collection: &Collection, document: Bson<'_>) -> MongoError {
-    let Some(name) = error.index.take() else { return error };
-    let index = collection.table.indexes.iter().find(|i| i.name == name && !i.primary);
+pub(crate) fn duplicate(
+    mut error: MongoError,
+    collection: &Collection,
+    document: Bson<'_>,
+) -> MongoError {
+    let Some(name) = error.index.take() else {
+        return error;
+    };
+    let index = collection
+        .table
+        .indexes
+        .iter()
+        .find(|i| i.name == name && !i.primary);
     let fields: Vec<(String, bool)> = match index {
         None => vec![("_id".to_owned(), false)],
         Some(index) => index
@@ -251,7 +360,11 @@ pub(crate) fn duplicate(mut error: MongoError, collection: &Collection, document
             .map(|c| {
                 let name = match &c.key {
                     IndexKey::Path(path) => path.clone(),
-                    IndexKey::Column(at) => collection.table.columns.get(*at).map_or(String::new(), |c| c.name.clone()),
+                    IndexKey::Column(at) => collection
+                        .table
+                        .columns
+                        .get(*at)
+                        .map_or(String::new(), |c| c.name.clone()),
                     IndexKey::Expression(text, _) => text.clone(),
                 };
                 (name, c.descending)
@@ -263,7 +376,11 @@ pub(crate) fn duplicate(mut error: MongoError, collection: &Collection, document
     for (path, descending) in &fields {
         pattern.put_i32(path, if *descending { -1 } else { 1 });
         let found = lookup(document, &Path::new(path).parts);
-        let found = if found.as_bson().is_missing() { Bson::NULL } else { found.as_bson() };
+        let found = if found.as_bson().is_missing() {
+            Bson::NULL
+        } else {
+            found.as_bson()
+        };
         values.put(path, found);
     }
     let (pattern, values) = (pattern.finish(), values.finish());
@@ -274,8 +391,9 @@ pub(crate) fn duplicate(mut error: MongoError, collection: &Collection, document
         Bson::document(&values)
     );
     let mut extra = Writer::new();
-    extra.put_document("keyPattern", &pattern).put_document("keyValue", &values);
+    extra
+        .put_document("keyPattern", &pattern)
+        .put_document("keyValue", &values);
     error.extra = Some(BsonBuf::document(extra.finish()));
     error
 }
-

@@ -29,9 +29,15 @@ impl Namespace {
             fail!(code::INVALID_NAMESPACE, "Invalid database name: '{name}'");
         }
         if engine.catalog().database_named(name).is_some() {
-            return Ok(Namespace { database: name.to_owned(), schema: PUBLIC_SCHEMA_NAME.to_owned() });
+            return Ok(Namespace {
+                database: name.to_owned(),
+                schema: PUBLIC_SCHEMA_NAME.to_owned(),
+            });
         }
-        Ok(Namespace { database: engine.default_database().to_owned(), schema: name.to_owned() })
+        Ok(Namespace {
+            database: engine.default_database().to_owned(),
+            schema: name.to_owned(),
+        })
     }
 
     pub fn is_internal(&self) -> bool {
@@ -82,7 +88,10 @@ impl<'a> Context<'a> {
         if let Some(relation) = namespace.relation(&catalog, name)
             && !matches!(relation, Relation::Table(_))
         {
-            fail!(code::COMMAND_NOT_SUPPORTED_ON_VIEW, "Namespace {database}.{name} is not a collection");
+            fail!(
+                code::COMMAND_NOT_SUPPORTED_ON_VIEW,
+                "Namespace {database}.{name} is not a collection"
+            );
         }
         Ok(namespace.collection(&catalog, database, name))
     }
@@ -102,19 +111,30 @@ impl<'a> Context<'a> {
         }
         let namespace = self.namespace()?;
         if namespace.is_internal() || namespace.is_reserved() {
-            fail!(code::ILLEGAL_OPERATION, "cannot write to '{}.{name}'", self.database);
+            fail!(
+                code::ILLEGAL_OPERATION,
+                "cannot write to '{}.{name}'",
+                self.database
+            );
         }
         create(self.session()?, &namespace, name).await?;
         match self.find_collection(name)? {
             Some(found) => Ok(found),
-            None => fail!(code::NAMESPACE_NOT_FOUND, "ns does not exist: {}.{name}", self.database),
+            None => fail!(
+                code::NAMESPACE_NOT_FOUND,
+                "ns does not exist: {}.{name}",
+                self.database
+            ),
         }
     }
 }
 
 /// Makes a collection and the schema it is in; both may be there already.
 pub(crate) async fn create(session: &mut Session, namespace: &Namespace, name: &str) -> Result<()> {
-    let (schema, table) = (crate::translate::quote(&namespace.schema), crate::translate::quote(name));
+    let (schema, table) = (
+        crate::translate::quote(&namespace.schema),
+        crate::translate::quote(name),
+    );
     let mut nothing = helios_types::value::Rows::default();
     let known = {
         let catalog = session.catalog();
@@ -122,7 +142,13 @@ pub(crate) async fn create(session: &mut Session, namespace: &Namespace, name: &
         database.is_some_and(|d| catalog.schema_named(d, &namespace.schema).is_some())
     };
     if !known {
-        session.run(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"), &[], &mut nothing).await?;
+        session
+            .run(
+                &format!("CREATE SCHEMA IF NOT EXISTS {schema}"),
+                &[],
+                &mut nothing,
+            )
+            .await?;
     }
     let text = format!("CREATE TABLE IF NOT EXISTS {schema}.{table} () USING document");
     session.run(&text, &[], &mut nothing).await?;
@@ -136,13 +162,22 @@ pub(crate) fn check_collection_name(database: &str, name: &str) -> Result<()> {
         || name.contains('$')
         || name.contains('\0');
     if bad {
-        fail!(code::INVALID_NAMESPACE, "Invalid collection name: {database}.{name}");
+        fail!(
+            code::INVALID_NAMESPACE,
+            "Invalid collection name: {database}.{name}"
+        );
     }
     if name.len() > IDENTIFIER_BYTES_MAX {
-        fail!(code::INVALID_NAMESPACE, "Collection name '{name}' is longer than {IDENTIFIER_BYTES_MAX} bytes");
+        fail!(
+            code::INVALID_NAMESPACE,
+            "Collection name '{name}' is longer than {IDENTIFIER_BYTES_MAX} bytes"
+        );
     }
     if name.starts_with("system.") {
-        fail!(code::INVALID_NAMESPACE, "Invalid system namespace: {database}.{name}");
+        fail!(
+            code::INVALID_NAMESPACE,
+            "Invalid system namespace: {database}.{name}"
+        );
     }
     Ok(())
 }

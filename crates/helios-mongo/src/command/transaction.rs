@@ -27,17 +27,30 @@ fn wanted(context: &Context<'_>) -> Result<Option<Wanted>> {
     let autocommit = context.get("autocommit");
     if autocommit.is_missing() {
         if context.get("startTransaction").truthy() {
-            fail!(code::INVALID_OPTIONS, "Specifying startTransaction requires autocommit: false");
+            fail!(
+                code::INVALID_OPTIONS,
+                "Specifying startTransaction requires autocommit: false"
+            );
         }
         return Ok(None);
     }
     if autocommit.as_bool() != Some(false) {
-        fail!(code::INVALID_OPTIONS, "Specifying autocommit=true is not allowed.");
+        fail!(
+            code::INVALID_OPTIONS,
+            "Specifying autocommit=true is not allowed."
+        );
     }
     let (Some(id), Some(number)) = (logical_id(context.body()), number(context)) else {
-        fail!(code::INVALID_OPTIONS, "'autocommit' field requires a transaction number to be specified");
+        fail!(
+            code::INVALID_OPTIONS,
+            "'autocommit' field requires a transaction number to be specified"
+        );
     };
-    Ok(Some(Wanted { id, number, start: context.get("startTransaction").truthy() }))
+    Ok(Some(Wanted {
+        id,
+        number,
+        start: context.get("startTransaction").truthy(),
+    }))
 }
 
 /// Runs a command that needs the engine, inside a transaction or outside.
@@ -60,7 +73,11 @@ pub(crate) async fn run(mut context: Context<'_>, write: bool) -> Result<Vec<u8>
             return Ok(reply.to_vec());
         }
         if *number < logical.number {
-            fail!(code::TRANSACTION_TOO_OLD, "Retryable write with txnNumber {number} is prohibited on session because a newer retryable write with txnNumber {} has already started", logical.number);
+            fail!(
+                code::TRANSACTION_TOO_OLD,
+                "Retryable write with txnNumber {number} is prohibited on session because a newer retryable write with txnNumber {} has already started",
+                logical.number
+            );
         }
         logical.number = *number;
     }
@@ -83,8 +100,15 @@ pub(crate) async fn run(mut context: Context<'_>, write: bool) -> Result<Vec<u8>
 /// Faults after which drivers may send a retryable write once more.
 fn retryable(mut error: MongoError, write: bool) -> MongoError {
     error.labels.retain(|l| *l != "TransientTransactionError");
-    let again = matches!(error.code, 91 | 189 | 11600 | 11602 | 10107 | 13435 | 13436 | 262 | 6 | 7 | 89 | 9001);
-    if write && again { error.with_label("RetryableWriteError") } else { error }
+    let again = matches!(
+        error.code,
+        91 | 189 | 11600 | 11602 | 10107 | 13435 | 13436 | 262 | 6 | 7 | 89 | 9001
+    );
+    if write && again {
+        error.with_label("RetryableWriteError")
+    } else {
+        error
+    }
 }
 
 fn begin(context: &Context<'_>, database: &str) -> Result<Session> {
@@ -92,17 +116,41 @@ fn begin(context: &Context<'_>, database: &str) -> Result<Session> {
     if let Some(level) = level.as_str()
         && !matches!(level, "local" | "majority" | "snapshot")
     {
-        fail!(code::INVALID_OPTIONS, "The readConcern level must be either 'local' (default), 'majority' or 'snapshot' in order to run in a transaction");
+        fail!(
+            code::INVALID_OPTIONS,
+            "The readConcern level must be either 'local' (default), 'majority' or 'snapshot' in order to run in a transaction"
+        );
     }
     let mut session = context.client.open_session(database)?;
-    let mode = TransactionMode { isolation: Some(Isolation::RepeatableRead), read_only: None };
+    let mode = TransactionMode {
+        isolation: Some(Isolation::RepeatableRead),
+        read_only: None,
+    };
     session.begin(mode)?;
     Ok(session)
 }
 
 async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<u8>> {
-    if matches!(context.name, "count" | "listCollections" | "listDatabases" | "listIndexes" | "explain" | "drop" | "dropDatabase" | "collStats" | "dbStats" | "renameCollection" | "validate" | "dropIndexes") {
-        fail!(code::OPERATION_NOT_SUPPORTED_IN_TRANSACTION, "Cannot run '{}' in a multi-document transaction.", context.name);
+    if matches!(
+        context.name,
+        "count"
+            | "listCollections"
+            | "listDatabases"
+            | "listIndexes"
+            | "explain"
+            | "drop"
+            | "dropDatabase"
+            | "collStats"
+            | "dbStats"
+            | "renameCollection"
+            | "validate"
+            | "dropIndexes"
+    ) {
+        fail!(
+            code::OPERATION_NOT_SUPPORTED_IN_TRANSACTION,
+            "Cannot run '{}' in a multi-document transaction.",
+            context.name
+        );
     }
     let logical = context.client.server.logical(wanted.id);
     let mut logical = logical.lock().await;
@@ -110,11 +158,20 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
     let database = context.namespace()?.database;
     if wanted.start {
         if wanted.number < logical.number {
-            fail!(code::TRANSACTION_TOO_OLD, "Cannot start transaction {} on session because a newer transaction {} has already started", wanted.number, logical.number);
+            fail!(
+                code::TRANSACTION_TOO_OLD,
+                "Cannot start transaction {} on session because a newer transaction {} has already started",
+                wanted.number,
+                logical.number
+            );
         }
         logical.number = wanted.number;
         let session = Box::new(begin(&context, &database)?);
-        logical.transaction = Some(Transaction::Open { number: wanted.number, database: database.clone(), session });
+        logical.transaction = Some(Transaction::Open {
+            number: wanted.number,
+            database: database.clone(),
+            session,
+        });
     }
     let session = take_open(&mut logical, wanted.number, &database)?;
     context.session = Some(*session);
@@ -123,7 +180,11 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
     let session = context.session.take();
     match (result, session) {
         (Ok(()), Some(session)) => {
-            logical.transaction = Some(Transaction::Open { number: wanted.number, database, session: Box::new(session) });
+            logical.transaction = Some(Transaction::Open {
+                number: wanted.number,
+                database,
+                session: Box::new(session),
+            });
             finish(context)
         }
         (Ok(()), None) => fail!(code::INTERNAL_ERROR, "a command took its transaction away"),
@@ -132,9 +193,18 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
             if let Some(mut session) = session {
                 session.rollback();
             }
-            logical.transaction = Some(Transaction::Aborted { number: wanted.number });
-            let transient = matches!(error.code, code::WRITE_CONFLICT | code::LOCK_TIMEOUT | code::NO_SUCH_TRANSACTION);
-            Err(if transient { error.with_label("TransientTransactionError") } else { error })
+            logical.transaction = Some(Transaction::Aborted {
+                number: wanted.number,
+            });
+            let transient = matches!(
+                error.code,
+                code::WRITE_CONFLICT | code::LOCK_TIMEOUT | code::NO_SUCH_TRANSACTION
+            );
+            Err(if transient {
+                error.with_label("TransientTransactionError")
+            } else {
+                error
+            })
         }
     }
 }
@@ -149,16 +219,30 @@ fn no_such(number: i64) -> MongoError {
 
 fn take_open(logical: &mut Logical, number: i64, wanted: &str) -> Result<Box<Session>> {
     match logical.transaction.take() {
-        Some(Transaction::Open { number: open, database, session }) if open == number => {
+        Some(Transaction::Open {
+            number: open,
+            database,
+            session,
+        }) if open == number => {
             if database != wanted {
-                logical.transaction = Some(Transaction::Open { number, database, session });
-                fail!(code::OPERATION_NOT_SUPPORTED_IN_TRANSACTION, "a transaction may not span logical databases");
+                logical.transaction = Some(Transaction::Open {
+                    number,
+                    database,
+                    session,
+                });
+                fail!(
+                    code::OPERATION_NOT_SUPPORTED_IN_TRANSACTION,
+                    "a transaction may not span logical databases"
+                );
             }
             Ok(session)
         }
         Some(Transaction::Committed { number: done }) if done == number => {
             logical.transaction = Some(Transaction::Committed { number });
-            fail!(code::TRANSACTION_COMMITTED, "Transaction with {{ txnNumber: {number} }} has been committed.")
+            fail!(
+                code::TRANSACTION_COMMITTED,
+                "Transaction with {{ txnNumber: {number} }} has been committed."
+            )
         }
         Some(Transaction::Aborted { number: done }) if done == number => {
             logical.transaction = Some(Transaction::Aborted { number });
@@ -179,17 +263,29 @@ fn take_open(logical: &mut Logical, number: i64, wanted: &str) -> Result<Box<Ses
 pub(crate) async fn end(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["recoveryToken"])?;
     if context.database != "admin" {
-        fail!(code::UNAUTHORIZED, "{} may only be run against the admin database.", context.name);
+        fail!(
+            code::UNAUTHORIZED,
+            "{} may only be run against the admin database.",
+            context.name
+        );
     }
     let Some(wanted) = wanted(context)? else {
-        fail!(code::INVALID_OPTIONS, "{} requires a transaction", context.name);
+        fail!(
+            code::INVALID_OPTIONS,
+            "{} requires a transaction",
+            context.name
+        );
     };
     let logical = context.client.server.logical(wanted.id);
     let mut logical = logical.lock().await;
     logical.touch();
     let commit = context.name == "commitTransaction";
     match logical.transaction.take() {
-        Some(Transaction::Open { number, mut session, .. }) if number == wanted.number => {
+        Some(Transaction::Open {
+            number,
+            mut session,
+            ..
+        }) if number == wanted.number => {
             if !commit {
                 session.rollback();
                 logical.transaction = Some(Transaction::Aborted { number });
@@ -226,12 +322,20 @@ pub(crate) async fn end(context: &mut Context<'_>) -> Result<()> {
 pub(crate) fn sessions(context: &mut Context<'_>) -> Result<()> {
     let server = context.client.server.clone();
     let (name, argument) = context.request.command();
-    let ids = || argument.elements().filter_map(|s| s.get("id").as_binary()?.1.try_into().ok());
+    let ids = || {
+        argument
+            .elements()
+            .filter_map(|s| s.get("id").as_binary()?.1.try_into().ok())
+    };
     match name {
         "startSession" => {
             let id: [u8; 16] = rand::random();
             server.logical(id);
-            context.out.start_document("id").put("id", BsonBuf::binary(4, &id).as_bson()).end();
+            context
+                .out
+                .start_document("id")
+                .put("id", BsonBuf::binary(4, &id).as_bson())
+                .end();
             context.out.put_i32("timeoutMinutes", 30);
         }
         "refreshSessions" => {

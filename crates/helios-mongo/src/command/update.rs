@@ -11,7 +11,17 @@ use helios_planner::document::matcher::Matcher;
 use helios_planner::document::raw::*;
 use helios_planner::document::update::{Context as UpdateContext, Update};
 
-const FIELDS: &[&str] = &["q", "u", "c", "multi", "upsert", "collation", "arrayFilters", "hint", "sort"];
+const FIELDS: &[&str] = &[
+    "q",
+    "u",
+    "c",
+    "multi",
+    "upsert",
+    "collation",
+    "arrayFilters",
+    "hint",
+    "sort",
+];
 
 /// What one statement did.
 #[derive(Debug, Default)]
@@ -59,19 +69,36 @@ pub(crate) async fn update(context: &mut Context<'_>) -> Result<()> {
 async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Result<Outcome> {
     for (field, value) in statement.fields() {
         if !FIELDS.contains(&field) {
-            fail!(40415, "BSON field 'update.updates.{field}' is an unknown field.");
+            fail!(
+                40415,
+                "BSON field 'update.updates.{field}' is an unknown field."
+            );
         }
         if matches!(field, "c" | "collation") && value.truthy() && !value.is_empty() {
-            fail!(code::COMMAND_NOT_SUPPORTED, "option '{field}' of update is not supported");
+            fail!(
+                code::COMMAND_NOT_SUPPORTED,
+                "option '{field}' of update is not supported"
+            );
         }
     }
-    let (filter, multi, upsert) = (statement.get("q"), statement.get("multi").truthy(), statement.get("upsert").truthy());
+    let (filter, multi, upsert) = (
+        statement.get("q"),
+        statement.get("multi").truthy(),
+        statement.get("upsert").truthy(),
+    );
     if !filter.is_document() {
-        fail!(code::TYPE_MISMATCH, "BSON field 'update.updates.q' is the wrong type '{}', expected type 'object'", filter.type_name());
+        fail!(
+            code::TYPE_MISMATCH,
+            "BSON field 'update.updates.q' is the wrong type '{}', expected type 'object'",
+            filter.type_name()
+        );
     }
     let update = Update::compile(statement.get("u"), statement.get("arrayFilters"))?;
     if multi && update.is_replacement() {
-        fail!(code::FAILED_TO_PARSE, "multi update is not supported for replacement-style update");
+        fail!(
+            code::FAILED_TO_PARSE,
+            "multi update is not supported for replacement-style update"
+        );
     }
     let matcher = Matcher::compile(filter)?;
     let collection = match context.find_collection(name)? {
@@ -87,7 +114,14 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
         let before = Bson::document(document);
         let (_, matched) = matcher.matches_at(before)?;
         outcome.matched += 1;
-        let applied = update.apply(before, &UpdateContext { matched, inserting: false, now_ms: now_ms() })?;
+        let applied = update.apply(
+            before,
+            &UpdateContext {
+                matched,
+                inserting: false,
+                now_ms: now_ms(),
+            },
+        )?;
         if let Some(after) = applied {
             modify::replace_row(context, &collection, before, Bson::document(&after)).await?;
             outcome.modified += 1;
@@ -107,7 +141,11 @@ pub(crate) async fn insert_new(
     update: &Update,
     filter: Bson<'_>,
 ) -> Result<(Vec<u8>, BsonBuf)> {
-    let settings = UpdateContext { matched: None, inserting: true, now_ms: now_ms() };
+    let settings = UpdateContext {
+        matched: None,
+        inserting: true,
+        now_ms: now_ms(),
+    };
     let document = update.upsert(filter, &settings, context.client.server.object_id())?;
     let stored = modify::insert_row(context, collection, Bson::document(&document)).await?;
     let id = Bson::document(&stored).get("_id").to_buf();

@@ -21,7 +21,10 @@ pub(crate) struct OpenCursor {
 /// Where the rest of the rows is.
 pub(crate) enum Rows {
     /// In a session of the cursor's own.
-    Engine { session: Box<Session>, cursor: Box<Cursor> },
+    Engine {
+        session: Box<Session>,
+        cursor: Box<Cursor>,
+    },
     /// Computed already.
     Ready(VecDeque<Vec<u8>>),
 }
@@ -49,7 +52,11 @@ impl RowSink for Batch {
         match values.first() {
             Some(ValueRef::Jsonb(document)) => self.push(document.bytes.to_vec()),
             Some(ValueRef::Null) => {}
-            _ => return Err(Error::internal("a query gave something else than documents")),
+            _ => {
+                return Err(Error::internal(
+                    "a query gave something else than documents",
+                ));
+            }
         }
         Ok(())
     }

@@ -16,9 +16,17 @@ pub(crate) struct Logical {
 }
 
 pub(crate) enum Transaction {
-    Open { number: i64, database: String, session: Box<Session> },
-    Committed { number: i64 },
-    Aborted { number: i64 },
+    Open {
+        number: i64,
+        database: String,
+        session: Box<Session>,
+    },
+    Committed {
+        number: i64,
+    },
+    Aborted {
+        number: i64,
+    },
 }
 
 /// Replies kept per session: drivers retry their newest write only.
@@ -26,7 +34,12 @@ const REPLIES_KEPT: usize = 4;
 
 impl Default for Logical {
     fn default() -> Self {
-        Logical { last_use: Instant::now(), number: -1, transaction: None, replies: VecDeque::new() }
+        Logical {
+            last_use: Instant::now(),
+            number: -1,
+            transaction: None,
+            replies: VecDeque::new(),
+        }
     }
 }
 
@@ -41,7 +54,10 @@ impl Logical {
 
     /// The reply that a write with this number got already.
     pub fn reply(&self, number: i64) -> Option<&[u8]> {
-        self.replies.iter().find(|(n, _)| *n == number).map(|(_, reply)| reply.as_slice())
+        self.replies
+            .iter()
+            .find(|(n, _)| *n == number)
+            .map(|(_, reply)| reply.as_slice())
     }
 
     pub fn remember(&mut self, number: i64, reply: Vec<u8>) {

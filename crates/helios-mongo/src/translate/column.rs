@@ -20,7 +20,12 @@ pub struct Predicate {
 }
 
 impl Predicate {
-    pub fn split(collection: &Collection, filter: Bson<'_>, alias: &str, params: &mut Params) -> Predicate {
+    pub fn split(
+        collection: &Collection,
+        filter: Bson<'_>,
+        alias: &str,
+        params: &mut Params,
+    ) -> Predicate {
         let mut conditions = Vec::new();
         let mut rest = Writer::new();
         let mut point = false;
@@ -40,12 +45,20 @@ impl Predicate {
                 }
             }
         }
-        Predicate { conditions, rest: rest.finish(), point }
+        Predicate {
+            conditions,
+            rest: rest.finish(),
+            point,
+        }
     }
 }
 
 fn is_operators(value: Bson<'_>) -> bool {
-    value.is_document() && value.fields().next().is_some_and(|(n, _)| n.starts_with('$'))
+    value.is_document()
+        && value
+            .fields()
+            .next()
+            .is_some_and(|(n, _)| n.starts_with('$'))
 }
 
 /// Equality with a document's `_id`, which is the key of the row.
@@ -99,7 +112,10 @@ fn column(
     params: &mut Params,
 ) -> Option<String> {
     let (_, definition) = collection.table.column(name)?;
-    let column = Typed { text: format!("{alias}.{}", quote(name)), ty: definition.ty };
+    let column = Typed {
+        text: format!("{alias}.{}", quote(name)),
+        ty: definition.ty,
+    };
     if !is_operators(operand) {
         return column.equal(operand, params);
     }
@@ -126,18 +142,33 @@ struct Typed {
 impl Typed {
     /// Types whose values SQL compares as BSON does: no NaN, no rounding, one order.
     fn is_ordered(&self) -> bool {
-        [Type::INT2, Type::INT4, Type::INT8, Type::TEXT, Type::VARCHAR]
-            .iter()
-            .any(|ty| ty.oid == self.ty.oid)
+        [
+            Type::INT2,
+            Type::INT4,
+            Type::INT8,
+            Type::TEXT,
+            Type::VARCHAR,
+        ]
+        .iter()
+        .any(|ty| ty.oid == self.ty.oid)
     }
 
     fn has_equality(&self) -> bool {
-        self.is_ordered() || [Type::BOOL, Type::UUID].iter().any(|ty| ty.oid == self.ty.oid)
+        self.is_ordered()
+            || [Type::BOOL, Type::UUID]
+                .iter()
+                .any(|ty| ty.oid == self.ty.oid)
     }
 
     /// The value in the column's type; `Err` when the column can never hold it.
     fn value(&self, operand: Bson<'_>) -> Result<Value, ()> {
-        let value = from_bson(self.ty, JsonbRef { element: operand.tag, bytes: operand.bytes });
+        let value = from_bson(
+            self.ty,
+            JsonbRef {
+                element: operand.tag,
+                bytes: operand.bytes,
+            },
+        );
         value.map_err(|_| ())
     }
 
@@ -158,11 +189,16 @@ impl Typed {
         match operator {
             "$eq" => self.equal(argument, params),
             "$ne" if argument.tag == NULL => Some(format!("{} IS NOT NULL", self.text)),
-            "$ne" if self.has_equality() && !matches!(argument.tag, REGEX | UNDEFINED | ARRAY | DOCUMENT) => {
+            "$ne"
+                if self.has_equality()
+                    && !matches!(argument.tag, REGEX | UNDEFINED | ARRAY | DOCUMENT) =>
+            {
                 match self.value(argument) {
-                    Ok(value) => {
-                        Some(format!("{} IS DISTINCT FROM {}", self.text, params.push(self.ty, value)))
-                    }
+                    Ok(value) => Some(format!(
+                        "{} IS DISTINCT FROM {}",
+                        self.text,
+                        params.push(self.ty, value)
+                    )),
                     Err(()) => Some("TRUE".to_owned()),
                 }
             }
@@ -190,7 +226,11 @@ impl Typed {
             "$lt" => "<",
             _ => "<=",
         };
-        Some(format!("({0} {sign} {1} AND {0} IS NOT NULL)", self.text, params.push(self.ty, value)))
+        Some(format!(
+            "({0} {sign} {1} AND {0} IS NOT NULL)",
+            self.text,
+            params.push(self.ty, value)
+        ))
     }
 
     fn membership(&self, negated: bool, argument: Bson<'_>, params: &mut Params) -> Option<String> {
@@ -213,12 +253,20 @@ impl Typed {
         let mut parts = Vec::new();
         if !list.is_empty() {
             let names: Vec<String> = list.into_iter().map(|v| params.push(self.ty, v)).collect();
-            parts.push(format!("({0} IN ({1}) AND {0} IS NOT NULL)", self.text, names.join(", ")));
+            parts.push(format!(
+                "({0} IN ({1}) AND {0} IS NOT NULL)",
+                self.text,
+                names.join(", ")
+            ));
         }
         if null {
             parts.push(format!("{} IS NULL", self.text));
         }
-        let any = if parts.is_empty() { "FALSE".to_owned() } else { format!("({})", parts.join(" OR ")) };
+        let any = if parts.is_empty() {
+            "FALSE".to_owned()
+        } else {
+            format!("({})", parts.join(" OR "))
+        };
         Some(if negated { format!("NOT {any}") } else { any })
     }
 }

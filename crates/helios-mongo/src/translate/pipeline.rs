@@ -21,7 +21,7 @@ const STAGES_MAX: usize = 1000;
 const PIPELINES_MAX: usize = 20;
 
 /// Finds the collections that a pipeline names.
-pub type Resolve<'r> = &'r dyn Fn(&str) -> Option<Collection>;
+pub type Resolve<'r> = &'r (dyn Fn(&str) -> Option<Collection> + Sync);
 
 /// A query in the making.
 pub struct Query<'r> {
@@ -39,7 +39,11 @@ pub struct Query<'r> {
 
 impl<'r> Query<'r> {
     /// The documents of a collection; of none when there is no such collection.
-    pub fn over(collection: Option<&Collection>, filter: Bson<'_>, resolve: Resolve<'r>) -> Result<Query<'r>> {
+    pub fn over(
+        collection: Option<&Collection>,
+        filter: Bson<'_>,
+        resolve: Resolve<'r>,
+    ) -> Result<Query<'r>> {
         Self::with_params(collection, filter, resolve, Params::default(), 0)
     }
 
@@ -89,7 +93,8 @@ impl<'r> Query<'r> {
         let rest = Bson::document(&split.rest);
         if !rest.is_empty() {
             let rest = self.params.bson(rest);
-            self.conditions.push(format!("bson_match({}, {rest})", self.document));
+            self.conditions
+                .push(format!("bson_match({}, {rest})", self.document));
         }
         Ok(())
     }
@@ -102,12 +107,17 @@ impl<'r> Query<'r> {
     }
 
     fn order_clause(&self) -> String {
-        self.order.as_ref().map_or(String::new(), |key| format!(" ORDER BY {key}"))
+        self.order
+            .as_ref()
+            .map_or(String::new(), |key| format!(" ORDER BY {key}"))
     }
 
     /// Closes what there is into a sub-query.
     fn close(&mut self, suffix: &str) {
-        let key = self.order.as_ref().map_or(String::new(), |k| format!(", {k} AS k"));
+        let key = self
+            .order
+            .as_ref()
+            .map_or(String::new(), |k| format!(", {k} AS k"));
         let inner = format!(
             "SELECT {} AS doc{key} FROM {}{}{suffix}",
             self.document,
@@ -152,7 +162,13 @@ impl<'r> Query<'r> {
     }
 
     /// The statement of a `find`: the projection is evaluated for the rows that are left.
-    pub fn finish_find(mut self, projection: Bson<'_>, filter: Bson<'_>, skip: i64, limit: i64) -> Statement {
+    pub fn finish_find(
+        mut self,
+        projection: Bson<'_>,
+        filter: Bson<'_>,
+        skip: i64,
+        limit: i64,
+    ) -> Statement {
         let mut document = self.document.clone();
         if projection.is_document() && !projection.is_empty() {
             let (projection, filter) = (self.params.bson(projection), self.params.bson(filter));
@@ -161,24 +177,42 @@ impl<'r> Query<'r> {
         let tail = format!("{}{}", self.where_clause(), self.order_clause());
         let bounds = self.bounds(skip, limit);
         let text = format!("SELECT {document} AS doc FROM {}{tail}{bounds}", self.from);
-        Statement { text, params: self.params }
+        Statement {
+            text,
+            params: self.params,
+        }
     }
 
     /// The statement that locks the first document found and gives it.
     pub fn finish_locking(mut self, limit: i64) -> Statement {
         let tail = format!("{}{}", self.where_clause(), self.order_clause());
         let bounds = self.bounds(0, limit);
-        let text = format!("SELECT {} AS doc FROM {}{tail}{bounds} FOR UPDATE", self.document, self.from);
-        Statement { text, params: self.params }
+        let text = format!(
+            "SELECT {} AS doc FROM {}{tail}{bounds} FOR UPDATE",
+            self.document, self.from
+        );
+        Statement {
+            text,
+            params: self.params,
+        }
     }
 
     pub fn finish(self) -> Statement {
         let text = self.text();
-        Statement { text, params: self.params }
+        Statement {
+            text,
+            params: self.params,
+        }
     }
 
     fn text(&self) -> String {
-        format!("SELECT {} AS doc FROM {}{}{}", self.document, self.from, self.where_clause(), self.order_clause())
+        format!(
+            "SELECT {} AS doc FROM {}{}{}",
+            self.document,
+            self.from,
+            self.where_clause(),
+            self.order_clause()
+        )
     }
 
     /// A statement of one row: the number of documents, and null when there is no limit on it.
@@ -187,26 +221,42 @@ impl<'r> Query<'r> {
             self.skip_and_limit(skip, limit);
         }
         let text = format!("SELECT count(*) FROM {}{}", self.from, self.where_clause());
-        Statement { text, params: self.params }
+        Statement {
+            text,
+            params: self.params,
+        }
     }
 
     /// A statement of one row: the array of distinct values at a path.
     pub fn finish_distinct(mut self, path: &str) -> Statement {
         let path = self.params.text(path);
-        let text =
-            format!("SELECT bson_distinct({}, {path}) FROM {}{}", self.document, self.from, self.where_clause());
-        Statement { text, params: self.params }
+        let text = format!(
+            "SELECT bson_distinct({}, {path}) FROM {}{}",
+            self.document,
+            self.from,
+            self.where_clause()
+        );
+        Statement {
+            text,
+            params: self.params,
+        }
     }
 
     /// Adds the stages of a pipeline.
     pub fn stages<'b>(&mut self, stages: impl Iterator<Item = Bson<'b>>) -> Result<()> {
         for (at, stage) in stages.enumerate() {
             if at >= STAGES_MAX {
-                fail!(7749501, "Pipeline length must be no longer than {STAGES_MAX} stages");
+                fail!(
+                    7749501,
+                    "Pipeline length must be no longer than {STAGES_MAX} stages"
+                );
             }
             let mut fields = stage.fields();
             let (Some((name, argument)), None) = (fields.next(), fields.next()) else {
-                fail!(40323, "A pipeline stage specification object must contain exactly one field.");
+                fail!(
+                    40323,
+                    "A pipeline stage specification object must contain exactly one field."
+                );
             };
             self.stage(name, argument, stage)?;
         }
@@ -237,7 +287,10 @@ impl<'r> Query<'r> {
             "$skip" => {
                 let skip = whole(name, argument)?;
                 if skip < 0 {
-                    fail!(5107200, "invalid argument to $skip stage: Expected a non-negative number in: $skip: {skip}");
+                    fail!(
+                        5107200,
+                        "invalid argument to $skip stage: Expected a non-negative number in: $skip: {skip}"
+                    );
                 }
                 self.skip_and_limit(skip, 0);
                 Ok(())
@@ -264,7 +317,8 @@ impl<'r> Query<'r> {
                 self.close("");
             }
             let filter = self.params.bson(filter);
-            self.conditions.push(format!("bson_match({}, {filter})", self.document));
+            self.conditions
+                .push(format!("bson_match({}, {filter})", self.document));
         }
         Ok(())
     }
@@ -287,7 +341,10 @@ impl<'r> Query<'r> {
     }
 
     fn count(&mut self, argument: Bson<'_>) -> Result<()> {
-        let Some(name) = argument.as_str().filter(|n| argument.tag == STRING && !n.is_empty()) else {
+        let Some(name) = argument
+            .as_str()
+            .filter(|n| argument.tag == STRING && !n.is_empty())
+        else {
             fail!(40156, "the count field must be a non-empty string");
         };
         if name.starts_with('$') {
@@ -309,7 +366,10 @@ impl<'r> Query<'r> {
     fn unwind(&mut self, argument: Bson<'_>) -> Result<()> {
         Unwind::compile(argument)?;
         let spec = self.params.bson(argument);
-        let key = self.order.as_ref().map_or(String::new(), |k| format!(", {k} AS k"));
+        let key = self
+            .order
+            .as_ref()
+            .map_or(String::new(), |k| format!(", {k} AS k"));
         let inner = format!(
             "SELECT bson_unwind({}, {spec}) AS doc{key} FROM {}{}",
             self.document,
@@ -356,7 +416,10 @@ impl<'r> Query<'r> {
     ) -> Result<String> {
         query.depth = self.depth + 1;
         if query.depth > PIPELINES_MAX {
-            fail!(code::FAILED_TO_PARSE, "Maximum number of nested sub-pipelines exceeded. Limit is {PIPELINES_MAX}");
+            fail!(
+                code::FAILED_TO_PARSE,
+                "Maximum number of nested sub-pipelines exceeded. Limit is {PIPELINES_MAX}"
+            );
         }
         query.stages(stages)?;
         let text = query.text();
@@ -368,12 +431,21 @@ impl<'r> Query<'r> {
     fn foreign(&mut self, name: &str) -> Result<Query<'r>> {
         let collection = (self.resolve)(name);
         let params = std::mem::take(&mut self.params);
-        Query::with_params(collection.as_ref(), Bson::MISSING, self.resolve, params, self.next)
+        Query::with_params(
+            collection.as_ref(),
+            Bson::MISSING,
+            self.resolve,
+            params,
+            self.next,
+        )
     }
 
     fn lookup(&mut self, argument: Bson<'_>) -> Result<()> {
         if !argument.is_document() {
-            fail!(code::FAILED_TO_PARSE, "the $lookup specification must be an Object");
+            fail!(
+                code::FAILED_TO_PARSE,
+                "the $lookup specification must be an Object"
+            );
         }
         for (name, value) in argument.fields() {
             match name {
@@ -384,19 +456,28 @@ impl<'r> Query<'r> {
                 ),
                 "from" | "localField" | "foreignField" | "as" | "pipeline" => {}
                 "let" if value.is_document() && value.is_empty() => {}
-                "let" => fail!(code::COMMAND_NOT_SUPPORTED, "'let' of $lookup is not supported"),
+                "let" => fail!(
+                    code::COMMAND_NOT_SUPPORTED,
+                    "'let' of $lookup is not supported"
+                ),
                 _ => fail!(code::FAILED_TO_PARSE, "unknown argument to $lookup: {name}"),
             }
         }
         let text = |name: &str| argument.get(name).as_str();
         let (Some(from), Some(target)) = (text("from"), text("as")) else {
-            fail!(code::FAILED_TO_PARSE, "must specify 'from' and 'as' fields for a $lookup");
+            fail!(
+                code::FAILED_TO_PARSE,
+                "must specify 'from' and 'as' fields for a $lookup"
+            );
         };
         let pipeline = argument.get("pipeline");
         let joins = match (text("localField"), text("foreignField")) {
             (Some(_), Some(_)) => true,
             (None, None) if pipeline.is_array() => false,
-            _ => fail!(code::FAILED_TO_PARSE, "$lookup requires both or neither of 'localField' and 'foreignField' to be specified"),
+            _ => fail!(
+                code::FAILED_TO_PARSE,
+                "$lookup requires both or neither of 'localField' and 'foreignField' to be specified"
+            ),
         };
         self.close("");
         let outer = self.document.clone();
@@ -422,17 +503,35 @@ impl<'r> Query<'r> {
         }
         let source = format!("f{}", self.next);
         self.next += 1;
-        let key = self.order.as_ref().map_or(String::new(), |k| format!(", {k} AS k"));
+        let key = self
+            .order
+            .as_ref()
+            .map_or(String::new(), |k| format!(", {k} AS k"));
         let ordered = self.order.is_some();
-        let shared =
-            format!("SELECT {} AS doc{key} FROM {}{}", self.document, self.from, self.where_clause());
+        let shared = format!(
+            "SELECT {} AS doc{key} FROM {}{}",
+            self.document,
+            self.from,
+            self.where_clause()
+        );
         let mut parts = Vec::new();
         for (name, stages) in argument.fields() {
             if !stages.is_array() {
-                fail!(40170, "arguments to $facet must be arrays, {name} is type {}", stages.type_name());
+                fail!(
+                    40170,
+                    "arguments to $facet must be arrays, {name} is type {}",
+                    stages.type_name()
+                );
             }
-            if let Some(bad) = stages.elements().find_map(|s| s.fields().next().filter(|(n, _)| *n == "$facet")) {
-                fail!(40600, "{} is not allowed to be used within a $facet stage", bad.0);
+            if let Some(bad) = stages
+                .elements()
+                .find_map(|s| s.fields().next().filter(|(n, _)| *n == "$facet"))
+            {
+                fail!(
+                    40600,
+                    "{} is not allowed to be used within a $facet stage",
+                    bad.0
+                );
             }
             let alias = format!("t{}", self.next);
             let query = Query {
@@ -447,14 +546,20 @@ impl<'r> Query<'r> {
                 point: false,
             };
             let inner = self.nested(query, stages.elements())?;
-            let (name, none) = (self.params.text(name), self.params.bson(Bson::new(ARRAY, EMPTY)));
+            let (name, none) = (
+                self.params.text(name),
+                self.params.bson(Bson::new(ARRAY, EMPTY)),
+            );
             let alias = format!("t{}", self.next);
             self.next += 1;
             parts.push(format!(
                 "{name}, (SELECT coalesce(bson_array_agg({alias}.doc), {none}) FROM ({inner}) AS {alias})"
             ));
         }
-        let inner = format!("WITH {source} AS MATERIALIZED ({shared}) SELECT bson_row({}) AS doc", parts.join(", "));
+        let inner = format!(
+            "WITH {source} AS MATERIALIZED ({shared}) SELECT bson_row({}) AS doc",
+            parts.join(", ")
+        );
         self.replace(inner, false);
         Ok(())
     }
@@ -463,10 +568,17 @@ impl<'r> Query<'r> {
         let (name, pipeline) = match argument.tag {
             STRING => (argument, Bson::MISSING),
             DOCUMENT => (argument.get("coll"), argument.get("pipeline")),
-            _ => fail!(code::FAILED_TO_PARSE, "the $unionWith stage specification must be an object or string, but found {}", argument.type_name()),
+            _ => fail!(
+                code::FAILED_TO_PARSE,
+                "the $unionWith stage specification must be an object or string, but found {}",
+                argument.type_name()
+            ),
         };
         let Some(name) = name.as_str() else {
-            fail!(code::COMMAND_NOT_SUPPORTED, "$unionWith without 'coll' is not supported");
+            fail!(
+                code::COMMAND_NOT_SUPPORTED,
+                "$unionWith without 'coll' is not supported"
+            );
         };
         self.order = None;
         let first = self.text();
@@ -482,15 +594,23 @@ fn check_filter(filter: Bson<'_>) -> Result<()> {
     if filter.is_missing() {
         return Ok(());
     }
-    Matcher::compile(filter).map(|_| ()).map_err(MongoError::from)
+    Matcher::compile(filter)
+        .map(|_| ())
+        .map_err(MongoError::from)
 }
 
 fn whole(name: &str, value: Bson<'_>) -> Result<i64> {
     match Number::of(value) {
-        None => fail!(15957, "invalid argument to {name} stage: Expected a number in: {name}: {value:?}"),
+        None => fail!(
+            15957,
+            "invalid argument to {name} stage: Expected a number in: {name}: {value:?}"
+        ),
         Some(number) => match number.to_exact_i64() {
             Some(v) => Ok(v),
-            None => fail!(2107201, "invalid argument to {name} stage: Expected an integer: {name}: {value:?}"),
+            None => fail!(
+                2107201,
+                "invalid argument to {name} stage: Expected an integer: {name}: {value:?}"
+            ),
         },
     }
 }
@@ -498,13 +618,34 @@ fn whole(name: &str, value: Bson<'_>) -> Result<i64> {
 /// Stages that MongoDB has and this server does not, and names that nobody has.
 fn unsupported(name: &str) -> Result<()> {
     const KNOWN: &[&str] = &[
-        "$out", "$merge", "$bucket", "$bucketAuto", "$graphLookup", "$redact", "$setWindowFields",
-        "$densify", "$fill", "$geoNear", "$currentOp", "$listLocalSessions", "$listSessions",
-        "$planCacheStats", "$collStats", "$indexStats", "$changeStream", "$documents", "$search",
-        "$searchMeta", "$vectorSearch", "$listSearchIndexes",
+        "$out",
+        "$merge",
+        "$bucket",
+        "$bucketAuto",
+        "$graphLookup",
+        "$redact",
+        "$setWindowFields",
+        "$densify",
+        "$fill",
+        "$geoNear",
+        "$currentOp",
+        "$listLocalSessions",
+        "$listSessions",
+        "$planCacheStats",
+        "$collStats",
+        "$indexStats",
+        "$changeStream",
+        "$documents",
+        "$search",
+        "$searchMeta",
+        "$vectorSearch",
+        "$listSearchIndexes",
     ];
     if KNOWN.contains(&name) {
-        fail!(code::COMMAND_NOT_SUPPORTED, "the aggregation stage {name} is not supported");
+        fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "the aggregation stage {name} is not supported"
+        );
     }
     fail!(40324, "Unrecognized pipeline stage name: '{name}'")
 }

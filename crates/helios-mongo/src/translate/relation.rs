@@ -58,8 +58,10 @@ impl Collection {
             [] => self.table.column("_id").map(|_| format!("{alias}.\"_id\"")),
             [only] => Some(format!("{alias}.{}", quote(only))),
             many => {
-                let parts: Vec<String> =
-                    many.iter().map(|n| format!("{}::text, {alias}.{}", literal(n), quote(n))).collect();
+                let parts: Vec<String> = many
+                    .iter()
+                    .map(|n| format!("{}::text, {alias}.{}", literal(n), quote(n)))
+                    .collect();
                 Some(format!("bson_row({})", parts.join(", ")))
             }
         }
@@ -67,6 +69,11 @@ impl Collection {
 
     /// Names of the primary key's columns.
     pub fn key_names(&self) -> Vec<&str> {
-        self.table.key.iter().filter_map(|at| self.table.columns.get(*at)).map(|c| c.name.as_str()).collect()
+        self.table
+            .key
+            .iter()
+            .filter_map(|at| self.table.columns.get(*at))
+            .map(|c| c.name.as_str())
+            .collect()
     }
 }

@@ -24,7 +24,11 @@ fn column(name: &str, ty: Type) -> Column {
 fn collection(shape: Shape) -> Collection {
     let columns = match shape {
         Shape::Document => vec![column("_id", Type::TEXT), column("doc", Type::JSONB)],
-        _ => vec![column("id", Type::INT4), column("name", Type::TEXT), column("rate", Type::FLOAT8)],
+        _ => vec![
+            column("id", Type::INT4),
+            column("name", Type::TEXT),
+            column("rate", Type::FLOAT8),
+        ],
     };
     let table = Table {
         id: ObjectId(20000),
@@ -37,7 +41,11 @@ fn collection(shape: Shape) -> Collection {
         columns,
         schema_version: 0,
         layouts: Vec::new(),
-        key: if shape == Shape::Document { Vec::new() } else { vec![0] },
+        key: if shape == Shape::Document {
+            Vec::new()
+        } else {
+            vec![0]
+        },
         indexes: Vec::new(),
         checks: Vec::new(),
         foreign_keys: Vec::new(),
@@ -47,7 +55,11 @@ fn collection(shape: Shape) -> Collection {
         comment: None,
         temporary: false,
     };
-    Collection { schema: "shop".into(), table: Arc::new(table), namespace: "shop.people".into() }
+    Collection {
+        schema: "shop".into(),
+        table: Arc::new(table),
+        namespace: "shop.people".into(),
+    }
 }
 
 /// A filter or stage written as JSON.
@@ -62,7 +74,9 @@ fn find(shape: Shape, filter: &str) -> String {
     let none = |_: &str| None;
     let collection = collection(shape);
     let query = Query::over(Some(&collection), filter.as_bson(), &none).unwrap();
-    query.finish_find(Bson::MISSING, filter.as_bson(), 0, 0).text
+    query
+        .finish_find(Bson::MISSING, filter.as_bson(), 0, 0)
+        .text
 }
 
 fn aggregate(pipeline: &str) -> String {
@@ -84,27 +98,46 @@ fn an_id_of_a_document_becomes_a_condition_on_the_key() {
 
 #[test]
 fn conditions_on_typed_columns_become_predicates_that_are_never_null() {
-    const ROW: &str =
-        r#"bson_row('_id'::text, t0."id", 'id'::text, t0."id", 'name'::text, t0."name", 'rate'::text, t0."rate")"#;
+    const ROW: &str = r#"bson_row('_id'::text, t0."id", 'id'::text, t0."id", 'name'::text, t0."name", 'rate'::text, t0."rate")"#;
     let cases = [
         (r#"{"_id": 5}"#, r#"t0."id" = $1"#),
         (r#"{"id": "five"}"#, "FALSE"),
         (r#"{"name": null}"#, r#"t0."name" IS NULL"#),
-        (r#"{"name": {"$ne": "a"}}"#, r#"t0."name" IS DISTINCT FROM $1"#),
-        (r#"{"id": {"$gt": 5, "$lte": 9}}"#, r#"(t0."id" > $1 AND t0."id" IS NOT NULL) AND (t0."id" <= $2 AND t0."id" IS NOT NULL)"#),
-        (r#"{"id": {"$in": [1, "x", null]}}"#, r#"((t0."id" IN ($1) AND t0."id" IS NOT NULL) OR t0."id" IS NULL)"#),
-        (r#"{"id": {"$nin": [1]}}"#, r#"NOT ((t0."id" IN ($1) AND t0."id" IS NOT NULL))"#),
+        (
+            r#"{"name": {"$ne": "a"}}"#,
+            r#"t0."name" IS DISTINCT FROM $1"#,
+        ),
+        (
+            r#"{"id": {"$gt": 5, "$lte": 9}}"#,
+            r#"(t0."id" > $1 AND t0."id" IS NOT NULL) AND (t0."id" <= $2 AND t0."id" IS NOT NULL)"#,
+        ),
+        (
+            r#"{"id": {"$in": [1, "x", null]}}"#,
+            r#"((t0."id" IN ($1) AND t0."id" IS NOT NULL) OR t0."id" IS NULL)"#,
+        ),
+        (
+            r#"{"id": {"$nin": [1]}}"#,
+            r#"NOT ((t0."id" IN ($1) AND t0."id" IS NOT NULL))"#,
+        ),
     ];
     for (filter, condition) in cases {
-        let expected = format!(r#"SELECT {ROW} AS doc FROM "shop"."people" AS t0 WHERE {condition}"#);
+        let expected =
+            format!(r#"SELECT {ROW} AS doc FROM "shop"."people" AS t0 WHERE {condition}"#);
         assert_eq!(find(Shape::Relational, filter), expected, "{filter}");
     }
 }
 
 #[test]
 fn what_sql_would_decide_otherwise_stays_with_the_document() {
-    for filter in [r#"{"rate": {"$gt": 1}}"#, r#"{"name": {"$regex": "a"}}"#, r#"{"id": {"$gt": 5.5}}"#] {
-        assert!(find(Shape::Relational, filter).contains("bson_match(bson_row("), "{filter}");
+    for filter in [
+        r#"{"rate": {"$gt": 1}}"#,
+        r#"{"name": {"$regex": "a"}}"#,
+        r#"{"id": {"$gt": 5.5}}"#,
+    ] {
+        assert!(
+            find(Shape::Relational, filter).contains("bson_match(bson_row("),
+            "{filter}"
+        );
     }
 }
 
@@ -132,9 +165,15 @@ fn stages_nest_in_their_order() {
 #[test]
 fn stages_that_are_not_supported_are_refused_by_name() {
     let none = |_: &str| None;
-    for (stage, code) in [(r#"[{"$merge": {"into": "x"}}]"#, 115), (r#"[{"$nonsense": 1}]"#, 40324)] {
+    for (stage, code) in [
+        (r#"[{"$merge": {"into": "x"}}]"#, 115),
+        (r#"[{"$nonsense": 1}]"#, 40324),
+    ] {
         let stage = bson(stage);
         let mut query = Query::over(None, Bson::MISSING, &none).unwrap();
-        assert_eq!(query.stages(stage.as_bson().elements()).unwrap_err().code, code);
+        assert_eq!(
+            query.stages(stage.as_bson().elements()).unwrap_err().code,
+            code
+        );
     }
 }

@@ -94,11 +94,6 @@ impl Matcher {
         parse::filter(filter)
     }
 
-    /// Compiles the condition of `$pull` and of one array filter: operators on the value itself
-    /// or a filter for documents.
-    pub fn compile_value_test(condition: Bson<'_>) -> DocResult<Matcher> {
-        parse::value_condition(condition)
-    }
 
     pub fn matches(&self, document: Bson<'_>) -> DocResult<bool> {
         self.evaluate(document, &mut None)
@@ -124,7 +119,7 @@ impl Matcher {
             }
             Matcher::Or(parts) => {
                 for part in parts {
-                    if part.evaluate(document, index)? {
+                    if part.evaluate(document, &mut None)? {
                         return Ok(true);
                     }
                 }
@@ -153,6 +148,33 @@ impl Matcher {
             Matcher::Constant(v) => *v,
             Matcher::And(parts) => parts.iter().all(Matcher::is_always_true),
             _ => false,
+        }
+    }
+}
+
+/// The condition of `$pull`: operators on an element, or a filter for elements that are documents.
+#[derive(Clone, Debug)]
+pub enum ValueTest {
+    Value(Matcher),
+    Document(Matcher),
+}
+
+impl ValueTest {
+    pub fn compile(condition: Bson<'_>) -> DocResult<ValueTest> {
+        parse::value_condition(condition)
+    }
+
+    pub fn matches(&self, value: Bson<'_>) -> DocResult<bool> {
+        match self {
+            ValueTest::Document(matcher) => {
+                Ok((value.is_document() || value.is_array()) && matcher.matches(value)?)
+            }
+            // As the field of a document, so that an element that is an array is looked through.
+            ValueTest::Value(matcher) => {
+                let mut holder = Writer::with_capacity(value.bytes.len() + 8);
+                holder.put("", value);
+                matcher.matches(Bson::document(&holder.finish()))
+            }
         }
     }
 }
@@ -193,9 +215,8 @@ impl Test {
             let mut inner = None;
             match self.holds(value, &mut inner) {
                 Ok(true) => {
-                    if index.is_none() {
-                        *index = at.or(inner);
-                    }
+                    // The last condition on an array decides.
+                    *index = at.or(inner).or(*index);
                     true
                 }
                 Ok(false) => false,

@@ -267,6 +267,7 @@ impl Parser {
             .strip_suffix(".$")
             .filter(|_| self.dialect == Dialect::Find)
         {
+            check_path(path)?;
             self.want(Mode::Inclusion, name)?;
             if self.tree.has_positional() {
                 fail!(

@@ -171,9 +171,18 @@ fn modulo<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
             Number::Decimal(a.to_decimal().rem(b.to_decimal()))
         }
         (Number::Int(a), Number::Int(b)) => Number::Int(a.wrapping_rem(b)),
-        (Number::Double(_), _) | (_, Number::Double(_)) => {
-            // Whole doubles keep an integer result's type when the other side is an integer.
-            Number::Double(a.to_f64() % b.to_f64())
+        // A whole double beside an integer counts as an integer of its type.
+        (Number::Double(_), whole) | (whole, Number::Double(_)) => {
+            match (a.to_exact_i64(), b.to_exact_i64()) {
+                (Some(x), Some(y)) if whole.is_integer_type() => {
+                    let rest = x.wrapping_rem(y);
+                    match whole {
+                        Number::Int(_) => i32::try_from(rest).map_or(Number::Long(rest), Number::Int),
+                        _ => Number::Long(rest),
+                    }
+                }
+                _ => Number::Double(a.to_f64() % b.to_f64()),
+            }
         }
         _ => Number::Long(
             a.as_i64()

@@ -290,8 +290,9 @@ fn to_decimal(value: Bson<'_>) -> Converted {
         BOOL => Decimal::from_i64(i64::from(value.truthy())),
         DATE => Decimal::from_i64(value.as_date()?),
         STRING => match value.as_str().and_then(Decimal::parse) {
-            Some(v) => v,
-            None => {
+            // Digits that overflow are no number; the word for infinity is one.
+            Some(v) if v.is_finite() || !value.as_str().is_some_and(|t| t.contains(|c: char| c.is_ascii_digit())) => v,
+            _ => {
                 return Some(Err(failure(format!(
                     "Failed to parse number '{}' in $convert with no onError value",
                     value.as_str().unwrap_or("")

@@ -40,11 +40,7 @@ pub(super) fn to_string<'a>(
             crate::document::display::render(format)
         );
     }
-    let default = if zone.is_utc() {
-        "%Y-%m-%dT%H:%M:%S.%LZ"
-    } else {
-        "%Y-%m-%dT%H:%M:%S.%L"
-    };
+    let default = "%Y-%m-%dT%H:%M:%S.%LZ";
     let format = format.as_str().unwrap_or(default);
     check(format)?;
     if date.is_nullish() {
@@ -131,7 +127,7 @@ fn render(format: &str, utc: i64, zone: Zone) -> DocResult<String> {
                     minutes.abs() % 60
                 )
             }
-            'Z' => write!(out, "{:+}", zone.offset_ms(utc) / 60_000),
+            'Z' => write!(out, "{}", zone.offset_ms(utc) / 60_000),
             other => write!(out, "{other}"),
         };
     }

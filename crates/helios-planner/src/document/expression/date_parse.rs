@@ -93,6 +93,10 @@ impl Fields {
                 "you cannot pass in a date/time string with time zone information together with a timezone argument",
             ));
         }
+        let iso = self.iso_year.is_some() || self.iso_week.is_some() || self.week_day.is_some();
+        if iso && (self.year.is_some() && self.iso_year.is_none() || self.month.is_some() || self.day.is_some()) {
+            return Err(invalid(text, "Mixing of ISO dates with natural dates is not allowed"));
+        }
         let bad = self.month.is_some_and(|m| !(1..=12).contains(&m))
             || self.day.is_some_and(|d| !(1..=31).contains(&d))
             || self.hour > 24

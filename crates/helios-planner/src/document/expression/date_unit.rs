@@ -68,10 +68,6 @@ impl Zone {
         }
     }
 
-    /// `+hhmm`
-    pub fn is_utc(self) -> bool {
-        matches!(self, Zone::Fixed(0))
-    }
 }
 
 /// The offset that was in force before the clocks were put forward.

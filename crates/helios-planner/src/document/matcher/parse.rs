@@ -19,19 +19,13 @@ pub(super) fn filter(value: Bson<'_>) -> DocResult<Matcher> {
     Ok(and(parts))
 }
 
-pub(super) fn value_condition(condition: Bson<'_>) -> DocResult<Matcher> {
-    if condition.tag == REGEX || is_operators(condition) {
-        let mut parts = Vec::new();
-        field(&itself(), condition, &mut parts)?;
-        return Ok(and(parts));
+pub(super) fn value_condition(condition: Bson<'_>) -> DocResult<ValueTest> {
+    if condition.is_document() && !is_operators(condition) {
+        return filter(condition).map(ValueTest::Document);
     }
-    if condition.is_document() {
-        return filter(condition);
-    }
-    Ok(Matcher::Field {
-        path: itself(),
-        test: Test::Equal(condition.to_buf()),
-    })
+    let mut parts = Vec::new();
+    field(&Path::new(""), condition, &mut parts)?;
+    Ok(ValueTest::Value(and(parts)))
 }
 
 /// The empty path: the value that is being tested.

@@ -105,6 +105,11 @@ impl<'d> Apply<'d> {
                 id_of(self.document)
             );
         }
+        if matches!(change.operation, Operation::Rename(_))
+            && !matches!(node.tag(), DOCUMENT | MISSING)
+        {
+            fail!(code::PATH_NOT_VIABLE, "cannot use the part ({name} of {}) to traverse the element ({{{parent}: {:?}}})", change.path, node.to_buf());
+        }
         let create = creates(&change.operation);
         match node.child(name, create, parent)? {
             Some(child) => self.walk(child, rest, change, name),

@@ -3,7 +3,7 @@
 use super::{Change, Part};
 use crate::document::display::render;
 use crate::document::error::{DocResult, code, fail};
-use crate::document::matcher::Matcher;
+use crate::document::matcher::{Matcher, ValueTest};
 use crate::document::number::Number;
 use crate::document::raw::*;
 use crate::document::sort::SortSpec;
@@ -37,7 +37,7 @@ pub(super) enum Operation {
     Pop {
         first: bool,
     },
-    Pull(Matcher),
+    Pull(ValueTest),
     PullAll(Vec<BsonBuf>),
     Bit(Vec<(Bit, BsonBuf)>),
 }
@@ -210,17 +210,10 @@ fn parts(path: &str, filters: &mut Filters) -> DocResult<Vec<Part>> {
                 "The update path '{path}' contains an empty field name, which is not allowed."
             );
         }
-        let special = part.starts_with('$');
-        if special && i == 0 {
-            if part == "$" || part.starts_with("$[") {
-                fail!(
-                    code::BAD_VALUE,
-                    "Cannot have positional (i.e. '{part}') element in the first position in path '{path}'"
-                );
-            }
+        if i == 0 && (part == "$" || part.starts_with("$[")) {
             fail!(
-                code::DOLLAR_PREFIXED_FIELD_NAME,
-                "The dollar ($) prefixed field '{part}' in '{path}' is not valid for storage."
+                code::BAD_VALUE,
+                "Cannot have positional (i.e. '{part}') element in the first position in path '{path}'"
             );
         }
         out.push(match part {
@@ -245,10 +238,6 @@ fn parts(path: &str, filters: &mut Filters) -> DocResult<Vec<Part>> {
                         "No array filter found for identifier '{name}' in path '{path}'"
                     ),
                 },
-                None if special => fail!(
-                    code::DOLLAR_PREFIXED_FIELD_NAME,
-                    "The dollar ($) prefixed field '{part}' in '{path}' is not valid for storage."
-                ),
                 None => Part::Field(part.into()),
             },
         });
@@ -302,7 +291,7 @@ fn add(
                 render(value)
             ),
         },
-        "$pull" => Operation::Pull(Matcher::compile_value_test(value)?),
+        "$pull" => Operation::Pull(ValueTest::compile(value)?),
         "$pullAll" => {
             if !value.is_array() {
                 fail!(
