@@ -1,74 +1,21 @@
 //! The front-end over a real socket and a real engine, spoken to in plain messages.
 
-use helios_engine::{Engine, EngineOptions};
+#[path = "support/daemon.rs"]
+mod daemon;
+
+use daemon::Daemon;
 use helios_mongo::codec::{self, HEADER_LEN};
-use helios_net::{Limits, Shutdown, TlsMode};
 use helios_planner::document::raw::*;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-
-/// A server on a free port over a directory of its own, for the life of the value.
-struct Daemon {
-    address: SocketAddr,
-    shutdown: Shutdown,
-    _directory: tempfile::TempDir,
-    _runtime: tokio::runtime::Runtime,
-}
-
-impl Daemon {
-    fn start() -> Daemon {
-        let directory = tempfile::tempdir().unwrap();
-        let options = EngineOptions {
-            data_dir: directory.path().join("data"),
-            ..EngineOptions::default()
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let shutdown = Shutdown::default();
-        let address = runtime.block_on(async {
-            let engine = Engine::open(options).unwrap();
-            let listener = helios_net::bind(
-                "mongo",
-                "127.0.0.1:0".parse().unwrap(),
-                Limits::default(),
-                TlsMode::Off,
-            )
-            .unwrap();
-            let address = listener.address();
-            tokio::spawn(helios_mongo::serve(
-                listener,
-                engine,
-                helios_mongo::Config::default(),
-                shutdown.clone(),
-            ));
-            address
-        });
-        Daemon {
-            address,
-            shutdown,
-            _directory: directory,
-            _runtime: runtime,
-        }
-    }
-
-    fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        Client { stream, next: 1 }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.shutdown.trigger();
-    }
-}
+use std::net::TcpStream;
 
 struct Client {
     stream: TcpStream,
     next: i32,
+}
+
+fn connect(daemon: &Daemon) -> Client {
+    Client { stream: TcpStream::connect(daemon.address).unwrap(), next: 1 }
 }
 
 /// A document written as JSON, `$`-names and numbers as they stand.
@@ -134,7 +81,7 @@ impl Client {
 #[test]
 fn documents_are_inserted_found_changed_and_deleted() {
     let daemon = Daemon::start();
-    let mut client = daemon.connect();
+    let mut client = connect(&daemon);
     client.ok(r#"{"insert": "people", "documents": [{"_id": 1, "name": "Ann", "age": 30}, {"_id": 2, "name": "Bob", "tags": ["a", "b"]}]}"#);
     assert_eq!(
         client.documents(r#"{"find": "people", "filter": {"_id": 1}}"#),
@@ -159,7 +106,7 @@ fn documents_are_inserted_found_changed_and_deleted() {
 #[test]
 fn a_duplicate_id_is_refused_and_documents_before_it_stay() {
     let daemon = Daemon::start();
-    let mut client = daemon.connect();
+    let mut client = connect(&daemon);
     let reply = client.ok(r#"{"insert": "c", "documents": [{"_id": 1}, {"_id": 1}, {"_id": 2}]}"#);
     let errors = reply.as_bson().get("writeErrors");
     assert_eq!(errors.len(), 1);
@@ -175,7 +122,7 @@ fn a_duplicate_id_is_refused_and_documents_before_it_stay() {
 #[test]
 fn pipelines_group_sort_unwind_and_join() {
     let daemon = Daemon::start();
-    let mut client = daemon.connect();
+    let mut client = connect(&daemon);
     client.ok(r#"{"insert": "orders", "documents": [{"_id": 1, "c": "x", "n": 2, "items": ["p", "q"]}, {"_id": 2, "c": "y", "n": 5, "items": ["q"]}, {"_id": 3, "c": "x", "n": 3, "items": []}]}"#);
     client.ok(r#"{"insert": "goods", "documents": [{"_id": "p", "price": 10}, {"_id": "q", "price": 20}]}"#);
     assert_eq!(
@@ -192,7 +139,7 @@ fn pipelines_group_sort_unwind_and_join() {
 #[test]
 fn unknown_commands_and_fields_are_refused_by_name() {
     let daemon = Daemon::start();
-    let mut client = daemon.connect();
+    let mut client = connect(&daemon);
     assert_eq!(client.code(r#"{"atlasVersion": 1, "$db": "admin"}"#), 59);
     assert_eq!(client.code(r#"{"find": "c", "nonsense": 1}"#), 40415);
     assert_eq!(
@@ -204,7 +151,7 @@ fn unknown_commands_and_fields_are_refused_by_name() {
 #[test]
 fn a_cursor_hands_out_its_batches_and_ends() {
     let daemon = Daemon::start();
-    let mut client = daemon.connect();
+    let mut client = connect(&daemon);
     client.ok(r#"{"insert": "c", "documents": [{"_id": 1}, {"_id": 2}, {"_id": 3}]}"#);
     let reply = client.ok(r#"{"find": "c", "batchSize": 2}"#);
     let id = reply.as_bson().get("cursor").get("id").as_i64().unwrap();
@@ -223,9 +170,9 @@ fn a_cursor_hands_out_its_batches_and_ends() {
 #[test]
 fn broken_messages_are_answered_and_leave_others_alone() {
     let daemon = Daemon::start();
-    let mut good = daemon.connect();
+    let mut good = connect(&daemon);
     good.ok(r#"{"ping": 1, "$db": "admin"}"#);
-    let mut bad = daemon.connect();
+    let mut bad = connect(&daemon);
     bad.stream.write_all(&[255; 64]).unwrap();
     let reply = bad.receive();
     assert_eq!(reply.as_bson().get("code").as_i32(), Some(17));
