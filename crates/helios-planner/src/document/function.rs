@@ -18,6 +18,9 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// `bson_id_equals`, which lowering knows as the key of a document table.
+pub const ID_EQUALS: Oid = 9005;
+
 const JSONB: Oid = Type::JSONB.oid;
 const TEXT: Oid = Type::TEXT.oid;
 const BYTEA: Oid = Type::BYTEA.oid;
@@ -36,7 +39,7 @@ impl From<DocError> for Error {
 }
 
 macro_rules! functions {
-    ($($oid:literal $name:literal ($($arg:expr),*) -> $result:expr, $strict:literal, $kind:ident $call:expr;)*) => {
+    ($($oid:tt $name:literal ($($arg:expr),*) -> $result:expr, $strict:literal, $kind:ident $call:expr;)*) => {
         /// The rows of the function table.
         pub static FUNCTIONS: &[FunctionDef] = &[$(FunctionDef {
             oid: $oid,
@@ -71,7 +74,7 @@ functions! {
     9002 "bson_project"(JSONB, JSONB, JSONB) -> JSONB, true, Scalar project;
     9003 "bson_sort_key"(JSONB, JSONB) -> BYTEA, true, Scalar sort_key;
     9004 "bson_group_key"(JSONB, JSONB) -> BYTEA, true, Scalar group_key;
-    9005 "bson_id_equals"(JSONB, JSONB) -> Type::BOOL.oid, true, Scalar id_equals;
+    ID_EQUALS "bson_id_equals"(JSONB, JSONB) -> Type::BOOL.oid, true, Scalar id_equals;
     9006 "bson_lookup_match"(JSONB, JSONB, JSONB) -> Type::BOOL.oid, true, Scalar lookup_match;
     9007 "bson_set"(JSONB, TEXT, JSONB) -> JSONB, false, Scalar set;
     9008 "bson_count"(Type::INT8.oid, TEXT) -> JSONB, true, Scalar count;

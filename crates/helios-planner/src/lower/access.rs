@@ -9,7 +9,8 @@
 //! Types whose key encoding does not follow SQL's equality (`char(n)`, json) are left to the
 //! conditions themselves.
 
-use crate::catalog::{IndexKey, Table};
+use crate::catalog::{IndexKey, Shape, Table};
+use crate::function::as_pg_function;
 use crate::template::{AccessPath, Bound};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
@@ -150,8 +151,33 @@ impl Matcher<'_> {
         }
     }
 
+    /// The row of a document table whose `_id` a condition gives: its key in BSON order.
+    fn document_key(&self, table: &Table, conditions: &[&Expr]) -> Option<Choice> {
+        if table.shape != Shape::Document {
+            return None;
+        }
+        let document = table.column("doc")?.0;
+        conditions.iter().enumerate().find_map(|(at, condition)| {
+            let Expr::ScalarFunction(call) = condition else { return None };
+            let function = as_pg_function(&call.func)?;
+            let [subject, id] = call.args.as_slice() else { return None };
+            let found = function.def.oid == crate::document::function::ID_EQUALS
+                && (self.column)(subject) == Some(document)
+                && (self.constant)(id);
+            found.then(|| Choice {
+                path: AccessPath::Point(vec![id.clone()]),
+                implied: vec![at],
+                ordered: true,
+                unique: true,
+            })
+        })
+    }
+
     /// The best path for these conditions (already split, see [`conjuncts`]).
     pub fn choose(&self, table: &Table, conditions: &[&Expr], order: &[OrderColumn]) -> Choice {
+        if let Some(choice) = self.document_key(table, conditions) {
+            return choice;
+        }
         let facts = Facts(
             conditions
                 .iter()
