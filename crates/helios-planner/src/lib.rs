@@ -14,6 +14,7 @@
 //!   values and usable by every executor.
 //! * [`document`]: MongoDB's language over BSON.
 //! * [`scalar`]: expressions compiled for evaluation a row at a time.
+//! * [`sql`]: PostgreSQL's grammar, names, types and functions bound to plans and [`utility`] commands.
 //! * [`template`]: a plan with typed parameters and the executor it was lowered to.
 
 pub mod catalog;
@@ -25,5 +26,6 @@ pub mod optimise;
 pub mod pgtype;
 pub mod relation;
 pub mod scalar;
+pub mod sql;
 pub mod template;
 pub mod utility;

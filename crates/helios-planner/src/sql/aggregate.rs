@@ -216,8 +216,3 @@ fn lower(call: Expr, level: &super::scope::Level) -> Result<Expr> {
     .map(|t| t.data)
     .map_err(super::binder::internal)
 }
-
-/// Only for readers of a node list that must not be empty.
-pub(crate) fn first(nodes: &[pg_query::Node]) -> Option<&pg_query::NodeEnum> {
-    nodes.first().and_then(|n| inner(n).ok())
-}

@@ -89,7 +89,7 @@ pub(crate) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     pub fn new(cx: BindContext<'a>, source: Option<Arc<str>>) -> Self {
-        let params = cx.param_types.to_vec();
+        let params = cx.param_types.iter().map(|ty| ty.filter(|ty| ty.oid != Type::UNKNOWN.oid)).collect();
         Binder {
             cx,
             source,

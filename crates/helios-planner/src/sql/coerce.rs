@@ -88,19 +88,6 @@ impl Binder<'_> {
             || self.pathway(source, target, context).is_some()
     }
 
-    /// PostgreSQL's `IsBinaryCoercible`.
-    pub fn binary_coercible(&self, source: Oid, target: Oid) -> bool {
-        if source == target || matches!(target, 2276 | 2283 | ANYCOMPATIBLE) {
-            return true;
-        }
-        if target == Type::ANYARRAY.oid && Type::new(source).is_array() {
-            return true;
-        }
-        self.cx.registry.cast(source, target).is_some_and(|c| {
-            c.method == CastMethod::Binary && c.context == CastContext::Implicit
-        })
-    }
-
     /// The value as `target` without its modifier; `None` when no cast exists in this context.
     pub fn coerce_base(&mut self, value: Typed, target: Type, context: CastContext) -> Result<Option<Typed>> {
         let at = value.at;

@@ -7,13 +7,13 @@
 use super::binder::Typed;
 use super::literal::{boolean, int4};
 use crate::function::{
-    FunctionContext, FunctionDef, Implementation, PgFunction, Volatility, registry,
+    FunctionContext, FunctionDef, Implementation, PgFunction, Volatility, registry, text_context,
 };
 use crate::pgtype;
 use datafusion::logical_expr::Expr;
 use helios_types::array::{Array, Dimension};
 use helios_types::limits::{ARRAY_DIMENSIONS_MAX, ARRAY_ELEMENTS_MAX};
-use helios_types::text::{self, TextContext};
+use helios_types::text;
 use helios_types::{Error, Oid, Result, Type, Value, bail, error};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -270,15 +270,12 @@ fn compare_all(args: &[Value], context: &mut dyn FunctionContext, decisive: bool
     let def = registry()
         .function(oid_of(function))
         .ok_or_else(|| Error::internal("operator function of ANY is not registered"))?;
-    let Implementation::Scalar(run) = def.implementation else {
-        return Err(Error::internal("operator function of ANY is not scalar"));
-    };
     let mut null = false;
     for element in &array.values {
         let result = if def.strict && (left.is_null() || element.is_null()) {
             Value::Null
         } else {
-            run(&[left.clone(), element.clone()], context)?
+            run(def, &[left.clone(), element.clone()], context)?
         };
         match result.as_bool() {
             Some(b) if b == decisive => return Ok(Value::Bool(decisive)),
@@ -317,9 +314,6 @@ fn extreme_value(args: &[Value], context: &mut dyn FunctionContext, wanted: Orde
         .first()
         .and_then(|f| registry().function(oid_of(f)))
         .ok_or_else(|| Error::internal("comparison of GREATEST is not registered"))?;
-    let Implementation::Scalar(less) = def.implementation else {
-        return Err(Error::internal("comparison of GREATEST is not scalar"));
-    };
     let mut best: Option<&Value> = None;
     for value in args[1..].iter().filter(|v| !v.is_null()) {
         let replace = match best {
@@ -329,7 +323,7 @@ fn extreme_value(args: &[Value], context: &mut dyn FunctionContext, wanted: Orde
                     Ordering::Greater => [current.clone(), value.clone()],
                     _ => [value.clone(), current.clone()],
                 };
-                less(&pair, context)?.as_bool() == Some(true)
+                run(def, &pair, context)?.as_bool() == Some(true)
             }
         };
         if replace {
@@ -348,7 +342,7 @@ pub(crate) fn cast_to_text(value: Typed, target: Type) -> Expr {
 fn to_text_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
     let [value, oid, modifier] = args else { return Err(Error::internal("to_text takes three arguments")) };
     let ty = Type::new(oid_of(oid)).with_modifier(modifier.as_i64().unwrap_or(-1) as i32);
-    crate::function::output_text(ty, value, context).map(Value::from)
+    output_text(ty, value, context).map(Value::from)
 }
 
 /// Any type's input function.
@@ -360,7 +354,7 @@ fn from_text_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<
     let [value, oid, modifier] = args else { return Err(Error::internal("from_text takes three arguments")) };
     let ty = Type::new(oid_of(oid)).with_modifier(modifier.as_i64().unwrap_or(-1) as i32);
     let text = value.as_str().ok_or_else(|| Error::internal("from_text of something that is no text"))?;
-    crate::function::input_text(ty, text, context)
+    input_text(ty, text, context)
 }
 
 /// An array cast element by element.
@@ -410,15 +404,12 @@ fn cast_element(
             Some(CastMethod::Binary) => relabelled(value, to.oid)?,
             Some(CastMethod::Function(oid)) => {
                 let def = registry().function(oid).ok_or_else(|| Error::internal("cast function is missing"))?;
-                let Implementation::Scalar(run) = def.implementation else {
-                    return Err(Error::internal("cast function is not scalar"));
-                };
                 let all = [value.clone(), Value::Int4(-1), Value::Bool(explicit)];
-                run(&all[..def.args.len().clamp(1, 3)], context)?
+                run(def, &all[..def.args.len().clamp(1, 3)], context)?
             }
             _ => {
-                let text = crate::function::output_text(from, value, context)?;
-                crate::function::input_text(to, &text, context)?
+                let text = output_text(from, value, context)?;
+                input_text(to, &text, context)?
             }
         }
     };
@@ -444,6 +435,18 @@ fn relabelled(value: &Value, target: Oid) -> Result<Value> {
     })
 }
 
+/// A function of the registry on values; its declared types are the values' own.
+fn run(def: &FunctionDef, args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
+    match def.implementation {
+        Implementation::Scalar(f) => f(args, context),
+        Implementation::Typed(f) => {
+            let types: Vec<Type> = def.args.iter().map(|oid| Type::new(*oid)).collect();
+            f(args, &types, context)
+        }
+        _ => Err(Error::internal(format!("function {} is not scalar", def.name))),
+    }
+}
+
 fn oid_of(value: &Value) -> Oid {
     match value {
         Value::Oid(oid) => *oid,
@@ -451,12 +454,67 @@ fn oid_of(value: &Value) -> Oid {
     }
 }
 
-/// The default context of text forms, for constants that do not depend on a session.
-pub(crate) fn constant_text(ty: Type, value: &Value) -> String {
-    text::to_text(ty, value, &TextContext::default())
+/// A value's text; names for the reg* types, as the catalog has them.
+fn output_text(ty: Type, value: &Value, context: &mut dyn FunctionContext) -> Result<String> {
+    if let (Value::Oid(oid), Type::REGCLASS) = (value, Type::new(ty.oid)) {
+        let catalog = context.catalog();
+        let found = catalog.relations.get(&helios_types::ObjectId(*oid));
+        if let Some((name, schema)) = found.and_then(|r| relation_name(&catalog, r)) {
+            let visible = matches!(schema.as_str(), "pg_catalog") || context.search_path(true).contains(&schema);
+            return Ok(if visible { quoted(&name) } else { format!("{}.{}", quoted(&schema), quoted(&name)) });
+        }
+    }
+    Ok(text::to_text(ty, value, &text_context(context)))
 }
 
-/// Refuses what a construct cannot take, by name.
-pub(crate) fn refuse(what: &str) -> Error {
-    error!(Unsupported, "{what} is not supported")
+fn input_text(ty: Type, text: &str, context: &mut dyn FunctionContext) -> Result<Value> {
+    let text = text.trim();
+    if ty.oid == Type::REGCLASS.oid && !text.bytes().all(|b| b.is_ascii_digit()) {
+        return regclass_in(text, context);
+    }
+    text::parse_text(ty, text, &text_context(context))
+}
+
+fn regclass_in(text: &str, context: &mut dyn FunctionContext) -> Result<Value> {
+    let parts = super::literal::split_identifier(text).ok_or_else(|| error!(InvalidName, "invalid name syntax"))?;
+    let catalog = context.catalog();
+    let database = catalog.database_named(context.current_database()).map(|d| d.id);
+    let database = database.ok_or_else(|| Error::internal("current database"))?;
+    let find = |schema: &str, name: &str| {
+        let schema = catalog.schema_named(database, schema)?;
+        catalog.relation_named(schema.id, name).map(|r| r.id().0)
+    };
+    let oid = match parts.as_slice() {
+        [name] => {
+            let mut path = context.search_path(true);
+            if !path.iter().any(|s| s == "pg_catalog") {
+                path.insert(0, "pg_catalog".into());
+            }
+            path.iter().find_map(|schema| find(schema, name))
+        }
+        [schema, name] | [_, schema, name] => find(schema, name),
+        _ => None,
+    };
+    oid.map(Value::Oid).ok_or_else(|| error!(UndefinedTable, "relation \"{}\" does not exist", parts.join(".")))
+}
+
+fn relation_name(catalog: &crate::catalog::Catalog, relation: &crate::catalog::Relation) -> Option<(String, String)> {
+    use crate::catalog::Relation;
+    let name = match relation {
+        Relation::Table(t) => t.name.clone(),
+        Relation::View(v) => v.name.clone(),
+        Relation::Sequence(s) => s.name.clone(),
+        Relation::Virtual(v) => v.name.clone(),
+        Relation::Index { id, table, .. } => catalog.table(*table)?.index(*id)?.name.clone(),
+    };
+    Some((name, catalog.schemas.get(&relation.schema())?.name.clone()))
+}
+
+/// An identifier as SQL has to write it.
+pub(crate) fn quoted(name: &str) -> String {
+    let mut chars = name.chars();
+    let plain = chars.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !super::utility::is_reserved(name);
+    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }

@@ -44,7 +44,8 @@ impl Binder<'_> {
             NodeEnum::CollateClause(n) => self.collate(n),
             NodeEnum::SqlvalueFunction(n) => self.sql_value_function(n),
             NodeEnum::GroupingFunc(n) => self.grouping_function(n),
-            NodeEnum::SetToDefault(SetToDefault { location, .. }) => {
+            NodeEnum::SetToDefault(default) => {
+                let SetToDefault { location, .. } = default.as_ref();
                 Err(self.at(error!(SyntaxError, "DEFAULT is not allowed in this context"), *location))
             }
             NodeEnum::NamedArgExpr(n) => self.unsupported("named argument", n.location),

@@ -51,7 +51,7 @@ impl Binder<'_> {
         let left_schema = left.schema().clone();
         let mut outer = Vec::new();
         for named in self.level().lateral.iter().skip(lateral_before) {
-            if let Ok(field) = left_schema.field_from_column(named) {
+            if let Ok(field) = left_schema.qualified_field_from_column(named).map(|(_, f)| f) {
                 outer.push(Expr::OuterReferenceColumn(field.clone(), named.clone()));
             }
         }
@@ -328,8 +328,3 @@ impl Binder<'_> {
 
 /// The kind of join that a plain comma makes.
 pub(crate) const CROSS: JoinType = JoinType::Inner;
-
-/// The type of columns that only exist to be counted.
-pub(crate) const fn marker() -> Type {
-    Type::INT4
-}

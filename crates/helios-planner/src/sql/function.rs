@@ -9,6 +9,7 @@ use super::type_name::display;
 use crate::function::{CastContext, FunctionDef, Implementation, PgFunction, Volatility};
 use datafusion::logical_expr::Expr;
 use helios_types::limits::PARAMETERS_MAX;
+use helios_types::types::BUILTIN;
 use helios_types::{Error, Oid, Result, Type, error};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, NamedArgExpr};
@@ -58,7 +59,9 @@ impl Binder<'_> {
         match resolved.def.implementation {
             Implementation::Aggregate(_) if call.over.is_none() => self.aggregate_call(resolved, call),
             Implementation::Aggregate(_) | Implementation::Window(_) => self.window_call(resolved, call),
-            Implementation::Scalar(_) | Implementation::Set(_) => self.plain_call(resolved, call),
+            Implementation::Scalar(_) | Implementation::Typed(_) | Implementation::Set(_) => {
+                self.plain_call(resolved, call)
+            }
         }
     }
 
@@ -113,7 +116,7 @@ impl Binder<'_> {
         let refuse = |message: String| error!(Unsupported, "{message}");
         match clause {
             Clause::SelectTarget | Clause::OrderBy | Clause::DistinctOn | Clause::GroupBy | Clause::Returning
-            | Clause::InsertTarget | Clause::Values
+            | Clause::Values
                 if self.level().in_aggregate =>
             {
                 return Err(self.at(
@@ -278,12 +281,12 @@ impl Binder<'_> {
     }
 
     fn is_type(&self, schema: Option<&str>, name: &str) -> bool {
-        schema.is_none_or(|s| s == "pg_catalog") && Type::BUILTIN.iter().any(|i| i.name == name)
+        schema.is_none_or(|s| s == "pg_catalog") && BUILTIN.iter().any(|i| i.name == name)
     }
 
     fn function_style_cast(&mut self, names: &[&str], call: &FuncCall) -> Result<Typed> {
         let name = names.last().copied().unwrap_or_default();
-        let target = Type::BUILTIN.iter().find(|i| i.name == name).map_or(Type::TEXT, |i| Type::new(i.oid));
+        let target = BUILTIN.iter().find(|i| i.name == name).map_or(Type::TEXT, |i| Type::new(i.oid));
         let value = match call.args.as_slice() {
             [arg] => self.expression(inner(arg)?)?,
             _ => return Err(Error::internal("function-style cast of several values")),
@@ -384,10 +387,4 @@ fn layouts(named: &[&'static FunctionDef], inputs: &[Oid], call_variadic: bool) 
     expanded.retain(|e| !found.iter().any(|f| f.args == e.args));
     found.extend(expanded);
     found
-}
-
-/// The UDF of a call, shared.
-pub(crate) fn udf(call: &ResolvedCall) -> Arc<datafusion::logical_expr::ScalarUDF> {
-    let types = call.args.iter().map(|a| a.ty).collect();
-    Arc::new(datafusion::logical_expr::ScalarUDF::from(PgFunction::new(call.def, types, set_result(call))))
 }

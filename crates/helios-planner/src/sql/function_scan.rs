@@ -151,7 +151,7 @@ impl Binder<'_> {
         };
         let set = match resolved.def.implementation {
             Implementation::Set(_) => true,
-            Implementation::Scalar(_) => false,
+            Implementation::Scalar(_) | Implementation::Typed(_) => false,
             Implementation::Aggregate(_) => {
                 return Err(self.at(error!(GroupingError, "aggregate functions are not allowed in functions in FROM"), at));
             }
@@ -205,9 +205,4 @@ impl Binder<'_> {
             })
             .collect()
     }
-}
-
-/// For messages about a node that is no function.
-pub(crate) fn not_a_function(node: &NodeEnum) -> Error {
-    Error::internal(kind(node))
 }

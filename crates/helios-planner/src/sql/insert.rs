@@ -336,13 +336,3 @@ pub(crate) fn generated_error(column: &str, insert: bool) -> Error {
 pub(crate) fn always_identity(table: &Table, position: usize) -> bool {
     table.columns.get(position).is_some_and(|c| c.identity == Some(Identity::Always))
 }
-
-/// A plan without columns where one is needed; DataFusion's error for it is ours.
-pub(crate) fn no_columns() -> Error {
-    internal(datafusion::common::DataFusionError::Internal("no columns".into()))
-}
-
-/// The source of a statement that must have one.
-pub(crate) fn source_of(node: &Option<Box<pg_query::Node>>) -> Result<&NodeEnum> {
-    required(node)
-}

@@ -121,7 +121,7 @@ fn iso_date(text: &str) -> bool {
 /// The value of a literal expression that the binder made.
 pub(crate) fn value_of(typed: &Typed) -> Option<Value> {
     match &typed.expr {
-        Expr::Literal(scalar, _) => pgtype::value_of_scalar(scalar, typed.ty).ok(),
+        Expr::Literal(scalar, _) => pgtype::scalar_to_value(scalar, typed.ty).ok(),
         _ => None,
     }
 }

@@ -50,7 +50,7 @@ pub fn normalise(text: &str) -> Result<Option<Normalised>> {
         _ => &tokens[..],
     };
     match tokens.first().map(|t| t.0) {
-        Some(Token::Select | Token::InsertP | Token::Update | Token::DeleteP) => {}
+        Some(Token::Select | Token::Insert | Token::Update | Token::DeleteP) => {}
         _ => return Ok(None),
     }
     mask(text, tokens)

@@ -10,8 +10,9 @@ use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinConstraint, JoinType
 use datafusion::logical_expr::expr::Alias;
 use datafusion::logical_expr::{
     Aggregate, Distinct, EmptyRelation, Expr, Extension, Filter, Join, Limit, LogicalPlan, Projection, Sort,
-    SortExpr, Subquery, SubqueryAlias, TableScan, Union, UserDefinedLogicalNodeCore, Values, Window,
+    SortExpr, Subquery, SubqueryAlias, Union, UserDefinedLogicalNodeCore, Values, Window,
 };
+use datafusion::logical_expr::TableScanBuilder;
 use helios_types::{ObjectId, Result, Type};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -94,7 +95,7 @@ pub(crate) fn scan(
     source: Arc<dyn datafusion::logical_expr::TableSource>,
 ) -> Result<LogicalPlan> {
     let name = datafusion::common::TableReference::Bare { table: Arc::from(qualifier) };
-    Ok(LogicalPlan::TableScan(TableScan::try_new(name, source, None, vec![], None).map_err(internal)?))
+    Ok(LogicalPlan::TableScan(TableScanBuilder::new(name, source).build().map_err(internal)?))
 }
 
 /// One row of no columns: SELECT without FROM.
@@ -172,11 +173,6 @@ pub(crate) fn function_type(expr: &Expr) -> Option<Type> {
     }
 }
 
-/// Whether evaluating the expression twice could give two results, or costs a subquery.
-pub(crate) fn is_plain(expr: &Expr) -> bool {
-    matches!(expr, Expr::Column(_) | Expr::Literal(..) | Expr::Placeholder(_) | Expr::OuterReferenceColumn(..))
-}
-
 /// An unqualified column of the level's own making: an aggregate, window or set result.
 pub(crate) fn generated(name: &str) -> Expr {
     Expr::Column(column(None, name))
@@ -214,23 +210,4 @@ pub(crate) fn project_output(input: LogicalPlan, exprs: Vec<(Expr, String, Type)
         })
         .collect();
     project(input, exprs)
-}
-
-impl Query {
-    /// Puts the query's columns under other names and types of the same order.
-    pub fn unqualified(self) -> Result<Query> {
-        let exprs = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(i, c)| {
-                let expr = output_column(&self.plan, i);
-                (expr, c.name.clone(), c.ty)
-            })
-            .collect::<Vec<_>>();
-        let names = unique_names(exprs.iter().map(|(_, n, _)| n.as_str()));
-        let exprs = exprs.into_iter().zip(names).map(|((e, _, ty), n)| alias(e, &n, ty)).collect();
-        let plan = project(self.plan, exprs)?;
-        Ok(Query { plan, columns: self.columns })
-    }
 }

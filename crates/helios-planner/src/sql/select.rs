@@ -527,8 +527,3 @@ impl Binder<'_> {
         keys
     }
 }
-
-/// Whether a node is the integer constant that ORDER BY takes for a position.
-pub(crate) fn is_ordinal(node: &NodeEnum) -> bool {
-    matches!(node, NodeEnum::AConst(c) if matches!(c.val, Some(a_const::Val::Ival(_))))
-}

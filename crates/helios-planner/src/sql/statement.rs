@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 /// A bound statement.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum Bound {
     Plan(BoundPlan),
-    Utility(Box<Utility>),
+    Utility(Utility),
 }
 
 /// A statement that runs as a plan.
@@ -46,7 +47,7 @@ pub(crate) fn bind_node(node: &NodeEnum, source: Option<Arc<str>>, context: &Bin
             bind_plan(node, source, context).map(Bound::Plan)
         }
         NodeEnum::MergeStmt(_) => Err(Error::unsupported("MERGE")),
-        other => super::utility::bind(other, source, context).map(|u| Bound::Utility(Box::new(u))),
+        other => super::utility::bind(other, source, context).map(Bound::Utility),
     }
 }
 
@@ -78,13 +79,14 @@ pub(crate) fn bind_plan(node: &NodeEnum, source: Option<Arc<str>>, context: &Bin
 /// or index predicate. Columns are unqualified; `what` names the clause in errors.
 pub fn bind_table_expression(
     text: &str,
-    table: Option<&Arc<Table>>,
+    table: Option<&Table>,
     target: Option<Type>,
     context: &BindContext<'_>,
 ) -> Result<Expr> {
     let node = parse_expression(text)?;
+    let table = table.map(|t| Arc::new(t.clone()));
     let mut binder = Binder::new(context.clone(), None);
-    let bound = binder.table_expression(&node, table, Clause::Check, target, "value")?;
+    let bound = binder.table_expression(&node, table.as_ref(), Clause::Default, target, "value")?;
     Ok(bound.expr)
 }
 
@@ -169,9 +171,4 @@ impl Binder<'_> {
         let node = parse_expression(text)?;
         self.with_source(None, |b| b.table_expression(&node, None, Clause::Default, Some(target), column))
     }
-}
-
-/// The error for a statement kind that needs a table.
-pub(crate) fn needs_table(what: &str) -> Error {
-    error!(SyntaxError, "{what} without a table")
 }

@@ -4,7 +4,7 @@ use super::binder::{Binder, Typed};
 use super::construct;
 use super::literal;
 use super::node::{inner, kind, optional, required};
-use super::operator::{comparison, conjunction};
+use super::operator::comparison;
 use super::plan::{self, Query};
 use super::scope::{Level, STAND_IN};
 use super::type_name::display;
@@ -263,13 +263,5 @@ impl Binder<'_> {
                 Typed::new(construct::field(value, i, ty), ty, at)
             })
             .collect())
-    }
-}
-
-/// The rows of a VALUES or SELECT node inside a list, for callers that check its kind.
-pub(crate) fn select_of(node: &pg_query::Node) -> Result<&pg_query::protobuf::SelectStmt> {
-    match inner(node)? {
-        NodeEnum::SelectStmt(select) => Ok(select),
-        other => Err(Error::internal(kind(other))),
     }
 }

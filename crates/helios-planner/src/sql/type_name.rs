@@ -2,7 +2,7 @@
 
 use super::binder::Binder;
 use super::node::{inner, integer, strings};
-use helios_types::types::info;
+use helios_types::types::{BUILTIN, info};
 use helios_types::{Oid, Result, Type, bail, error};
 use pg_query::protobuf::TypeName;
 
@@ -45,7 +45,7 @@ fn named(name: &str) -> Option<Oid> {
     if let Some(element) = name.strip_prefix('_') {
         return named(element).and_then(|oid| Type::new(oid).array_of()).map(|t| t.oid);
     }
-    Type::BUILTIN.iter().find(|i| i.name == name).map(|i| i.oid)
+    BUILTIN.iter().find(|i| i.name == name).map(|i| i.oid)
 }
 
 /// Known to PostgreSQL 15 and not here: refused as unsupported instead of as unknown.

@@ -170,6 +170,3 @@ impl Binder<'_> {
         }
     }
 }
-
-/// Kept beside UPDATE because both statements count their own columns only.
-pub(crate) const ROW_KEY_TYPE: Type = Type::BYTEA;
