@@ -6,7 +6,7 @@
 
 use super::binder::{Binder, Typed};
 use super::function::ResolvedCall;
-use super::node::{inner, optional};
+use super::node::optional;
 use super::scope::{AggregateCall, Clause, columns_of};
 use crate::function::PgAggregate;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -33,10 +33,19 @@ impl Binder<'_> {
     pub fn check_aggregate_allowed(&mut self, at: i32) -> Result<()> {
         let clause = self.clause();
         if let Some(reason) = self.table_expression {
-            return Err(self.at(error!(GroupingError, "aggregate functions are not allowed in {reason}"), at));
+            return Err(self.at(
+                error!(
+                    GroupingError,
+                    "aggregate functions are not allowed in {reason}"
+                ),
+                at,
+            ));
         }
         if self.level().in_aggregate {
-            return Err(self.at(error!(GroupingError, "aggregate function calls cannot be nested"), at));
+            return Err(self.at(
+                error!(GroupingError, "aggregate function calls cannot be nested"),
+                at,
+            ));
         }
         let allowed = matches!(
             clause,
@@ -58,8 +67,14 @@ impl Binder<'_> {
     fn aggregate_refused(&self, clause: Clause, at: i32) -> helios_types::Error {
         let name = clause.name();
         let error = match clause {
-            Clause::From => error!(GroupingError, "aggregate functions are not allowed in functions in FROM"),
-            _ => error!(GroupingError, "aggregate functions are not allowed in {name}"),
+            Clause::From => error!(
+                GroupingError,
+                "aggregate functions are not allowed in functions in FROM"
+            ),
+            _ => error!(
+                GroupingError,
+                "aggregate functions are not allowed in {name}"
+            ),
         };
         self.at(error, at)
     }
@@ -79,16 +94,32 @@ impl Binder<'_> {
             location,
         } = node;
         let at = *location;
-        let ResolvedCall { def, mut args, mut result } = call;
+        let ResolvedCall {
+            def,
+            mut args,
+            mut result,
+        } = call;
         let name = def.name;
         if args.is_empty() && !*agg_star && !*agg_within_group {
-            return Err(self.at(error!(WrongObjectType, "{name}(*) must be used to call a parameterless aggregate function"), at));
+            return Err(self.at(
+                error!(
+                    WrongObjectType,
+                    "{name}(*) must be used to call a parameterless aggregate function"
+                ),
+                at,
+            ));
         }
         if is_ordered_set(name) != *agg_within_group {
             let error = if *agg_within_group {
-                error!(WrongObjectType, "{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP")
+                error!(
+                    WrongObjectType,
+                    "{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"
+                )
             } else {
-                error!(WrongObjectType, "WITHIN GROUP is required for ordered-set aggregate {name}")
+                error!(
+                    WrongObjectType,
+                    "WITHIN GROUP is required for ordered-set aggregate {name}"
+                )
             };
             return Err(self.at(error, at));
         }
@@ -125,7 +156,10 @@ impl Binder<'_> {
                 if !super::operator::ordered(arg.ty) {
                     let shown = super::type_name::display(Type::new(arg.ty.oid));
                     return Err(self.at(
-                        error!(UndefinedFunction, "could not identify an equality operator for type {shown}"),
+                        error!(
+                            UndefinedFunction,
+                            "could not identify an equality operator for type {shown}"
+                        ),
                         arg.at,
                     ));
                 }
@@ -133,8 +167,9 @@ impl Binder<'_> {
         }
         let filter = match optional(agg_filter) {
             Some(condition) => {
-                let bound = self
-                    .in_aggregate(|b| b.in_clause(Clause::Filter, |b| b.condition(condition, "FILTER")))?;
+                let bound = self.in_aggregate(|b| {
+                    b.in_clause(Clause::Filter, |b| b.condition(condition, "FILTER"))
+                })?;
                 Some(Box::new(bound))
             }
             None => None,
@@ -150,7 +185,11 @@ impl Binder<'_> {
     fn place_aggregate(&mut self, call: Expr, name: &str, ty: Type, at: i32) -> Result<Typed> {
         let top = self.levels.len() - 1;
         let depth = self.home_of(&call, top);
-        let call = if depth == top { call } else { lower(call, &self.levels[depth])? };
+        let call = if depth == top {
+            call
+        } else {
+            lower(call, &self.levels[depth])?
+        };
         let clause = self.levels[depth].clause.unwrap_or(Clause::SelectTarget);
         let allowed = matches!(
             clause,
@@ -165,17 +204,29 @@ impl Binder<'_> {
         if !allowed || self.levels[depth].in_aggregate && depth != top {
             return Err(self.aggregate_refused(clause, at));
         }
-        let known = self.levels[depth].aggregates.iter().find(|a| a.expr == call).map(|a| a.name.clone());
+        let known = self.levels[depth]
+            .aggregates
+            .iter()
+            .find(|a| a.expr == call)
+            .map(|a| a.name.clone());
         let column = match known {
             Some(column) => column,
             None => {
                 let column = self.unique(name);
-                self.levels[depth].aggregates.push(AggregateCall { expr: call, name: column.clone(), ty });
+                self.levels[depth].aggregates.push(AggregateCall {
+                    expr: call,
+                    name: column.clone(),
+                    ty,
+                });
                 column
             }
         };
         let expr = super::plan::generated(&column);
-        if depth == top { Ok(Typed::new(expr, ty, at)) } else { self.reach(depth, expr, ty, at) }
+        if depth == top {
+            Ok(Typed::new(expr, ty, at))
+        } else {
+            self.reach(depth, expr, ty, at)
+        }
     }
 
     /// The nearest level whose columns the call names; its own level when it names none.
@@ -187,7 +238,9 @@ impl Binder<'_> {
         let _ = call.apply(|e| {
             if let Expr::OuterReferenceColumn(_, column) = e {
                 let depth = (0..top).rev().find(|&d| {
-                    self.levels[d].items.iter().any(|i| Some(i.qualifier.as_str()) == column.relation.as_ref().map(|r| r.table()))
+                    self.levels[d].items.iter().any(|i| {
+                        Some(i.qualifier.as_str()) == column.relation.as_ref().map(|r| r.table())
+                    })
                 });
                 home = home.max(depth);
             }
@@ -203,10 +256,9 @@ fn lower(call: Expr, level: &super::scope::Level) -> Result<Expr> {
     call.transform_up(|e| {
         Ok(match e {
             Expr::OuterReferenceColumn(_, ref column)
-                if level
-                    .items
-                    .iter()
-                    .any(|i| Some(i.qualifier.as_str()) == column.relation.as_ref().map(|r| r.table())) =>
+                if level.items.iter().any(|i| {
+                    Some(i.qualifier.as_str()) == column.relation.as_ref().map(|r| r.table())
+                }) =>
             {
                 Transformed::yes(Expr::Column(column.clone()))
             }

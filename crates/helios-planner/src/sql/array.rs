@@ -12,10 +12,17 @@ use pg_query::protobuf::{AArrayExpr, AIndices, AIndirection};
 impl Binder<'_> {
     /// `ARRAY[…]`; `target` is the array type of an enclosing cast.
     pub fn array_constructor(&mut self, node: &AArrayExpr, target: Option<Type>) -> Result<Typed> {
-        let AArrayExpr { elements, list_start: _, list_end: _, location } = node;
+        let AArrayExpr {
+            elements,
+            list_start: _,
+            list_end: _,
+            location,
+        } = node;
         let at = *location;
         let wanted = target.and_then(Type::element).map(|e| Type::new(e.oid));
-        let nested = elements.iter().any(|e| matches!(e.node, Some(NodeEnum::AArrayExpr(_))));
+        let nested = elements
+            .iter()
+            .any(|e| matches!(e.node, Some(NodeEnum::AArrayExpr(_))));
         let mut values = Vec::with_capacity(elements.len());
         for element in elements {
             values.push(match inner(element)? {
@@ -25,13 +32,18 @@ impl Binder<'_> {
         }
         if values.is_empty() && wanted.is_none() {
             return Err(self.at(
-                error!(IndeterminateDatatype, "cannot determine type of empty array")
-                    .with_hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."),
+                error!(
+                    IndeterminateDatatype,
+                    "cannot determine type of empty array"
+                )
+                .with_hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."),
                 at,
             ));
         }
         let all: Vec<&Typed> = values.iter().collect();
-        let common = if values.is_empty() { Type::TEXT } else if nested || wanted.is_none() {
+        let common = if values.is_empty() {
+            Type::TEXT
+        } else if nested || wanted.is_none() {
             self.common_type(&all, "ARRAY")?
         } else {
             wanted.unwrap_or(Type::TEXT)
@@ -49,7 +61,10 @@ impl Binder<'_> {
             let Some(array) = element.array_of() else {
                 let shown = display(element);
                 return Err(self.at(
-                    error!(UndefinedObject, "could not find array type for data type {shown}"),
+                    error!(
+                        UndefinedObject,
+                        "could not find array type for data type {shown}"
+                    ),
                     at,
                 ));
             };
@@ -98,7 +113,10 @@ impl Binder<'_> {
         while let Some(first) = steps.first() {
             match inner(first)? {
                 NodeEnum::AIndices(_) => {
-                    let count = steps.iter().take_while(|s| matches!(s.node, Some(NodeEnum::AIndices(_)))).count();
+                    let count = steps
+                        .iter()
+                        .take_while(|s| matches!(s.node, Some(NodeEnum::AIndices(_))))
+                        .count();
                     value = self.subscripts(value, &steps[..count], at)?;
                     steps = &steps[count..];
                 }
@@ -107,7 +125,10 @@ impl Binder<'_> {
                     steps = &steps[1..];
                 }
                 NodeEnum::AStar(_) => {
-                    return Err(self.at(error!(SyntaxError, "row expansion via \"*\" is not supported here"), at));
+                    return Err(self.at(
+                        error!(SyntaxError, "row expansion via \"*\" is not supported here"),
+                        at,
+                    ));
                 }
                 other => return Err(Error::internal(kind(other))),
             }
@@ -116,14 +137,24 @@ impl Binder<'_> {
     }
 
     /// `(t).column` of a FROM item is the column itself.
-    fn row_field_shortcut(&mut self, base: &NodeEnum, steps: &[pg_query::Node], at: i32) -> Result<Option<Typed>> {
-        let NodeEnum::ColumnRef(reference) = base else { return Ok(None) };
-        let ([table], Some(NodeEnum::String(field))) =
-            (reference.fields.as_slice(), steps.first().and_then(|s| s.node.as_ref()))
-        else {
+    fn row_field_shortcut(
+        &mut self,
+        base: &NodeEnum,
+        steps: &[pg_query::Node],
+        at: i32,
+    ) -> Result<Option<Typed>> {
+        let NodeEnum::ColumnRef(reference) = base else {
             return Ok(None);
         };
-        let Ok(table) = string(table) else { return Ok(None) };
+        let ([table], Some(NodeEnum::String(field))) = (
+            reference.fields.as_slice(),
+            steps.first().and_then(|s| s.node.as_ref()),
+        ) else {
+            return Ok(None);
+        };
+        let Ok(table) = string(table) else {
+            return Ok(None);
+        };
         if self.unqualified_column(table, at)?.is_some() {
             return Ok(None);
         }
@@ -143,25 +174,45 @@ impl Binder<'_> {
         let Some(element) = value.ty.element() else {
             let shown = display(Type::new(value.ty.oid));
             return Err(self.at(
-                error!(DatatypeMismatch, "cannot subscript type {shown} because it does not support subscripting"),
+                error!(
+                    DatatypeMismatch,
+                    "cannot subscript type {shown} because it does not support subscripting"
+                ),
                 at,
             ));
         };
         let mut bounds = Vec::with_capacity(steps.len());
         let mut slice = false;
         for step in steps {
-            let NodeEnum::AIndices(indices) = inner(step)? else { return Err(Error::internal("subscript")) };
-            let AIndices { is_slice, lidx, uidx } = indices.as_ref();
+            let NodeEnum::AIndices(indices) = inner(step)? else {
+                return Err(Error::internal("subscript"));
+            };
+            let AIndices {
+                is_slice,
+                lidx,
+                uidx,
+            } = indices.as_ref();
             slice |= *is_slice;
-            let lower = optional(lidx).map(|n| self.subscript_value(n)).transpose()?;
-            let upper = optional(uidx).map(|n| self.subscript_value(n)).transpose()?;
+            let lower = optional(lidx)
+                .map(|n| self.subscript_value(n))
+                .transpose()?;
+            let upper = optional(uidx)
+                .map(|n| self.subscript_value(n))
+                .transpose()?;
             bounds.push((*is_slice, lower, upper));
         }
         let element = element.with_modifier(value.ty.modifier);
         let ty = value.ty;
         if !slice {
-            let indexes = bounds.into_iter().filter_map(|(_, _, upper)| upper).collect();
-            return Ok(Typed::new(construct::subscript(value, indexes, element), element, at));
+            let indexes = bounds
+                .into_iter()
+                .filter_map(|(_, _, upper)| upper)
+                .collect();
+            return Ok(Typed::new(
+                construct::subscript(value, indexes, element),
+                element,
+                at,
+            ));
         }
         // Beside a slice, a plain subscript [n] means [1:n].
         let bounds = bounds
@@ -170,7 +221,10 @@ impl Binder<'_> {
                 if is_slice {
                     (lower, upper)
                 } else {
-                    (Some(Typed::new(super::literal::int4(1), Type::INT4, -1)), upper)
+                    (
+                        Some(Typed::new(super::literal::int4(1), Type::INT4, -1)),
+                        upper,
+                    )
                 }
             })
             .collect();
@@ -184,18 +238,35 @@ impl Binder<'_> {
             Some(value) => Ok(value),
             None => {
                 let _ = source;
-                Err(self.at(error!(DatatypeMismatch, "array subscript must have type integer"), at))
+                Err(self.at(
+                    error!(DatatypeMismatch, "array subscript must have type integer"),
+                    at,
+                ))
             }
         }
     }
 
     /// `document['a'][0]`: a chain of `->`.
-    fn jsonb_subscripts(&mut self, mut value: Typed, steps: &[pg_query::Node], at: i32) -> Result<Typed> {
+    fn jsonb_subscripts(
+        &mut self,
+        mut value: Typed,
+        steps: &[pg_query::Node],
+        at: i32,
+    ) -> Result<Typed> {
         for step in steps {
-            let NodeEnum::AIndices(indices) = inner(step)? else { return Err(Error::internal("subscript")) };
-            let AIndices { is_slice, lidx: _, uidx } = indices.as_ref();
+            let NodeEnum::AIndices(indices) = inner(step)? else {
+                return Err(Error::internal("subscript"));
+            };
+            let AIndices {
+                is_slice,
+                lidx: _,
+                uidx,
+            } = indices.as_ref();
             if *is_slice {
-                return Err(self.at(error!(DatatypeMismatch, "jsonb subscript does not support slices"), at));
+                return Err(self.at(
+                    error!(DatatypeMismatch, "jsonb subscript does not support slices"),
+                    at,
+                ));
             }
             let key = self.expression(required(uidx)?)?;
             let key = self.resolve_unknown(key)?;

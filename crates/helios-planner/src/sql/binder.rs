@@ -32,7 +32,12 @@ pub struct BindContext<'a> {
 }
 
 impl<'a> BindContext<'a> {
-    pub fn new(catalog: Arc<Catalog>, database: DatabaseId, search_path: &'a [String], role: ObjectId) -> Self {
+    pub fn new(
+        catalog: Arc<Catalog>,
+        database: DatabaseId,
+        search_path: &'a [String],
+        role: ObjectId,
+    ) -> Self {
         BindContext {
             catalog,
             database,
@@ -60,7 +65,11 @@ impl Typed {
     }
 
     pub fn bool(expr: Expr, at: i32) -> Self {
-        Typed { expr, ty: Type::BOOL, at }
+        Typed {
+            expr,
+            ty: Type::BOOL,
+            at,
+        }
     }
 
     pub fn is_unknown(&self) -> bool {
@@ -89,7 +98,11 @@ pub(crate) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     pub fn new(cx: BindContext<'a>, source: Option<Arc<str>>) -> Self {
-        let params = cx.param_types.iter().map(|ty| ty.filter(|ty| ty.oid != Type::UNKNOWN.oid)).collect();
+        let params = cx
+            .param_types
+            .iter()
+            .map(|ty| ty.filter(|ty| ty.oid != Type::UNKNOWN.oid))
+            .collect();
         Binder {
             cx,
             source,
@@ -107,7 +120,11 @@ impl<'a> Binder<'a> {
     }
 
     /// Runs `f` with another source text (or none), for text that comes from the catalog.
-    pub fn with_source<T>(&mut self, source: Option<Arc<str>>, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub fn with_source<T>(
+        &mut self,
+        source: Option<Arc<str>>,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let outer = std::mem::replace(&mut self.source, source);
         let result = f(self);
         self.source = outer;
@@ -121,7 +138,9 @@ impl<'a> Binder<'a> {
     /// Counts one more level of nesting around `f`.
     pub fn nested<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH_MAX {
-            return Err(error!(LimitExceeded, "stack depth limit exceeded").with_sqlstate(*b"54001"));
+            return Err(
+                error!(LimitExceeded, "stack depth limit exceeded").with_sqlstate(*b"54001")
+            );
         }
         self.depth += 1;
         let result = f(self);
@@ -146,7 +165,13 @@ impl<'a> Binder<'a> {
     pub fn unique(&mut self, base: &str) -> String {
         let clean: String = base
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '_' {
+                    c.to_ascii_lowercase()
+                } else {
+                    '_'
+                }
+            })
             .collect();
         let clean = if clean.is_empty() || clean.starts_with(|c: char| c.is_ascii_digit()) {
             format!("t_{clean}")
@@ -156,7 +181,11 @@ impl<'a> Binder<'a> {
         loop {
             let count = self.names.entry(clean.clone()).or_insert(0);
             *count += 1;
-            let name = if *count == 1 { clean.clone() } else { format!("{clean}_{count}") };
+            let name = if *count == 1 {
+                clean.clone()
+            } else {
+                format!("{clean}_{count}")
+            };
             if *count == 1 || !self.names.contains_key(&name) {
                 self.names.entry(name.clone()).or_insert(1);
                 return name;
@@ -175,7 +204,11 @@ impl<'a> Binder<'a> {
     }
 
     pub fn require(&mut self, relation: ObjectId, privilege: char) {
-        let needed = RequiredPrivilege { relation, privilege, as_role: self.as_role };
+        let needed = RequiredPrivilege {
+            relation,
+            privilege,
+            as_role: self.as_role,
+        };
         if !self.privileges.contains(&needed) {
             self.privileges.push(needed);
         }
@@ -185,7 +218,10 @@ impl<'a> Binder<'a> {
     pub fn parameter(&mut self, number: i32, location: i32) -> Result<Typed> {
         let index = usize::try_from(number).unwrap_or(0);
         if self.table_expression.is_some() || index == 0 || index > PARAMETERS_MAX {
-            return Err(self.at(error!(UndefinedParameter, "there is no parameter ${number}"), location));
+            return Err(self.at(
+                error!(UndefinedParameter, "there is no parameter ${number}"),
+                location,
+            ));
         }
         if self.params.len() < index {
             self.params.resize(index, None);
@@ -196,9 +232,15 @@ impl<'a> Binder<'a> {
 
     /// Gives an unknown parameter its type.
     pub fn decide_parameter(&mut self, id: &str, ty: Type, location: i32) -> Result<Typed> {
-        let index: usize = id.trim_start_matches('$').parse().map_err(Error::internal)?;
+        let index: usize = id
+            .trim_start_matches('$')
+            .parse()
+            .map_err(Error::internal)?;
         let base = Type::new(ty.oid);
-        let slot = self.params.get_mut(index - 1).ok_or_else(|| Error::internal("parameter number"))?;
+        let slot = self
+            .params
+            .get_mut(index - 1)
+            .ok_or_else(|| Error::internal("parameter number"))?;
         match slot {
             None => *slot = Some(base),
             Some(decided) if *decided == base => {}
@@ -228,7 +270,10 @@ impl<'a> Binder<'a> {
                 Some(ty) => types.push(*ty),
                 None => {
                     let number = i + 1;
-                    bail!(IndeterminateDatatype, "could not determine data type of parameter ${number}");
+                    bail!(
+                        IndeterminateDatatype,
+                        "could not determine data type of parameter ${number}"
+                    );
                 }
             }
         }

@@ -27,7 +27,10 @@ pub(crate) enum Pathway {
 }
 
 pub(crate) fn is_polymorphic(oid: Oid) -> bool {
-    matches!(oid, 2277 | 2283 | 2776 | ANYCOMPATIBLE | ANYCOMPATIBLEARRAY | ANYCOMPATIBLENONARRAY | 3500)
+    matches!(
+        oid,
+        2277 | 2283 | 2776 | ANYCOMPATIBLE | ANYCOMPATIBLEARRAY | ANYCOMPATIBLENONARRAY | 3500
+    )
 }
 
 /// `typcategory`.
@@ -66,7 +69,9 @@ impl Binder<'_> {
             && !vector(target)
         {
             return match self.pathway(from.oid, to.oid, context)? {
-                Pathway::Relabel if vector(source) || same_value(from.oid, to.oid) => Some(Pathway::Relabel),
+                Pathway::Relabel if vector(source) || same_value(from.oid, to.oid) => {
+                    Some(Pathway::Relabel)
+                }
                 _ => Some(Pathway::Array),
             };
         }
@@ -74,7 +79,8 @@ impl Binder<'_> {
         if (context <= CastContext::Assignment && text_like(target))
             || (context == CastContext::Explicit && text_like(source))
         {
-            return (source != Type::VOID.oid || context == CastContext::Explicit).then_some(Pathway::InOut);
+            return (source != Type::VOID.oid || context == CastContext::Explicit)
+                .then_some(Pathway::InOut);
         }
         None
     }
@@ -89,7 +95,12 @@ impl Binder<'_> {
     }
 
     /// The value as `target` without its modifier; `None` when no cast exists in this context.
-    pub fn coerce_base(&mut self, value: Typed, target: Type, context: CastContext) -> Result<Option<Typed>> {
+    pub fn coerce_base(
+        &mut self,
+        value: Typed,
+        target: Type,
+        context: CastContext,
+    ) -> Result<Option<Typed>> {
         let at = value.at;
         let base = Type::new(target.oid);
         if value.ty.oid == target.oid {
@@ -101,7 +112,9 @@ impl Binder<'_> {
         if target.oid == Type::ANY.oid {
             return Ok(Some(value));
         }
-        let Some(pathway) = self.pathway(value.ty.oid, target.oid, context) else { return Ok(None) };
+        let Some(pathway) = self.pathway(value.ty.oid, target.oid, context) else {
+            return Ok(None);
+        };
         if let Expr::Literal(..) = &value.expr
             && let Some(folded) = literal::fold_cast(&value, base)
         {
@@ -115,9 +128,13 @@ impl Binder<'_> {
                 let def = self.function_def(oid)?;
                 cast_call(def, value, base, -1, explicit)
             }
-            Pathway::InOut if base.is_string() && !value.ty.is_string() => construct::cast_to_text(value, base),
+            Pathway::InOut if base.is_string() && !value.ty.is_string() => {
+                construct::cast_to_text(value, base)
+            }
             Pathway::InOut => construct::cast_from_text(value, base),
-            Pathway::Array => construct::cast_array(value, base, -1, context == CastContext::Explicit),
+            Pathway::Array => {
+                construct::cast_array(value, base, -1, context == CastContext::Explicit)
+            }
         };
         Ok(Some(Typed::new(expr, base, at)))
     }
@@ -143,18 +160,32 @@ impl Binder<'_> {
             // A column of an unresolved subquery output.
             _ => {
                 let text = Typed::new(value.expr, Type::TEXT, value.at);
-                let expr = if target.is_string() { text.expr } else { construct::cast_from_text(text, target) };
+                let expr = if target.is_string() {
+                    text.expr
+                } else {
+                    construct::cast_from_text(text, target)
+                };
                 Ok(Typed::new(expr, target, value.at))
             }
         }
     }
 
     /// PostgreSQL's `coerce_to_target_type`: type and modifier.
-    pub fn coerce(&mut self, value: Typed, target: Type, context: CastContext) -> Result<Option<Typed>> {
+    pub fn coerce(
+        &mut self,
+        value: Typed,
+        target: Type,
+        context: CastContext,
+    ) -> Result<Option<Typed>> {
         let source = value.ty;
-        let Some(base) = self.coerce_base(value, target, context)? else { return Ok(None) };
+        let Some(base) = self.coerce_base(value, target, context)? else {
+            return Ok(None);
+        };
         if target.modifier < 0 || (source == target) {
-            return Ok(Some(Typed { ty: keep_modifier(base.ty, target), ..base }));
+            return Ok(Some(Typed {
+                ty: keep_modifier(base.ty, target),
+                ..base
+            }));
         }
         let explicit = context == CastContext::Explicit;
         Ok(Some(self.apply_modifier(base, target, explicit)))
@@ -175,24 +206,44 @@ impl Binder<'_> {
             let expr = construct::cast_array(value, target, target.modifier, explicit);
             return Typed::new(expr, target, at);
         }
-        let method = self.cx.registry.cast(target.oid, target.oid).map(|c| c.method);
+        let method = self
+            .cx
+            .registry
+            .cast(target.oid, target.oid)
+            .map(|c| c.method);
         let Some(CastMethod::Function(oid)) = method else {
-            return Typed { ty: target, ..value };
+            return Typed {
+                ty: target,
+                ..value
+            };
         };
         let Some(def) = self.cx.registry.function(oid) else {
-            return Typed { ty: target, ..value };
+            return Typed {
+                ty: target,
+                ..value
+            };
         };
-        Typed::new(cast_call(def, value, target, target.modifier, explicit), target, at)
+        Typed::new(
+            cast_call(def, value, target, target.modifier, explicit),
+            target,
+            at,
+        )
     }
 
     /// An explicit cast, `CAST (… AS …)`.
     pub fn cast(&mut self, value: Typed, target: Type, location: i32) -> Result<Typed> {
         let source = value.ty;
         match self.coerce(value, target, CastContext::Explicit)? {
-            Some(cast) => Ok(Typed { at: location, ..cast }),
+            Some(cast) => Ok(Typed {
+                at: location,
+                ..cast
+            }),
             None => {
                 let (from, to) = (display(source), display(Type::new(target.oid)));
-                Err(self.at(error!(CannotCoerce, "cannot cast type {from} to {to}"), location))
+                Err(self.at(
+                    error!(CannotCoerce, "cannot cast type {from} to {to}"),
+                    location,
+                ))
             }
         }
     }
@@ -229,12 +280,18 @@ impl Binder<'_> {
 
     /// What is still unknown becomes text.
     pub fn resolve_unknown(&mut self, value: Typed) -> Result<Typed> {
-        if value.is_unknown() { self.coerce_unknown(value, Type::TEXT) } else { Ok(value) }
+        if value.is_unknown() {
+            self.coerce_unknown(value, Type::TEXT)
+        } else {
+            Ok(value)
+        }
     }
 
     /// PostgreSQL's `select_common_type`; `context` names the construct in the error.
     pub fn common_type(&mut self, values: &[&Typed], context: &str) -> Result<Type> {
-        let Some(first) = values.first() else { return Ok(Type::TEXT) };
+        let Some(first) = values.first() else {
+            return Ok(Type::TEXT);
+        };
         let mut common = first.ty;
         if !first.is_unknown() && values.iter().all(|v| v.ty.oid == common.oid) {
             return Ok(Type::new(common.oid));
@@ -249,7 +306,10 @@ impl Binder<'_> {
             } else if category(next.oid) != category(common.oid) {
                 let (a, b) = (display(Type::new(common.oid)), display(Type::new(next.oid)));
                 return Err(self.at(
-                    error!(DatatypeMismatch, "{context} types {a} and {b} cannot be matched"),
+                    error!(
+                        DatatypeMismatch,
+                        "{context} types {a} and {b} cannot be matched"
+                    ),
                     value.at,
                 ));
             } else if !is_preferred(common.oid)
@@ -267,9 +327,19 @@ impl Binder<'_> {
 
     /// The modifier that all values share, when they share one.
     pub fn common_modifier(values: &[&Typed], ty: Type) -> i32 {
-        let mut modifiers = values.iter().map(|v| if v.ty.oid == ty.oid { v.ty.modifier } else { -1 });
+        let mut modifiers = values.iter().map(|v| {
+            if v.ty.oid == ty.oid {
+                v.ty.modifier
+            } else {
+                -1
+            }
+        });
         let first = modifiers.next().unwrap_or(-1);
-        if modifiers.all(|m| m == first) { first } else { -1 }
+        if modifiers.all(|m| m == first) {
+            first
+        } else {
+            -1
+        }
     }
 
     /// PostgreSQL's `coerce_to_common_type`.
@@ -278,8 +348,17 @@ impl Binder<'_> {
         match self.coerce_base(value, target, CastContext::Implicit)? {
             Some(cast) => Ok(cast),
             None => {
-                let (from, to) = (display(Type::new(source.oid)), display(Type::new(target.oid)));
-                Err(self.at(error!(CannotCoerce, "{context} could not convert type {from} to {to}"), at))
+                let (from, to) = (
+                    display(Type::new(source.oid)),
+                    display(Type::new(target.oid)),
+                );
+                Err(self.at(
+                    error!(
+                        CannotCoerce,
+                        "{context} could not convert type {from} to {to}"
+                    ),
+                    at,
+                ))
             }
         }
     }
@@ -290,17 +369,29 @@ impl Binder<'_> {
         if let Some(cast) = self.coerce(value, target, CastContext::Assignment)? {
             return Ok(cast);
         }
-        let (to, from) = (display(Type::new(target.oid)), display(Type::new(source.oid)));
+        let (to, from) = (
+            display(Type::new(target.oid)),
+            display(Type::new(source.oid)),
+        );
         Err(self.at(
-            error!(DatatypeMismatch, "column \"{column}\" is of type {to} but expression is of type {from}")
-                .with_hint("You will need to rewrite or cast the expression."),
+            error!(
+                DatatypeMismatch,
+                "column \"{column}\" is of type {to} but expression is of type {from}"
+            )
+            .with_hint("You will need to rewrite or cast the expression."),
             at,
         ))
     }
 }
 
 /// A cast function takes the value, and as many of (modifier, explicit) as it declares.
-fn cast_call(def: &'static FunctionDef, value: Typed, target: Type, modifier: i32, explicit: bool) -> Expr {
+fn cast_call(
+    def: &'static FunctionDef,
+    value: Typed,
+    target: Type,
+    modifier: i32,
+    explicit: bool,
+) -> Expr {
     let mut args = vec![value.expr];
     let mut types = vec![value.ty];
     if def.args.len() > 1 {
@@ -327,5 +418,7 @@ pub(crate) fn same_value(a: Oid, b: Oid) -> bool {
         oid if Type::new(oid).is_oid_like() => 'O',
         _ => '-',
     };
-    a == b || (class(a) != '-' && class(a) == class(b)) || (Type::new(a).is_array() && Type::new(b).is_array())
+    a == b
+        || (class(a) != '-' && class(a) == class(b))
+        || (Type::new(a).is_array() && Type::new(b).is_array())
 }

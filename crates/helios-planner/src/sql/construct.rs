@@ -39,7 +39,13 @@ const ARRAY_NESTED_OID: Oid = 9614;
 
 type Scalar = fn(&[Value], &mut dyn FunctionContext) -> Result<Value>;
 
-const fn def(oid: Oid, name: &'static str, strict: bool, volatility: Volatility, f: Scalar) -> FunctionDef {
+const fn def(
+    oid: Oid,
+    name: &'static str,
+    strict: bool,
+    volatility: Volatility,
+    f: Scalar,
+) -> FunctionDef {
     FunctionDef {
         oid,
         name,
@@ -56,20 +62,85 @@ const fn def(oid: Oid, name: &'static str, strict: bool, volatility: Volatility,
 
 static ROW: FunctionDef = def(ROW_OID, "row", false, Volatility::Immutable, row_value);
 static FIELD: FunctionDef = def(FIELD_OID, "field", true, Volatility::Immutable, field_value);
-static ARRAY: FunctionDef = def(ARRAY_OID, "array", false, Volatility::Immutable, array_value);
-static ARRAY_NESTED: FunctionDef =
-    def(ARRAY_NESTED_OID, "array", false, Volatility::Immutable, nested_array_value);
-static SUBSCRIPT: FunctionDef = def(SUBSCRIPT_OID, "subscript", true, Volatility::Immutable, subscript_value);
-static SLICE: FunctionDef = def(SLICE_OID, "slice", false, Volatility::Immutable, slice_value);
+static ARRAY: FunctionDef = def(
+    ARRAY_OID,
+    "array",
+    false,
+    Volatility::Immutable,
+    array_value,
+);
+static ARRAY_NESTED: FunctionDef = def(
+    ARRAY_NESTED_OID,
+    "array",
+    false,
+    Volatility::Immutable,
+    nested_array_value,
+);
+static SUBSCRIPT: FunctionDef = def(
+    SUBSCRIPT_OID,
+    "subscript",
+    true,
+    Volatility::Immutable,
+    subscript_value,
+);
+static SLICE: FunctionDef = def(
+    SLICE_OID,
+    "slice",
+    false,
+    Volatility::Immutable,
+    slice_value,
+);
 static ANY: FunctionDef = def(ANY_OID, "any", false, Volatility::Stable, any_value);
 static ALL: FunctionDef = def(ALL_OID, "all", false, Volatility::Stable, all_value);
-static COALESCE: FunctionDef = def(COALESCE_OID, "coalesce", false, Volatility::Immutable, coalesce_value);
-static GREATEST: FunctionDef = def(GREATEST_OID, "greatest", false, Volatility::Immutable, greatest_value);
-static LEAST: FunctionDef = def(LEAST_OID, "least", false, Volatility::Immutable, least_value);
-static TO_TEXT: FunctionDef = def(TO_TEXT_OID, "to_text", true, Volatility::Stable, to_text_value);
-static FROM_TEXT: FunctionDef = def(FROM_TEXT_OID, "from_text", true, Volatility::Stable, from_text_value);
-static CAST_ARRAY: FunctionDef = def(CAST_ARRAY_OID, "cast_array", true, Volatility::Stable, cast_array_value);
-static RELABEL: FunctionDef = def(RELABEL_OID, "relabel", true, Volatility::Immutable, relabel_value);
+static COALESCE: FunctionDef = def(
+    COALESCE_OID,
+    "coalesce",
+    false,
+    Volatility::Immutable,
+    coalesce_value,
+);
+static GREATEST: FunctionDef = def(
+    GREATEST_OID,
+    "greatest",
+    false,
+    Volatility::Immutable,
+    greatest_value,
+);
+static LEAST: FunctionDef = def(
+    LEAST_OID,
+    "least",
+    false,
+    Volatility::Immutable,
+    least_value,
+);
+static TO_TEXT: FunctionDef = def(
+    TO_TEXT_OID,
+    "to_text",
+    true,
+    Volatility::Stable,
+    to_text_value,
+);
+static FROM_TEXT: FunctionDef = def(
+    FROM_TEXT_OID,
+    "from_text",
+    true,
+    Volatility::Stable,
+    from_text_value,
+);
+static CAST_ARRAY: FunctionDef = def(
+    CAST_ARRAY_OID,
+    "cast_array",
+    true,
+    Volatility::Stable,
+    cast_array_value,
+);
+static RELABEL: FunctionDef = def(
+    RELABEL_OID,
+    "relabel",
+    true,
+    Volatility::Immutable,
+    relabel_value,
+);
 
 fn call(def: &'static FunctionDef, args: Vec<Typed>, result: Type) -> Expr {
     let types = args.iter().map(|a| a.ty).collect();
@@ -112,10 +183,15 @@ pub(crate) fn field(record: Typed, index: usize, ty: Type) -> Expr {
 }
 
 fn field_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
-    let (Some(Value::Record(fields)), Some(index)) = (args.first(), args.get(1).and_then(Value::as_i64)) else {
+    let (Some(Value::Record(fields)), Some(index)) =
+        (args.first(), args.get(1).and_then(Value::as_i64))
+    else {
         return Err(Error::internal("field of something that is no record"));
     };
-    Ok(usize::try_from(index).ok().and_then(|i| fields.get(i)).map_or(Value::Null, |(_, v)| v.clone()))
+    Ok(usize::try_from(index)
+        .ok()
+        .and_then(|i| fields.get(i))
+        .map_or(Value::Null, |(_, v)| v.clone()))
 }
 
 /// `ARRAY[…]` of scalars.
@@ -127,7 +203,10 @@ pub(crate) fn array(element: Type, values: Vec<Typed>, ty: Type) -> Expr {
 
 fn array_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     let element = args.first().map_or(0, oid_of);
-    Ok(Value::Array(Arc::new(Array::from_values(element, args.get(1..).unwrap_or_default().to_vec()))))
+    Ok(Value::Array(Arc::new(Array::from_values(
+        element,
+        args.get(1..).unwrap_or_default().to_vec(),
+    ))))
 }
 
 /// `ARRAY[[…], […]]`: the values are arrays of one shape.
@@ -146,28 +225,47 @@ fn nested_array_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Val
         let Value::Array(inner) = arg else { continue };
         match &dimensions {
             None => dimensions = Some(inner.dimensions.clone()),
-            Some(d) if d.iter().map(|x| x.len).eq(inner.dimensions.iter().map(|x| x.len)) => {}
+            Some(d)
+                if d.iter()
+                    .map(|x| x.len)
+                    .eq(inner.dimensions.iter().map(|x| x.len)) => {}
             Some(_) => bail!(
                 ArraySubscriptError,
                 "multidimensional arrays must have array expressions with matching dimensions"
             ),
         }
         if values.len() + inner.values.len() > ARRAY_ELEMENTS_MAX {
-            bail!(LimitExceeded, "array size exceeds the maximum allowed ({ARRAY_ELEMENTS_MAX})");
+            bail!(
+                LimitExceeded,
+                "array size exceeds the maximum allowed ({ARRAY_ELEMENTS_MAX})"
+            );
         }
         values.extend(inner.values.iter().cloned());
         count += 1;
     }
     if values.is_empty() {
-        return Ok(Value::Array(Arc::new(Array::from_values(element, Vec::new()))));
+        return Ok(Value::Array(Arc::new(Array::from_values(
+            element,
+            Vec::new(),
+        ))));
     }
-    let mut all = vec![Dimension { len: count, lower: 1 }];
+    let mut all = vec![Dimension {
+        len: count,
+        lower: 1,
+    }];
     all.extend(dimensions.unwrap_or_default());
     if all.len() > ARRAY_DIMENSIONS_MAX {
         let n = all.len();
-        bail!(LimitExceeded, "number of array dimensions ({n}) exceeds the maximum allowed ({ARRAY_DIMENSIONS_MAX})");
+        bail!(
+            LimitExceeded,
+            "number of array dimensions ({n}) exceeds the maximum allowed ({ARRAY_DIMENSIONS_MAX})"
+        );
     }
-    Ok(Value::Array(Arc::new(Array { element, dimensions: all, values })))
+    Ok(Value::Array(Arc::new(Array {
+        element,
+        dimensions: all,
+        values,
+    })))
 }
 
 /// `array[i][j]…`
@@ -211,18 +309,28 @@ pub(crate) fn slice(array: Typed, bounds: Vec<(Option<Typed>, Option<Typed>)>, t
 }
 
 fn slice_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
-    let Some(Value::Array(array)) = args.first() else { return Ok(Value::Null) };
+    let Some(Value::Array(array)) = args.first() else {
+        return Ok(Value::Null);
+    };
     let bounds = &args[1..];
     if bounds.iter().any(Value::is_null) {
         return Ok(Value::Null);
     }
-    let empty = || Ok(Value::Array(Arc::new(Array::from_values(array.element, Vec::new()))));
+    let empty = || {
+        Ok(Value::Array(Arc::new(Array::from_values(
+            array.element,
+            Vec::new(),
+        ))))
+    };
     if bounds.len() / 4 > array.dimensions.len() {
         return empty();
     }
     let mut ranges = Vec::with_capacity(array.dimensions.len());
     for (i, dimension) in array.dimensions.iter().enumerate() {
-        let (first, last) = (i64::from(dimension.lower), i64::from(dimension.lower) + i64::from(dimension.len) - 1);
+        let (first, last) = (
+            i64::from(dimension.lower),
+            i64::from(dimension.lower) + i64::from(dimension.len) - 1,
+        );
         let given = bounds.get(i * 4..i * 4 + 4);
         let bound = |slot: usize, default: i64| match given {
             Some(b) if b[slot].as_bool() == Some(true) => b[slot + 1].as_i64().unwrap_or(default),
@@ -236,23 +344,49 @@ fn slice_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     }
     let mut values = Vec::new();
     collect(array, 0, 0, &ranges, &mut values);
-    let dimensions = ranges.iter().map(|r| Dimension { len: r.len() as u32, lower: 1 }).collect();
-    Ok(Value::Array(Arc::new(Array { element: array.element, dimensions, values })))
+    let dimensions = ranges
+        .iter()
+        .map(|r| Dimension {
+            len: r.len() as u32,
+            lower: 1,
+        })
+        .collect();
+    Ok(Value::Array(Arc::new(Array {
+        element: array.element,
+        dimensions,
+        values,
+    })))
 }
 
-fn collect(array: &Array, depth: usize, offset: usize, ranges: &[std::ops::Range<usize>], out: &mut Vec<Value>) {
+fn collect(
+    array: &Array,
+    depth: usize,
+    offset: usize,
+    ranges: &[std::ops::Range<usize>],
+    out: &mut Vec<Value>,
+) {
     let Some(range) = ranges.get(depth) else {
         out.extend(array.values.get(offset).cloned());
         return;
     };
     for i in range.clone() {
-        collect(array, depth + 1, offset * array.dimensions[depth].len as usize + i, ranges, out);
+        collect(
+            array,
+            depth + 1,
+            offset * array.dimensions[depth].len as usize + i,
+            ranges,
+            out,
+        );
     }
 }
 
 /// `left op ANY|ALL (array)` through the operator's function.
 pub(crate) fn quantified(all: bool, left: Typed, array: Typed, function: Oid) -> Expr {
-    call(if all { &ALL } else { &ANY }, vec![left, array, oid_argument(function)], Type::BOOL)
+    call(
+        if all { &ALL } else { &ANY },
+        vec![left, array, oid_argument(function)],
+        Type::BOOL,
+    )
 }
 
 fn any_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
@@ -265,8 +399,12 @@ fn all_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value>
 
 /// Stops at the first element whose comparison is `decisive`; NULL when none is and one is NULL.
 fn compare_all(args: &[Value], context: &mut dyn FunctionContext, decisive: bool) -> Result<Value> {
-    let [left, array, function] = args else { return Err(Error::internal("ANY takes three arguments")) };
-    let Value::Array(array) = array else { return Ok(Value::Null) };
+    let [left, array, function] = args else {
+        return Err(Error::internal("ANY takes three arguments"));
+    };
+    let Value::Array(array) = array else {
+        return Ok(Value::Null);
+    };
     let def = registry()
         .function(oid_of(function))
         .ok_or_else(|| Error::internal("operator function of ANY is not registered"))?;
@@ -283,7 +421,11 @@ fn compare_all(args: &[Value], context: &mut dyn FunctionContext, decisive: bool
             None => null = true,
         }
     }
-    Ok(if null { Value::Null } else { Value::Bool(!decisive) })
+    Ok(if null {
+        Value::Null
+    } else {
+        Value::Bool(!decisive)
+    })
 }
 
 pub(crate) fn coalesce(args: Vec<Typed>, ty: Type) -> Expr {
@@ -291,7 +433,11 @@ pub(crate) fn coalesce(args: Vec<Typed>, ty: Type) -> Expr {
 }
 
 fn coalesce_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
-    Ok(args.iter().find(|v| !v.is_null()).cloned().unwrap_or_default())
+    Ok(args
+        .iter()
+        .find(|v| !v.is_null())
+        .cloned()
+        .unwrap_or_default())
 }
 
 /// GREATEST and LEAST, with the OID of the type's `<` function first.
@@ -309,7 +455,11 @@ fn least_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Valu
     extreme_value(args, context, Ordering::Less)
 }
 
-fn extreme_value(args: &[Value], context: &mut dyn FunctionContext, wanted: Ordering) -> Result<Value> {
+fn extreme_value(
+    args: &[Value],
+    context: &mut dyn FunctionContext,
+    wanted: Ordering,
+) -> Result<Value> {
     let def = args
         .first()
         .and_then(|f| registry().function(oid_of(f)))
@@ -336,24 +486,42 @@ fn extreme_value(args: &[Value], context: &mut dyn FunctionContext, wanted: Orde
 /// Any type's output function.
 pub(crate) fn cast_to_text(value: Typed, target: Type) -> Expr {
     let (oid, modifier) = (value.ty.oid, value.ty.modifier);
-    call(&TO_TEXT, vec![value, oid_argument(oid), int_argument(modifier)], target)
+    call(
+        &TO_TEXT,
+        vec![value, oid_argument(oid), int_argument(modifier)],
+        target,
+    )
 }
 
 fn to_text_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
-    let [value, oid, modifier] = args else { return Err(Error::internal("to_text takes three arguments")) };
+    let [value, oid, modifier] = args else {
+        return Err(Error::internal("to_text takes three arguments"));
+    };
     let ty = Type::new(oid_of(oid)).with_modifier(modifier.as_i64().unwrap_or(-1) as i32);
     output_text(ty, value, context).map(Value::from)
 }
 
 /// Any type's input function.
 pub(crate) fn cast_from_text(value: Typed, target: Type) -> Expr {
-    call(&FROM_TEXT, vec![value, oid_argument(target.oid), int_argument(target.modifier)], target)
+    call(
+        &FROM_TEXT,
+        vec![
+            value,
+            oid_argument(target.oid),
+            int_argument(target.modifier),
+        ],
+        target,
+    )
 }
 
 fn from_text_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
-    let [value, oid, modifier] = args else { return Err(Error::internal("from_text takes three arguments")) };
+    let [value, oid, modifier] = args else {
+        return Err(Error::internal("from_text takes three arguments"));
+    };
     let ty = Type::new(oid_of(oid)).with_modifier(modifier.as_i64().unwrap_or(-1) as i32);
-    let text = value.as_str().ok_or_else(|| Error::internal("from_text of something that is no text"))?;
+    let text = value
+        .as_str()
+        .ok_or_else(|| Error::internal("from_text of something that is no text"))?;
     input_text(ty, text, context)
 }
 
@@ -373,7 +541,9 @@ pub(crate) fn cast_array(value: Typed, target: Type, modifier: i32, explicit: bo
 
 fn cast_array_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
     let [Value::Array(array), from, to, modifier, explicit] = args else {
-        return Err(Error::internal("cast_array takes an array and four arguments"));
+        return Err(Error::internal(
+            "cast_array takes an array and four arguments",
+        ));
     };
     let (from, to) = (Type::new(oid_of(from)), Type::new(oid_of(to)));
     let modifier = modifier.as_i64().unwrap_or(-1) as i32;
@@ -382,7 +552,11 @@ fn cast_array_value(args: &[Value], context: &mut dyn FunctionContext) -> Result
     for value in &array.values {
         values.push(cast_element(value, from, to, modifier, explicit, context)?);
     }
-    Ok(Value::Array(Arc::new(Array { element: to.oid, dimensions: array.dimensions.clone(), values })))
+    Ok(Value::Array(Arc::new(Array {
+        element: to.oid,
+        dimensions: array.dimensions.clone(),
+        values,
+    })))
 }
 
 fn cast_element(
@@ -403,7 +577,9 @@ fn cast_element(
         match registry().cast(from.oid, to.oid).map(|c| c.method) {
             Some(CastMethod::Binary) => relabelled(value, to.oid)?,
             Some(CastMethod::Function(oid)) => {
-                let def = registry().function(oid).ok_or_else(|| Error::internal("cast function is missing"))?;
+                let def = registry()
+                    .function(oid)
+                    .ok_or_else(|| Error::internal("cast function is missing"))?;
                 let all = [value.clone(), Value::Int4(-1), Value::Bool(explicit)];
                 run(def, &all[..def.args.len().clamp(1, 3)], context)?
             }
@@ -413,7 +589,11 @@ fn cast_element(
             }
         }
     };
-    if modifier < 0 { Ok(base) } else { text::apply_modifier(to.with_modifier(modifier), base, explicit) }
+    if modifier < 0 {
+        Ok(base)
+    } else {
+        text::apply_modifier(to.with_modifier(modifier), base, explicit)
+    }
 }
 
 /// A binary-compatible cast between types that [`Value`] holds differently.
@@ -422,7 +602,9 @@ pub(crate) fn relabel(value: Typed, target: Type) -> Expr {
 }
 
 fn relabel_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
-    let [value, oid] = args else { return Err(Error::internal("relabel takes two arguments")) };
+    let [value, oid] = args else {
+        return Err(Error::internal("relabel takes two arguments"));
+    };
     relabelled(value, oid_of(oid))
 }
 
@@ -443,14 +625,20 @@ fn run(def: &FunctionDef, args: &[Value], context: &mut dyn FunctionContext) -> 
             let types: Vec<Type> = def.args.iter().map(|oid| Type::new(*oid)).collect();
             f(args, &types, context)
         }
-        _ => Err(Error::internal(format!("function {} is not scalar", def.name))),
+        _ => Err(Error::internal(format!(
+            "function {} is not scalar",
+            def.name
+        ))),
     }
 }
 
 fn oid_of(value: &Value) -> Oid {
     match value {
         Value::Oid(oid) => *oid,
-        other => other.as_i64().and_then(|i| u32::try_from(i).ok()).unwrap_or(0),
+        other => other
+            .as_i64()
+            .and_then(|i| u32::try_from(i).ok())
+            .unwrap_or(0),
     }
 }
 
@@ -460,8 +648,13 @@ fn output_text(ty: Type, value: &Value, context: &mut dyn FunctionContext) -> Re
         let catalog = context.catalog();
         let found = catalog.relations.get(&helios_types::ObjectId(*oid));
         if let Some((name, schema)) = found.and_then(|r| relation_name(&catalog, r)) {
-            let visible = matches!(schema.as_str(), "pg_catalog") || context.search_path(true).contains(&schema);
-            return Ok(if visible { quoted(&name) } else { format!("{}.{}", quoted(&schema), quoted(&name)) });
+            let visible = matches!(schema.as_str(), "pg_catalog")
+                || context.search_path(true).contains(&schema);
+            return Ok(if visible {
+                quoted(&name)
+            } else {
+                format!("{}.{}", quoted(&schema), quoted(&name))
+            });
         }
     }
     Ok(text::to_text(ty, value, &text_context(context)))
@@ -476,9 +669,12 @@ fn input_text(ty: Type, text: &str, context: &mut dyn FunctionContext) -> Result
 }
 
 fn regclass_in(text: &str, context: &mut dyn FunctionContext) -> Result<Value> {
-    let parts = super::literal::split_identifier(text).ok_or_else(|| error!(InvalidName, "invalid name syntax"))?;
+    let parts = super::literal::split_identifier(text)
+        .ok_or_else(|| error!(InvalidName, "invalid name syntax"))?;
     let catalog = context.catalog();
-    let database = catalog.database_named(context.current_database()).map(|d| d.id);
+    let database = catalog
+        .database_named(context.current_database())
+        .map(|d| d.id);
     let database = database.ok_or_else(|| Error::internal("current database"))?;
     let find = |schema: &str, name: &str| {
         let schema = catalog.schema_named(database, schema)?;
@@ -495,10 +691,19 @@ fn regclass_in(text: &str, context: &mut dyn FunctionContext) -> Result<Value> {
         [schema, name] | [_, schema, name] => find(schema, name),
         _ => None,
     };
-    oid.map(Value::Oid).ok_or_else(|| error!(UndefinedTable, "relation \"{}\" does not exist", parts.join(".")))
+    oid.map(Value::Oid).ok_or_else(|| {
+        error!(
+            UndefinedTable,
+            "relation \"{}\" does not exist",
+            parts.join(".")
+        )
+    })
 }
 
-fn relation_name(catalog: &crate::catalog::Catalog, relation: &crate::catalog::Relation) -> Option<(String, String)> {
+fn relation_name(
+    catalog: &crate::catalog::Catalog,
+    relation: &crate::catalog::Relation,
+) -> Option<(String, String)> {
     use crate::catalog::Relation;
     let name = match relation {
         Relation::Table(t) => t.name.clone(),
@@ -513,8 +718,14 @@ fn relation_name(catalog: &crate::catalog::Catalog, relation: &crate::catalog::R
 /// An identifier as SQL has to write it.
 pub(crate) fn quoted(name: &str) -> String {
     let mut chars = name.chars();
-    let plain = chars.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+    let plain = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_lowercase() || c == '_')
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !super::utility::is_reserved(name);
-    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if plain {
+        name.to_string()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }

@@ -15,7 +15,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use helios_types::{Error, Result, Type, error};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Alias, CommonTableExpr, CteMaterialize, SelectStmt, SetOperation, WithClause};
+use pg_query::protobuf::{
+    Alias, CommonTableExpr, CteMaterialize, SelectStmt, SetOperation, WithClause,
+};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,7 +44,14 @@ pub(crate) struct Materialised {
 impl Binder<'_> {
     /// Binds the CTEs of a WITH clause into the current level.
     pub fn with_clause(&mut self, clause: Option<&WithClause>) -> Result<Vec<Materialised>> {
-        let Some(WithClause { ctes, recursive, location: _ }) = clause else { return Ok(Vec::new()) };
+        let Some(WithClause {
+            ctes,
+            recursive,
+            location: _,
+        }) = clause
+        else {
+            return Ok(Vec::new());
+        };
         let mut all: Vec<Materialised> = Vec::with_capacity(ctes.len());
         for node in ctes {
             let NodeEnum::CommonTableExpr(expr) = super::node::inner(node)? else {
@@ -50,9 +59,13 @@ impl Binder<'_> {
             };
             let name = &expr.ctename;
             if all.iter().any(|m| m.cte.name == *name) {
-                return Err(
-                    self.at(error!(DuplicateAlias, "WITH query name \"{name}\" specified more than once"), expr.location)
-                );
+                return Err(self.at(
+                    error!(
+                        DuplicateAlias,
+                        "WITH query name \"{name}\" specified more than once"
+                    ),
+                    expr.location,
+                ));
             }
             let bound = self.common_table(expr, *recursive)?;
             self.level().ctes.push(bound.cte.clone());
@@ -83,9 +96,13 @@ impl Binder<'_> {
         if cycle_clause.is_some() {
             return self.unsupported("WITH ... CYCLE", *location);
         }
-        let aliases: Vec<String> = strings(aliascolnames)?.into_iter().map(str::to_string).collect();
+        let aliases: Vec<String> = strings(aliascolnames)?
+            .into_iter()
+            .map(str::to_string)
+            .collect();
         let body = required(ctequery)?;
-        let materialize = CteMaterialize::try_from(*ctematerialized).unwrap_or(CteMaterialize::Default);
+        let materialize =
+            CteMaterialize::try_from(*ctematerialized).unwrap_or(CteMaterialize::Default);
         let mut modifies = false;
         let (query, level) = match body {
             NodeEnum::SelectStmt(select) => {
@@ -147,14 +164,21 @@ impl Binder<'_> {
             && !dependent
             && (materialize == CteMaterialize::Never || !has_volatile(&query.plan));
         let names = plan::unique_names(columns.iter().map(|c| c.name.as_str()));
-        let fields: Vec<(String, Type)> = names.into_iter().zip(columns.iter().map(|c| c.ty)).collect();
+        let fields: Vec<(String, Type)> = names
+            .into_iter()
+            .zip(columns.iter().map(|c| c.ty))
+            .collect();
         let exprs = fields
             .iter()
             .enumerate()
             .map(|(i, (name, ty))| plan::alias(plan::output_column(&query.plan, i), name, *ty))
             .collect::<Vec<_>>();
         // A statement without RETURNING has no columns, and nothing to project.
-        let plan = if exprs.is_empty() { query.plan } else { plan::project(query.plan, exprs)? };
+        let plan = if exprs.is_empty() {
+            query.plan
+        } else {
+            plan::project(query.plan, exprs)?
+        };
         let id = self.next_cte();
         let cte = Rc::new(Cte {
             name: ctename.clone(),
@@ -204,7 +228,11 @@ impl Binder<'_> {
             column.origin = None;
         }
         let names = plan::unique_names(columns.iter().map(|c| c.name.as_str()));
-        let fields: Vec<(String, Type)> = names.iter().cloned().zip(columns.iter().map(|c| c.ty)).collect();
+        let fields: Vec<(String, Type)> = names
+            .iter()
+            .cloned()
+            .zip(columns.iter().map(|c| c.ty))
+            .collect();
         let working = Rc::new(Cte {
             name: name.to_string(),
             id,
@@ -230,17 +258,26 @@ impl Binder<'_> {
             ));
         }
         for (what, present) in [
-            ("ORDER BY in a recursive query", !select.sort_clause.is_empty()),
+            (
+                "ORDER BY in a recursive query",
+                !select.sort_clause.is_empty(),
+            ),
             ("OFFSET in a recursive query", select.limit_offset.is_some()),
             ("LIMIT in a recursive query", select.limit_count.is_some()),
-            ("FOR UPDATE/SHARE in a recursive query", !select.locking_clause.is_empty()),
+            (
+                "FOR UPDATE/SHARE in a recursive query",
+                !select.locking_clause.is_empty(),
+            ),
         ] {
             if present {
                 return Err(self.at(error!(Unsupported, "{what} is not implemented"), location));
             }
         }
         if step_query.columns.len() != start.columns.len() {
-            return Err(error!(SyntaxError, "each UNION query must have the same number of columns"));
+            return Err(error!(
+                SyntaxError,
+                "each UNION query must have the same number of columns"
+            ));
         }
         self.check_recursive_types(name, &start, &step_query)?;
         let types: Vec<Type> = start.columns.iter().map(|c| c.ty).collect();
@@ -279,9 +316,18 @@ impl Binder<'_> {
     }
 
     /// A reference to a CTE in FROM.
-    pub fn cte_reference(&mut self, name: &str, alias: Option<&Alias>, location: i32) -> Result<Option<Source>> {
-        let found =
-            self.levels.iter().rev().find_map(|l| l.ctes.iter().rev().find(|c| c.name == name)).cloned();
+    pub fn cte_reference(
+        &mut self,
+        name: &str,
+        alias: Option<&Alias>,
+        location: i32,
+    ) -> Result<Option<Source>> {
+        let found = self
+            .levels
+            .iter()
+            .rev()
+            .find_map(|l| l.ctes.iter().rev().find(|c| c.name == name))
+            .cloned();
         let Some(cte) = found else { return Ok(None) };
         if cte.forbidden {
             return Err(self.at(
@@ -293,7 +339,13 @@ impl Binder<'_> {
             ));
         }
         if cte.fields.is_empty() {
-            return Err(self.at(error!(Unsupported, "WITH query \"{name}\" does not have a RETURNING clause"), location));
+            return Err(self.at(
+                error!(
+                    Unsupported,
+                    "WITH query \"{name}\" does not have a RETURNING clause"
+                ),
+                location,
+            ));
         }
         cte.references.set(cte.references.get() + 1);
         let shown = alias.map_or(name, |a| a.aliasname.as_str());
@@ -328,7 +380,10 @@ impl Binder<'_> {
             lateral_refused: false,
         };
         self.apply_alias(&mut item, alias)?;
-        Ok(Some(Source { plan: plan::qualified(scan, &qualifier)?, items: vec![item] }))
+        Ok(Some(Source {
+            plan: plan::qualified(scan, &qualifier)?,
+            items: vec![item],
+        }))
     }
 
     /// The query with its CTEs: those inlined that may be, the others computed before it.
@@ -337,7 +392,12 @@ impl Binder<'_> {
         let mut kept: Vec<(u32, Arc<LogicalPlan>)> = Vec::new();
         // From the last to the first: a later one may hold the only scan of an earlier one.
         let mut remaining = ctes;
-        while let Some(Materialised { cte, plan: body, inline }) = remaining.pop() {
+        while let Some(Materialised {
+            cte,
+            plan: body,
+            inline,
+        }) = remaining.pop()
+        {
             let references = cte.references.get();
             if references == 0 && inline {
                 continue;
@@ -353,7 +413,8 @@ impl Binder<'_> {
                 }
                 for earlier in &mut remaining {
                     if !done {
-                        earlier.plan = replace_scan(earlier.plan.clone(), cte.id, &body, &mut done)?;
+                        earlier.plan =
+                            replace_scan(earlier.plan.clone(), cte.id, &body, &mut done)?;
                     }
                 }
                 if done {
@@ -366,20 +427,32 @@ impl Binder<'_> {
             return Ok(Query { plan, columns });
         }
         kept.reverse();
-        let plan = plan::extension(Materialize { ctes: kept, body: Arc::new(plan) });
+        let plan = plan::extension(Materialize {
+            ctes: kept,
+            body: Arc::new(plan),
+        });
         Ok(Query { plan, columns })
     }
 }
 
 /// The plan with the scan of one CTE replaced by its query.
-fn replace_scan(plan: LogicalPlan, id: u32, body: &LogicalPlan, done: &mut bool) -> Result<LogicalPlan> {
+fn replace_scan(
+    plan: LogicalPlan,
+    id: u32,
+    body: &LogicalPlan,
+    done: &mut bool,
+) -> Result<LogicalPlan> {
     plan.transform_down_with_subqueries(|node| {
         if let LogicalPlan::Extension(extension) = &node
             && let Some(scan) = extension.node.as_any().downcast_ref::<CteScan>()
             && scan.id == id
         {
             *done = true;
-            return Ok(Transformed::new(body.clone(), true, TreeNodeRecursion::Jump));
+            return Ok(Transformed::new(
+                body.clone(),
+                true,
+                TreeNodeRecursion::Jump,
+            ));
         }
         Ok(Transformed::no(node))
     })
@@ -399,14 +472,19 @@ fn has_volatile(plan: &LogicalPlan) -> bool {
         node.apply_expressions(|expr| {
             expr.apply(|e| {
                 if let Expr::ScalarFunction(call) = e
-                    && as_pg_function(&call.func).is_some_and(|f| f.def.volatility == Volatility::Volatile)
+                    && as_pg_function(&call.func)
+                        .is_some_and(|f| f.def.volatility == Volatility::Volatile)
                 {
                     volatile = true;
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })?;
-        Ok(if volatile { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if volatile {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     volatile
 }

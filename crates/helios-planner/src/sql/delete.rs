@@ -12,8 +12,16 @@ use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn delete(&mut self, delete: &DeleteStmt) -> Result<Query> {
-        let DeleteStmt { relation, using_clause, where_clause, returning_clause, with_clause } = delete;
-        let var = relation.as_ref().ok_or_else(|| Error::internal("DELETE without a table"))?;
+        let DeleteStmt {
+            relation,
+            using_clause,
+            where_clause,
+            returning_clause,
+            with_clause,
+        } = delete;
+        let var = relation
+            .as_ref()
+            .ok_or_else(|| Error::internal("DELETE without a table"))?;
         let (query, _) = self.in_level(|b| {
             let ctes = b.with_clause(with_clause.as_ref())?;
             let table = b.target_table(var, "deleting from")?;
@@ -41,7 +49,13 @@ impl Binder<'_> {
                 returning,
                 schema: returning_schema(&output)?,
             };
-            b.finish_with(Query { plan: plan::extension(node), columns: output }, ctes)
+            b.finish_with(
+                Query {
+                    plan: plan::extension(node),
+                    columns: output,
+                },
+                ctes,
+            )
         })?;
         Ok(query)
     }

@@ -1,8 +1,8 @@
 //! Expressions: one node kind each, taken apart whole.
 
 use super::binder::{Binder, Typed};
-use super::construct;
 use super::coerce::category;
+use super::construct;
 use super::literal;
 use super::node::{inner, kind, optional, required, string, strings};
 use super::operator::{and, compare, ordered};
@@ -12,9 +12,9 @@ use datafusion::logical_expr::{Expr, Operator};
 use helios_types::{Error, Result, Type, error};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AExpr, AExprKind, BoolExpr, BoolExprType, BoolTestType, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr,
-    CollateClause, ColumnRef, GroupingFunc, MinMaxExpr, MinMaxOp, NullTest, NullTestType, ParamRef, RowExpr,
-    SetToDefault, TypeCast,
+    AExpr, AExprKind, BoolExpr, BoolExprType, BoolTestType, BooleanTest, CaseExpr, CaseWhen,
+    CoalesceExpr, CollateClause, ColumnRef, GroupingFunc, MinMaxExpr, MinMaxOp, NullTest,
+    NullTestType, ParamRef, RowExpr, SetToDefault, TypeCast,
 };
 
 impl Binder<'_> {
@@ -46,11 +46,16 @@ impl Binder<'_> {
             NodeEnum::GroupingFunc(n) => self.grouping_function(n),
             NodeEnum::SetToDefault(default) => {
                 let SetToDefault { location, .. } = default.as_ref();
-                Err(self.at(error!(SyntaxError, "DEFAULT is not allowed in this context"), *location))
+                Err(self.at(
+                    error!(SyntaxError, "DEFAULT is not allowed in this context"),
+                    *location,
+                ))
             }
             NodeEnum::NamedArgExpr(n) => self.unsupported("named argument", n.location),
             NodeEnum::CurrentOfExpr(_) => self.unsupported("WHERE CURRENT OF", -1),
-            NodeEnum::MultiAssignRef(_) => Err(Error::internal("multi-column assignment outside UPDATE")),
+            NodeEnum::MultiAssignRef(_) => {
+                Err(Error::internal("multi-column assignment outside UPDATE"))
+            }
             NodeEnum::XmlExpr(n) => self.unsupported("XML expression", n.location),
             NodeEnum::XmlSerialize(n) => self.unsupported("XMLSERIALIZE", n.location),
             NodeEnum::JsonIsPredicate(n) => self.unsupported("IS JSON", n.location),
@@ -81,9 +86,14 @@ impl Binder<'_> {
     fn column_reference(&mut self, reference: &ColumnRef) -> Result<Typed> {
         let ColumnRef { fields, location } = reference;
         let at = *location;
-        let star = fields.iter().any(|f| matches!(f.node, Some(NodeEnum::AStar(_))));
+        let star = fields
+            .iter()
+            .any(|f| matches!(f.node, Some(NodeEnum::AStar(_))));
         if star {
-            return Err(self.at(error!(SyntaxError, "row expansion via \"*\" is not supported here"), at));
+            return Err(self.at(
+                error!(SyntaxError, "row expansion via \"*\" is not supported here"),
+                at,
+            ));
         }
         match strings(fields)?.as_slice() {
             [name] => {
@@ -124,7 +134,13 @@ impl Binder<'_> {
             }
             parts => {
                 let full = parts.join(".");
-                Err(self.at(error!(SyntaxError, "improper qualified name (too many dotted names): {full}"), at))
+                Err(self.at(
+                    error!(
+                        SyntaxError,
+                        "improper qualified name (too many dotted names): {full}"
+                    ),
+                    at,
+                ))
             }
         }
     }
@@ -135,15 +151,27 @@ impl Binder<'_> {
         if self.levels[depth].items[index].scalar && count == 1 {
             return self.use_column(depth, index, 0, at);
         }
-        let fields: Vec<Typed> = (0..count).map(|c| self.use_column(depth, index, c, at)).collect::<Result<_>>()?;
+        let fields: Vec<Typed> = (0..count)
+            .map(|c| self.use_column(depth, index, c, at))
+            .collect::<Result<_>>()?;
         Ok(Typed::new(construct::row(fields), Type::RECORD, at))
     }
 
     fn type_cast(&mut self, cast: &TypeCast) -> Result<Typed> {
-        let TypeCast { arg, type_name, location } = cast;
-        let name = type_name.as_ref().ok_or_else(|| Error::internal("cast without a type"))?;
+        let TypeCast {
+            arg,
+            type_name,
+            location,
+        } = cast;
+        let name = type_name
+            .as_ref()
+            .ok_or_else(|| Error::internal("cast without a type"))?;
         let target = self.type_name(name)?;
-        let at = if *location >= 0 { *location } else { name.location };
+        let at = if *location >= 0 {
+            *location
+        } else {
+            name.location
+        };
         let node = required(arg)?;
         // ARRAY[…]::type[] types its elements by the target.
         if let NodeEnum::AArrayExpr(array) = node
@@ -155,11 +183,26 @@ impl Binder<'_> {
         let value = self.expression(node)?;
         let operand_at = value.at;
         let cast = self.cast(value, target, at)?;
-        Ok(Typed { at: if operand_at >= 0 && operand_at < at { operand_at } else { at }, ..cast })
+        Ok(Typed {
+            at: if operand_at >= 0 && operand_at < at {
+                operand_at
+            } else {
+                at
+            },
+            ..cast
+        })
     }
 
     fn operator_expression(&mut self, node: &AExpr) -> Result<Typed> {
-        let AExpr { kind: a_kind, name, lexpr, rexpr, rexpr_list_start: _, rexpr_list_end: _, location } = node;
+        let AExpr {
+            kind: a_kind,
+            name,
+            lexpr,
+            rexpr,
+            rexpr_list_start: _,
+            rexpr_list_end: _,
+            location,
+        } = node;
         let at = *location;
         let a_kind = AExprKind::try_from(*a_kind).map_err(Error::internal)?;
         match a_kind {
@@ -173,7 +216,9 @@ impl Binder<'_> {
                     (Some(NodeEnum::RowExpr(left)), NodeEnum::RowExpr(right)) => {
                         self.row_comparison(op, left, right, at)
                     }
-                    (Some(NodeEnum::RowExpr(left)), NodeEnum::SubLink(sub)) if sub.testexpr.is_none() => {
+                    (Some(NodeEnum::RowExpr(left)), NodeEnum::SubLink(sub))
+                        if sub.testexpr.is_none() =>
+                    {
                         self.row_subquery(op, left, sub, at)
                     }
                     (Some(left), right) => {
@@ -189,9 +234,12 @@ impl Binder<'_> {
                 let right = self.expression(required(rexpr)?)?;
                 self.quantified_array(a_kind == AExprKind::AexprOpAll, op, left, right, at)
             }
-            AExprKind::AexprDistinct | AExprKind::AexprNotDistinct => {
-                self.distinct_node(a_kind == AExprKind::AexprNotDistinct, required(lexpr)?, required(rexpr)?, at)
-            }
+            AExprKind::AexprDistinct | AExprKind::AexprNotDistinct => self.distinct_node(
+                a_kind == AExprKind::AexprNotDistinct,
+                required(lexpr)?,
+                required(rexpr)?,
+                at,
+            ),
             AExprKind::AexprNullif => self.nullif(required(lexpr)?, required(rexpr)?, at),
             AExprKind::AexprIn => {
                 let negated = self.operator_name(name, at)? == "<>";
@@ -206,13 +254,20 @@ impl Binder<'_> {
             AExprKind::AexprBetween
             | AExprKind::AexprNotBetween
             | AExprKind::AexprBetweenSym
-            | AExprKind::AexprNotBetweenSym => self.between(a_kind, required(lexpr)?, required(rexpr)?, at),
+            | AExprKind::AexprNotBetweenSym => {
+                self.between(a_kind, required(lexpr)?, required(rexpr)?, at)
+            }
             AExprKind::Undefined => Err(Error::internal("operator of no kind")),
         }
     }
 
     fn boolean_expression(&mut self, node: &BoolExpr) -> Result<Typed> {
-        let BoolExpr { xpr: _, boolop, args, location } = node;
+        let BoolExpr {
+            xpr: _,
+            boolop,
+            args,
+            location,
+        } = node;
         let op = BoolExprType::try_from(*boolop).map_err(Error::internal)?;
         let name = match op {
             BoolExprType::AndExpr => "AND",
@@ -227,7 +282,9 @@ impl Binder<'_> {
             BoolExprType::AndExpr => Operator::And,
             BoolExprType::OrExpr => Operator::Or,
             _ => {
-                let operand = bound.pop().ok_or_else(|| Error::internal("NOT of nothing"))?;
+                let operand = bound
+                    .pop()
+                    .ok_or_else(|| Error::internal("NOT of nothing"))?;
                 return Ok(Typed::bool(Expr::Not(Box::new(operand)), *location));
             }
         };
@@ -236,7 +293,15 @@ impl Binder<'_> {
     }
 
     fn case(&mut self, node: &CaseExpr) -> Result<Typed> {
-        let CaseExpr { xpr: _, casetype: _, casecollid: _, arg, args, defresult, location } = node;
+        let CaseExpr {
+            xpr: _,
+            casetype: _,
+            casecollid: _,
+            arg,
+            args,
+            defresult,
+            location,
+        } = node;
         let saved = self.level().conditional.replace("CASE");
         let result = self.case_inner(arg, args, defresult, *location);
         self.level().conditional = saved;
@@ -260,8 +325,15 @@ impl Binder<'_> {
         let mut conditions = Vec::with_capacity(args.len());
         let mut results = Vec::with_capacity(args.len() + 1);
         for when in args {
-            let NodeEnum::CaseWhen(when) = inner(when)? else { return Err(Error::internal("WHEN expected")) };
-            let CaseWhen { xpr: _, expr, result, location } = when.as_ref();
+            let NodeEnum::CaseWhen(when) = inner(when)? else {
+                return Err(Error::internal("WHEN expected"));
+            };
+            let CaseWhen {
+                xpr: _,
+                expr,
+                result,
+                location,
+            } = when.as_ref();
             let condition = match &subject {
                 Some(subject) => {
                     let value = self.expression(required(expr)?)?;
@@ -286,12 +358,22 @@ impl Binder<'_> {
             let result = self.coerce_to_common(result, ty, "CASE/WHEN")?;
             when_then.push((Box::new(condition), Box::new(result.expr)));
         }
-        let case = Case { expr: None, when_then_expr: when_then, else_expr: Some(Box::new(default.expr)) };
+        let case = Case {
+            expr: None,
+            when_then_expr: when_then,
+            else_expr: Some(Box::new(default.expr)),
+        };
         Ok(Typed::new(Expr::Case(case), ty.with_modifier(modifier), at))
     }
 
     fn coalesce(&mut self, node: &CoalesceExpr) -> Result<Typed> {
-        let CoalesceExpr { xpr: _, coalescetype: _, coalescecollid: _, args, location } = node;
+        let CoalesceExpr {
+            xpr: _,
+            coalescetype: _,
+            coalescecollid: _,
+            args,
+            location,
+        } = node;
         let saved = self.level().conditional.replace("COALESCE");
         let bound = self.expressions(args);
         self.level().conditional = saved;
@@ -308,7 +390,15 @@ impl Binder<'_> {
     }
 
     fn extreme(&mut self, node: &MinMaxExpr) -> Result<Typed> {
-        let MinMaxExpr { xpr: _, minmaxtype: _, minmaxcollid: _, inputcollid: _, op, args, location } = node;
+        let MinMaxExpr {
+            xpr: _,
+            minmaxtype: _,
+            minmaxcollid: _,
+            inputcollid: _,
+            op,
+            args,
+            location,
+        } = node;
         let greatest = *op == MinMaxOp::IsGreatest as i32;
         let name = if greatest { "GREATEST" } else { "LEAST" };
         let bound = self.expressions(args)?;
@@ -321,7 +411,11 @@ impl Binder<'_> {
         }
         let less = self.less_than(ty, name, *location)?;
         let ty = ty.with_modifier(modifier);
-        Ok(Typed::new(construct::extreme(greatest, less, values, ty), ty, *location))
+        Ok(Typed::new(
+            construct::extreme(greatest, less, values, ty),
+            ty,
+            *location,
+        ))
     }
 
     fn nullif(&mut self, left: &NodeEnum, right: &NodeEnum, at: i32) -> Result<Typed> {
@@ -338,9 +432,21 @@ impl Binder<'_> {
     }
 
     fn null_test(&mut self, node: &NullTest) -> Result<Typed> {
-        let NullTest { xpr: _, arg, nulltesttype, argisrow: _, location } = node;
+        let NullTest {
+            xpr: _,
+            arg,
+            nulltesttype,
+            argisrow: _,
+            location,
+        } = node;
         let is_null = *nulltesttype == NullTestType::IsNull as i32;
-        let test = |e: Expr| if is_null { Expr::IsNull(Box::new(e)) } else { Expr::IsNotNull(Box::new(e)) };
+        let test = |e: Expr| {
+            if is_null {
+                Expr::IsNull(Box::new(e))
+            } else {
+                Expr::IsNotNull(Box::new(e))
+            }
+        };
         if let NodeEnum::RowExpr(row) = required(arg)? {
             let values = self.expressions(&row.args)?;
             let mut tests = Vec::with_capacity(values.len());
@@ -355,7 +461,12 @@ impl Binder<'_> {
     }
 
     fn boolean_test(&mut self, node: &BooleanTest) -> Result<Typed> {
-        let BooleanTest { xpr: _, arg, booltesttype, location } = node;
+        let BooleanTest {
+            xpr: _,
+            arg,
+            booltesttype,
+            location,
+        } = node;
         let test = BoolTestType::try_from(*booltesttype).map_err(Error::internal)?;
         let name = match test {
             BoolTestType::IsTrue => "IS TRUE",
@@ -379,7 +490,14 @@ impl Binder<'_> {
     }
 
     fn row(&mut self, node: &RowExpr) -> Result<Typed> {
-        let RowExpr { xpr: _, args, row_typeid: _, row_format: _, colnames: _, location } = node;
+        let RowExpr {
+            xpr: _,
+            args,
+            row_typeid: _,
+            row_format: _,
+            colnames: _,
+            location,
+        } = node;
         let fields = self.row_fields(args)?;
         Ok(Typed::new(construct::row(fields), Type::RECORD, *location))
     }
@@ -389,9 +507,16 @@ impl Binder<'_> {
         let mut fields = Vec::with_capacity(args.len());
         for arg in args {
             if let NodeEnum::ColumnRef(reference) = inner(arg)?
-                && matches!(reference.fields.last().and_then(|f| f.node.as_ref()), Some(NodeEnum::AStar(_)))
+                && matches!(
+                    reference.fields.last().and_then(|f| f.node.as_ref()),
+                    Some(NodeEnum::AStar(_))
+                )
             {
-                fields.extend(self.expand_star(reference)?.into_iter().map(|(_, value, _)| value));
+                fields.extend(
+                    self.expand_star(reference)?
+                        .into_iter()
+                        .map(|(_, value, _)| value),
+                );
                 continue;
             }
             let value = self.expression(inner(arg)?)?;
@@ -401,12 +526,22 @@ impl Binder<'_> {
     }
 
     pub fn collate(&mut self, node: &CollateClause) -> Result<Typed> {
-        let CollateClause { arg, collname, location } = node;
+        let CollateClause {
+            arg,
+            collname,
+            location,
+        } = node;
         self.check_collation(collname, *location)?;
         let value = self.expression(required(arg)?)?;
         if category(value.ty.oid) != 'S' && !value.is_unknown() {
             let shown = display(Type::new(value.ty.oid));
-            return Err(self.at(error!(DatatypeMismatch, "collations are not supported by type {shown}"), *location));
+            return Err(self.at(
+                error!(
+                    DatatypeMismatch,
+                    "collations are not supported by type {shown}"
+                ),
+                *location,
+            ));
         }
         Ok(value)
     }
@@ -416,7 +551,10 @@ impl Binder<'_> {
         let parts = strings(name)?;
         match parts.as_slice() {
             ["default" | "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "ucs_basic"]
-            | ["pg_catalog", "default" | "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "ucs_basic"] => Ok(()),
+            | [
+                "pg_catalog",
+                "default" | "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "ucs_basic",
+            ] => Ok(()),
             parts => {
                 let full = parts.join(".");
                 self.unsupported(format_args!("collation \"{full}\""), location)
@@ -425,25 +563,47 @@ impl Binder<'_> {
     }
 
     fn grouping_function(&mut self, node: &GroupingFunc) -> Result<Typed> {
-        let GroupingFunc { xpr: _, args, refs: _, agglevelsup: _, location } = node;
+        let GroupingFunc {
+            xpr: _,
+            args,
+            refs: _,
+            agglevelsup: _,
+            location,
+        } = node;
         if args.len() > 31 {
-            return Err(self.at(error!(LimitExceeded, "GROUPING must have fewer than 32 arguments"), *location));
+            return Err(self.at(
+                error!(LimitExceeded, "GROUPING must have fewer than 32 arguments"),
+                *location,
+            ));
         }
         let bound = self.in_aggregate(|binder| binder.expressions(args))?;
         let name = self.unique("grouping");
         let exprs = bound.into_iter().map(|b| b.expr).collect();
         self.level().groupings.push((name.clone(), exprs));
-        Ok(Typed::new(Expr::Column(super::scope::column(None, &name)), Type::INT4, *location))
+        Ok(Typed::new(
+            Expr::Column(super::scope::column(None, &name)),
+            Type::INT4,
+            *location,
+        ))
     }
 
     /// `(composite).field` on something that is not a plain table name.
-    pub fn field_selection(&mut self, value: Typed, name: &str, node: &NodeEnum, at: i32) -> Result<Typed> {
+    pub fn field_selection(
+        &mut self,
+        value: Typed,
+        name: &str,
+        node: &NodeEnum,
+        at: i32,
+    ) -> Result<Typed> {
         if let Some((index, ty)) = self.record_field(node, name)? {
             return Ok(Typed::new(construct::field(value, index, ty), ty, at));
         }
         if value.ty.oid == Type::RECORD.oid {
             return Err(self.at(
-                error!(UndefinedColumn, "could not identify column \"{name}\" in record data type"),
+                error!(
+                    UndefinedColumn,
+                    "could not identify column \"{name}\" in record data type"
+                ),
                 at,
             ));
         }
@@ -461,13 +621,22 @@ impl Binder<'_> {
     fn record_field(&mut self, node: &NodeEnum, name: &str) -> Result<Option<(usize, Type)>> {
         match node {
             NodeEnum::FuncCall(call) => {
-                let function = string(call.funcname.last().ok_or_else(|| Error::internal("call of nothing"))?)?;
+                let function = string(
+                    call.funcname
+                        .last()
+                        .ok_or_else(|| Error::internal("call of nothing"))?,
+                )?;
                 let found = self
                     .cx
                     .registry
                     .functions_named(function)
                     .iter()
-                    .find_map(|def| def.columns.iter().position(|(n, _)| *n == name).map(|i| (i, def.columns[i].1)));
+                    .find_map(|def| {
+                        def.columns
+                            .iter()
+                            .position(|(n, _)| *n == name)
+                            .map(|i| (i, def.columns[i].1))
+                    });
                 Ok(found.map(|(i, oid)| {
                     let ty = Type::new(oid);
                     (i, self.polymorphic_field(call, ty))
@@ -475,16 +644,26 @@ impl Binder<'_> {
             }
             NodeEnum::RowExpr(row) => {
                 let index = name.strip_prefix('f').and_then(|n| n.parse::<usize>().ok());
-                let Some(index) = index.filter(|i| (1..=row.args.len()).contains(i)) else { return Ok(None) };
+                let Some(index) = index.filter(|i| (1..=row.args.len()).contains(i)) else {
+                    return Ok(None);
+                };
                 let field = self.expression(inner(&row.args[index - 1])?)?;
                 Ok(Some((index - 1, self.resolve_unknown(field)?.ty)))
             }
             NodeEnum::ColumnRef(reference) => {
-                let [field] = reference.fields.as_slice() else { return Ok(None) };
+                let [field] = reference.fields.as_slice() else {
+                    return Ok(None);
+                };
                 let table = string(field)?;
-                let Some((depth, index)) = self.find_item(None, table, reference.location)? else { return Ok(None) };
+                let Some((depth, index)) = self.find_item(None, table, reference.location)? else {
+                    return Ok(None);
+                };
                 let item = &self.levels[depth].items[index];
-                Ok(item.columns.iter().position(|c| c.name == name).map(|i| (i, item.columns[i].ty)))
+                Ok(item
+                    .columns
+                    .iter()
+                    .position(|c| c.name == name)
+                    .map(|i| (i, item.columns[i].ty)))
             }
             _ => Ok(None),
         }
@@ -505,7 +684,13 @@ impl Binder<'_> {
     }
 
     /// `IS [NOT] DISTINCT FROM` over scalars or rows.
-    fn distinct_node(&mut self, negated: bool, left: &NodeEnum, right: &NodeEnum, at: i32) -> Result<Typed> {
+    fn distinct_node(
+        &mut self,
+        negated: bool,
+        left: &NodeEnum,
+        right: &NodeEnum,
+        at: i32,
+    ) -> Result<Typed> {
         if let (NodeEnum::RowExpr(l), NodeEnum::RowExpr(r)) = (left, right) {
             let (l, r) = (self.row_fields(&l.args)?, self.row_fields(&r.args)?);
             self.check_row_lengths(l.len(), r.len(), at)?;
@@ -516,7 +701,10 @@ impl Binder<'_> {
             let joined = if negated {
                 super::operator::conjunction(parts)
             } else {
-                parts.into_iter().reduce(super::operator::or).unwrap_or_else(|| literal::boolean(false))
+                parts
+                    .into_iter()
+                    .reduce(super::operator::or)
+                    .unwrap_or_else(|| literal::boolean(false))
             };
             return Ok(Typed::bool(joined, at));
         }
@@ -527,7 +715,11 @@ impl Binder<'_> {
             if value.is_unknown() && matches!(&value.expr, Expr::Literal(v, _) if v.is_null()) {
                 let operand = self.resolve_unknown(other.clone())?;
                 let boxed = Box::new(operand.expr);
-                let expr = if negated { Expr::IsNull(boxed) } else { Expr::IsNotNull(boxed) };
+                let expr = if negated {
+                    Expr::IsNull(boxed)
+                } else {
+                    Expr::IsNotNull(boxed)
+                };
                 return Ok(Typed::bool(expr, at));
             }
         }
@@ -538,19 +730,40 @@ impl Binder<'_> {
         if left == right {
             return Ok(());
         }
-        Err(self.at(error!(SyntaxError, "unequal number of entries in row expressions"), at))
+        Err(self.at(
+            error!(SyntaxError, "unequal number of entries in row expressions"),
+            at,
+        ))
     }
 
     /// `(a, b) op (c, d)`
-    pub fn row_comparison(&mut self, op: &str, left: &RowExpr, right: &RowExpr, at: i32) -> Result<Typed> {
-        let (left, right) = (self.expressions(&left.args)?, self.expressions(&right.args)?);
+    pub fn row_comparison(
+        &mut self,
+        op: &str,
+        left: &RowExpr,
+        right: &RowExpr,
+        at: i32,
+    ) -> Result<Typed> {
+        let (left, right) = (
+            self.expressions(&left.args)?,
+            self.expressions(&right.args)?,
+        );
         self.compare_rows(op, left, right, at)
     }
 
-    pub fn compare_rows(&mut self, op: &str, left: Vec<Typed>, right: Vec<Typed>, at: i32) -> Result<Typed> {
+    pub fn compare_rows(
+        &mut self,
+        op: &str,
+        left: Vec<Typed>,
+        right: Vec<Typed>,
+        at: i32,
+    ) -> Result<Typed> {
         self.check_row_lengths(left.len(), right.len(), at)?;
         if left.is_empty() {
-            return Err(self.at(error!(Unsupported, "cannot compare rows of zero length"), at));
+            return Err(self.at(
+                error!(Unsupported, "cannot compare rows of zero length"),
+                at,
+            ));
         }
         let pairs: Vec<(Typed, Typed)> = left.into_iter().zip(right).collect();
         match op {
@@ -567,7 +780,10 @@ impl Binder<'_> {
                     parts.push(self.binary("<>", l, r, at)?.expr);
                 }
                 let any = parts.into_iter().reduce(super::operator::or);
-                Ok(Typed::bool(any.unwrap_or_else(|| literal::boolean(false)), at))
+                Ok(Typed::bool(
+                    any.unwrap_or_else(|| literal::boolean(false)),
+                    at,
+                ))
             }
             "<" | "<=" | ">" | ">=" => {
                 // Lexicographic: a strict comparison decides at the first pair that differs.
@@ -586,11 +802,19 @@ impl Binder<'_> {
                         }
                     });
                 }
-                Ok(Typed::bool(result.unwrap_or_else(|| literal::boolean(true)), at))
+                Ok(Typed::bool(
+                    result.unwrap_or_else(|| literal::boolean(true)),
+                    at,
+                ))
             }
             other => Err(self.at(
-                error!(Unsupported, "could not determine interpretation of row comparison operator {other}")
-                    .with_hint("Row comparison operators must be associated with btree operator families."),
+                error!(
+                    Unsupported,
+                    "could not determine interpretation of row comparison operator {other}"
+                )
+                .with_hint(
+                    "Row comparison operators must be associated with btree operator families.",
+                ),
                 at,
             )),
         }
@@ -603,8 +827,11 @@ impl Binder<'_> {
         }
         let shown = display(Type::new(ty.oid));
         Err(self.at(
-            error!(UndefinedFunction, "could not identify an ordering operator for type {shown}")
-                .with_hint("Use an explicit ordering operator or modify the query."),
+            error!(
+                UndefinedFunction,
+                "could not identify an ordering operator for type {shown}"
+            )
+            .with_hint("Use an explicit ordering operator or modify the query."),
             at,
         ))
     }

@@ -9,7 +9,7 @@ use crate::catalog::{Relation, Table, View};
 use crate::relation::RelationSource;
 use datafusion::common::JoinType;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use helios_types::{Error, Result, Type, error};
+use helios_types::{Error, Result, error};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Alias, RangeSubselect, RangeVar};
 use std::sync::Arc;
@@ -51,11 +51,18 @@ impl Binder<'_> {
         let left_schema = left.schema().clone();
         let mut outer = Vec::new();
         for named in self.level().lateral.iter().skip(lateral_before) {
-            if let Ok(field) = left_schema.qualified_field_from_column(named).map(|(_, f)| f) {
+            if let Ok(field) = left_schema
+                .qualified_field_from_column(named)
+                .map(|(_, f)| f)
+            {
                 outer.push(Expr::OuterReferenceColumn(field.clone(), named.clone()));
             }
         }
-        let right = if outer.is_empty() { right } else { plan::dependent(right, outer) };
+        let right = if outer.is_empty() {
+            right
+        } else {
+            plan::dependent(right, outer)
+        };
         plan::join(left, right, kind, condition)
     }
 
@@ -73,7 +80,10 @@ impl Binder<'_> {
                         && item.hidden_name.is_none())
             });
             if duplicate {
-                return Err(error!(DuplicateAlias, "table name \"{name}\" specified more than once"));
+                return Err(error!(
+                    DuplicateAlias,
+                    "table name \"{name}\" specified more than once"
+                ));
             }
         }
         Ok(())
@@ -85,7 +95,9 @@ impl Binder<'_> {
             NodeEnum::RangeSubselect(sub) => binder.range_subselect(sub),
             NodeEnum::RangeFunction(function) => binder.range_function(function),
             NodeEnum::JoinExpr(join) => binder.join_expression(join),
-            NodeEnum::RangeTableSample(sample) => binder.unsupported("TABLESAMPLE", sample.location),
+            NodeEnum::RangeTableSample(sample) => {
+                binder.unsupported("TABLESAMPLE", sample.location)
+            }
             NodeEnum::RangeTableFunc(function) => binder.unsupported("XMLTABLE", function.location),
             NodeEnum::JsonTable(table) => binder.unsupported("JSON_TABLE", table.location),
             other => binder.unsupported(format_args!("{} in FROM", kind(other)), -1),
@@ -93,7 +105,15 @@ impl Binder<'_> {
     }
 
     fn range_var(&mut self, var: &RangeVar) -> Result<Source> {
-        let RangeVar { catalogname, schemaname, relname, inh: _, relpersistence: _, alias, location: _ } = var;
+        let RangeVar {
+            catalogname,
+            schemaname,
+            relname,
+            inh: _,
+            relpersistence: _,
+            alias,
+            location: _,
+        } = var;
         if catalogname.is_empty()
             && schemaname.is_empty()
             && let Some(source) = self.cte_reference(relname, alias.as_ref(), var.location)?
@@ -105,7 +125,9 @@ impl Binder<'_> {
             Relation::Table(table) => self.scan_table(&table, alias.as_ref(), 'r'),
             Relation::Virtual(table) => {
                 self.require(table.id, 'r');
-                let shown = alias.as_ref().map_or(table.name.as_str(), |a| a.aliasname.as_str());
+                let shown = alias
+                    .as_ref()
+                    .map_or(table.name.as_str(), |a| a.aliasname.as_str());
                 let qualifier = self.unique(shown);
                 let plan = plan::scan(&qualifier, RelationSource::virtual_table(table.clone()))?;
                 let columns = table
@@ -122,29 +144,47 @@ impl Binder<'_> {
                 let mut item = self.relation_item(&table.name, table.schema, qualifier, columns);
                 item.relation = Some(table.id);
                 self.apply_alias(&mut item, alias.as_ref())?;
-                Ok(Source { plan, items: vec![item] })
+                Ok(Source {
+                    plan,
+                    items: vec![item],
+                })
             }
             Relation::View(view) => self.expand_view(&view, alias.as_ref()),
             Relation::Sequence(sequence) => {
                 let name = &sequence.name;
-                self.unsupported(format_args!("reading sequence \"{name}\" as a table"), var.location)
+                self.unsupported(
+                    format_args!("reading sequence \"{name}\" as a table"),
+                    var.location,
+                )
             }
             Relation::Index { .. } => {
                 let shown = &name.name;
-                Err(self.at(error!(WrongObjectType, "cannot open relation \"{shown}\"").with_detail("This operation is not supported for indexes."), var.location))
+                Err(self.at(
+                    error!(WrongObjectType, "cannot open relation \"{shown}\"")
+                        .with_detail("This operation is not supported for indexes."),
+                    var.location,
+                ))
             }
         }
     }
 
     /// A scan of a base table under a qualifier of its own.
-    pub fn scan_table(&mut self, table: &Arc<Table>, alias: Option<&Alias>, privilege: char) -> Result<Source> {
+    pub fn scan_table(
+        &mut self,
+        table: &Arc<Table>,
+        alias: Option<&Alias>,
+        privilege: char,
+    ) -> Result<Source> {
         self.require(table.id, privilege);
         let shown = alias.map_or(table.name.as_str(), |a| a.aliasname.as_str());
         let qualifier = self.unique(shown);
         let plan = plan::scan(&qualifier, RelationSource::table(table.clone()))?;
         let mut item = self.table_item(table, qualifier);
         self.apply_alias(&mut item, alias)?;
-        Ok(Source { plan, items: vec![item] })
+        Ok(Source {
+            plan,
+            items: vec![item],
+        })
     }
 
     /// A base table's names under a qualifier.
@@ -188,8 +228,17 @@ impl Binder<'_> {
 
     /// Renames an item and its columns as an alias says.
     pub fn apply_alias(&self, item: &mut Item, alias: Option<&Alias>) -> Result<()> {
-        let Some(Alias { aliasname, colnames }) = alias else { return Ok(()) };
-        item.hidden_name = item.name.replace(aliasname.clone()).filter(|n| n != aliasname);
+        let Some(Alias {
+            aliasname,
+            colnames,
+        }) = alias
+        else {
+            return Ok(());
+        };
+        item.hidden_name = item
+            .name
+            .replace(aliasname.clone())
+            .filter(|n| n != aliasname);
         item.schema = None;
         let names = strings(colnames)?;
         if names.len() > item.columns.len() {
@@ -210,7 +259,10 @@ impl Binder<'_> {
         self.require(view.id, 'r');
         if self.views.contains(&view.id) {
             let name = &view.name;
-            return Err(error!(InvalidObjectDefinition, "infinite recursion detected in rules for relation \"{name}\""));
+            return Err(error!(
+                InvalidObjectDefinition,
+                "infinite recursion detected in rules for relation \"{name}\""
+            ));
         }
         let statements = super::parse::parse(&view.query)?;
         let Some(statement) = statements.into_iter().next() else {
@@ -235,12 +287,23 @@ impl Binder<'_> {
         let mut item = self.relation_item(&view.name, view.schema, qualifier, columns);
         item.relation = Some(view.id);
         self.apply_alias(&mut item, alias)?;
-        Ok(Source { plan, items: vec![item] })
+        Ok(Source {
+            plan,
+            items: vec![item],
+        })
     }
 
     fn range_subselect(&mut self, sub: &RangeSubselect) -> Result<Source> {
-        let RangeSubselect { lateral, subquery, alias } = sub;
-        let phase = if *lateral { FromPhase::Lateral } else { FromPhase::Hidden };
+        let RangeSubselect {
+            lateral,
+            subquery,
+            alias,
+        } = sub;
+        let phase = if *lateral {
+            FromPhase::Lateral
+        } else {
+            FromPhase::Hidden
+        };
         let before = std::mem::replace(&mut self.level().phase, phase);
         let bound = self.in_level(|binder| binder.query(required(subquery)?, true));
         self.level().phase = before;
@@ -262,7 +325,10 @@ impl Binder<'_> {
             lateral_refused: false,
         };
         self.apply_alias(&mut item, alias.as_ref())?;
-        Ok(Source { plan, items: vec![item] })
+        Ok(Source {
+            plan,
+            items: vec![item],
+        })
     }
 
     /// A query under a qualifier, and its columns as names see them.
@@ -273,17 +339,31 @@ impl Binder<'_> {
         names: Option<&[String]>,
     ) -> Result<(LogicalPlan, Vec<ItemColumn>)> {
         let named = plan::unique_names(query.columns.iter().enumerate().map(|(i, c)| {
-            names.and_then(|n| n.get(i)).map_or(c.name.as_str(), String::as_str)
+            names
+                .and_then(|n| n.get(i))
+                .map_or(c.name.as_str(), String::as_str)
         }));
         // Fields keep the names that the plan gives them; only the qualifier is new.
-        let fits = query.plan.schema().fields().iter().map(|f| f.name()).eq(named.iter());
+        let fits = query
+            .plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| f.name())
+            .eq(named.iter());
         let inner_plan = if fits && !matches!(query.plan, LogicalPlan::Extension(_)) {
             query.plan
         } else {
             let exprs = named
                 .iter()
                 .enumerate()
-                .map(|(i, name)| plan::alias(plan::output_column(&query.plan, i), name, query.columns[i].ty))
+                .map(|(i, name)| {
+                    plan::alias(
+                        plan::output_column(&query.plan, i),
+                        name,
+                        query.columns[i].ty,
+                    )
+                })
                 .collect();
             plan::project(query.plan, exprs)?
         };
@@ -304,7 +384,10 @@ impl Binder<'_> {
     }
 
     /// All visible columns in order, for `*`.
-    pub fn all_columns(&mut self, at: i32) -> Result<Vec<(String, Typed, Option<(helios_types::ObjectId, i16)>)>> {
+    pub fn all_columns(
+        &mut self,
+        at: i32,
+    ) -> Result<Vec<(String, Typed, Option<(helios_types::ObjectId, i16)>)>> {
         let depth = self.levels.len().saturating_sub(1);
         let mut out = Vec::new();
         let indexes: Vec<(usize, usize)> = self

@@ -13,7 +13,6 @@ use helios_types::types::BUILTIN;
 use helios_types::{Error, Oid, Result, Type, error};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, NamedArgExpr};
-use std::sync::Arc;
 
 /// A function with the arguments it will get.
 #[derive(Clone, Debug)]
@@ -39,9 +38,14 @@ impl Binder<'_> {
         if let Some(typed) = self.attribute_call(&names, call)? {
             return Ok(typed);
         }
-        let named = self.cx.registry.functions_named(names.last().copied().unwrap_or_default());
-        let aggregate =
-            call.over.is_none() && named.iter().any(|d| matches!(d.implementation, Implementation::Aggregate(_)));
+        let named = self
+            .cx
+            .registry
+            .functions_named(names.last().copied().unwrap_or_default());
+        let aggregate = call.over.is_none()
+            && named
+                .iter()
+                .any(|d| matches!(d.implementation, Implementation::Aggregate(_)));
         let args = if aggregate {
             self.check_aggregate_allowed(call.location)?;
             self.in_aggregate(|binder| binder.call_arguments(call))?
@@ -57,8 +61,12 @@ impl Binder<'_> {
             return self.function_style_cast(&names, call);
         };
         match resolved.def.implementation {
-            Implementation::Aggregate(_) if call.over.is_none() => self.aggregate_call(resolved, call),
-            Implementation::Aggregate(_) | Implementation::Window(_) => self.window_call(resolved, call),
+            Implementation::Aggregate(_) if call.over.is_none() => {
+                self.aggregate_call(resolved, call)
+            }
+            Implementation::Aggregate(_) | Implementation::Window(_) => {
+                self.window_call(resolved, call)
+            }
             Implementation::Scalar(_) | Implementation::Typed(_) | Implementation::Set(_) => {
                 self.plain_call(resolved, call)
             }
@@ -81,10 +89,16 @@ impl Binder<'_> {
         } = call;
         let name = resolved.def.name;
         let not_aggregate = |what: &str| {
-            error!(WrongObjectType, "{what} specified, but {name} is not an aggregate function")
+            error!(
+                WrongObjectType,
+                "{what} specified, but {name} is not an aggregate function"
+            )
         };
         let misuse = if *agg_star {
-            Some(error!(WrongObjectType, "{name}(*) specified, but {name} is not an aggregate function"))
+            Some(error!(
+                WrongObjectType,
+                "{name}(*) specified, but {name} is not an aggregate function"
+            ))
         } else if *agg_distinct {
             Some(not_aggregate("DISTINCT"))
         } else if *agg_within_group {
@@ -115,7 +129,11 @@ impl Binder<'_> {
         let clause = self.clause();
         let refuse = |message: String| error!(Unsupported, "{message}");
         match clause {
-            Clause::SelectTarget | Clause::OrderBy | Clause::DistinctOn | Clause::GroupBy | Clause::Returning
+            Clause::SelectTarget
+            | Clause::OrderBy
+            | Clause::DistinctOn
+            | Clause::GroupBy
+            | Clause::Returning
             | Clause::Values
                 if self.level().in_aggregate =>
             {
@@ -129,7 +147,10 @@ impl Binder<'_> {
             Clause::From => {}
             other => {
                 let name = other.name();
-                return Err(self.at(refuse(format!("set-returning functions are not allowed in {name}")), at));
+                return Err(self.at(
+                    refuse(format!("set-returning functions are not allowed in {name}")),
+                    at,
+                ));
             }
         }
         if let Some(construct) = self.level().conditional {
@@ -140,34 +161,67 @@ impl Binder<'_> {
             ));
         }
         if clause == Clause::From {
-            return Err(self.at(refuse("set-returning functions must appear at top level of FROM".into()), at));
+            return Err(self.at(
+                refuse("set-returning functions must appear at top level of FROM".into()),
+                at,
+            ));
         }
         let result = set_result(&resolved);
         let expr = scalar(&resolved);
-        if let Some(known) = self.level().sets.iter().find(|s| s.expr == expr && s.name.starts_with(resolved.def.name)) {
+        if let Some(known) = self
+            .level()
+            .sets
+            .iter()
+            .find(|s| s.expr == expr && s.name.starts_with(resolved.def.name))
+        {
             let (name, ty) = (known.name.clone(), known.ty);
             // Calls that look alike advance together, but volatile ones are still two calls.
             if resolved.def.volatility != Volatility::Volatile {
-                return Ok(Typed::new(Expr::Column(super::scope::column(None, &name)), ty, at));
+                return Ok(Typed::new(
+                    Expr::Column(super::scope::column(None, &name)),
+                    ty,
+                    at,
+                ));
             }
         }
         let stage = resolved
             .args
             .iter()
             .flat_map(|a| super::scope::columns_of(&a.expr))
-            .filter_map(|c| self.levels.last()?.sets.iter().find(|s| c.relation.is_none() && s.name == c.name))
+            .filter_map(|c| {
+                self.levels
+                    .last()?
+                    .sets
+                    .iter()
+                    .find(|s| c.relation.is_none() && s.name == c.name)
+            })
             .map(|s| s.stage + 1)
             .max()
             .unwrap_or(0);
         let name = self.unique(resolved.def.name);
-        self.level().sets.push(SetCall { expr, name: name.clone(), ty: result, stage });
-        Ok(Typed::new(Expr::Column(super::scope::column(None, &name)), result, at))
+        self.level().sets.push(SetCall {
+            expr,
+            name: name.clone(),
+            ty: result,
+            stage,
+        });
+        Ok(Typed::new(
+            Expr::Column(super::scope::column(None, &name)),
+            result,
+            at,
+        ))
     }
 
     fn call_arguments(&mut self, call: &FuncCall) -> Result<Vec<Typed>> {
         let mut args = Vec::with_capacity(call.args.len());
         if call.args.len() > PARAMETERS_MAX.min(100 * 16) {
-            return Err(self.at(error!(LimitExceeded, "cannot pass more than 100 arguments to a function"), call.location));
+            return Err(self.at(
+                error!(
+                    LimitExceeded,
+                    "cannot pass more than 100 arguments to a function"
+                ),
+                call.location,
+            ));
         }
         for node in &call.args {
             if let NodeEnum::NamedArgExpr(named) = inner(node)? {
@@ -194,18 +248,33 @@ impl Binder<'_> {
             [_, schema, name] => (Some(*schema), *name),
             _ => {
                 let full = names.join(".");
-                return Err(self.at(error!(SyntaxError, "improper qualified name (too many dotted names): {full}"), at));
+                return Err(self.at(
+                    error!(
+                        SyntaxError,
+                        "improper qualified name (too many dotted names): {full}"
+                    ),
+                    at,
+                ));
             }
         };
         if let Some(schema) = schema
-            && self.cx.catalog.schema_named(self.cx.database, schema).is_none()
+            && self
+                .cx
+                .catalog
+                .schema_named(self.cx.database, schema)
+                .is_none()
             && !matches!(schema, "pg_catalog" | "information_schema")
         {
-            return Err(self.at(error!(UndefinedSchema, "schema \"{schema}\" does not exist"), at));
+            return Err(self.at(
+                error!(UndefinedSchema, "schema \"{schema}\" does not exist"),
+                at,
+            ));
         }
         // Built-ins of information_schema are registered under their plain names.
         let named: &[&'static FunctionDef] = match schema {
-            None | Some("pg_catalog" | "information_schema") => self.cx.registry.functions_named(name),
+            None | Some("pg_catalog" | "information_schema") => {
+                self.cx.registry.functions_named(name)
+            }
             Some(_) => &[],
         };
         let mut inputs: Vec<Type> = args.iter().map(|a| a.ty).collect();
@@ -219,34 +288,54 @@ impl Binder<'_> {
         let candidates = layouts(named, &oids, variadic);
         match self.choose(&candidates, &oids) {
             Choice::One(chosen) => self.fill(chosen, args, &inputs, at).map(Some),
-            Choice::None if args.len() == 1 && call.agg_order.is_empty() && self.is_type(schema, name) => Ok(None),
+            Choice::None
+                if args.len() == 1 && call.agg_order.is_empty() && self.is_type(schema, name) =>
+            {
+                Ok(None)
+            }
             Choice::None => Err(self.no_function(names, &inputs, call, false)),
             Choice::Ambiguous => Err(self.no_function(names, &inputs, call, true)),
         }
     }
 
     fn within_group_type(&mut self, sort: &NodeEnum) -> Result<Type> {
-        let NodeEnum::SortBy(sort) = sort else { return Err(Error::internal(kind(sort))) };
+        let NodeEnum::SortBy(sort) = sort else {
+            return Err(Error::internal(kind(sort)));
+        };
         let node = optional(&sort.node).ok_or_else(|| Error::internal("empty ORDER BY"))?;
-        self.in_aggregate(|binder| binder.expression(node)).map(|t| t.ty)
+        self.in_aggregate(|binder| binder.expression(node))
+            .map(|t| t.ty)
     }
 
     /// Puts casts, defaults and the variadic array into place.
-    fn fill(&mut self, chosen: Candidate<Layout>, mut args: Vec<Typed>, inputs: &[Type], at: i32) -> Result<ResolvedCall> {
+    fn fill(
+        &mut self,
+        chosen: Candidate<Layout>,
+        mut args: Vec<Typed>,
+        inputs: &[Type],
+        at: i32,
+    ) -> Result<ResolvedCall> {
         let Layout { def, variadic } = chosen.item;
         let given = inputs.len();
         let direct = args.len();
         let concrete = self.concrete(&chosen.args[..given], def.result, inputs, at)?;
         let Some((mut types, mut result)) = concrete else {
             let shown = signature(def.name, inputs);
-            return Err(self.at(error!(UndefinedFunction, "function {shown} does not exist").with_hint(HINT), at));
+            return Err(self.at(
+                error!(UndefinedFunction, "function {shown} does not exist").with_hint(HINT),
+                at,
+            ));
         };
         if def.result == Type::ANYARRAY.oid && given == 1 && matches!(inputs[0].oid, 22 | 30) {
             result = inputs[0];
         }
         for (arg, ty) in args.iter_mut().zip(&types) {
             let value = std::mem::replace(arg, literal::unknown(None, -1));
-            *arg = if ty.oid == Type::ANY.oid { self.resolve_unknown(value)? } else { self.coerce_implicit(value, *ty)? };
+            *arg = if ty.oid == Type::ANY.oid {
+                self.resolve_unknown(value)?
+            } else {
+                self.coerce_implicit(value, *ty)?
+            };
         }
         for (ty, arg) in types.iter_mut().zip(&args) {
             if ty.oid == Type::ANY.oid || ty.oid == Type::UNKNOWN.oid {
@@ -258,14 +347,19 @@ impl Binder<'_> {
             if def.args.last() != Some(&Type::ANY.oid) {
                 let rest = args.split_off(direct - count);
                 let element = types.last().copied().unwrap_or(Type::TEXT);
-                let array = element.array_of().unwrap_or(Type::TEXT.array_of().unwrap_or(element));
+                let array = element
+                    .array_of()
+                    .unwrap_or(Type::TEXT.array_of().unwrap_or(element));
                 let expr = super::construct::array(element, rest, array);
                 args.push(Typed::new(expr, array, at));
             }
         }
         let missing = def.args.len().saturating_sub(args.len());
         if direct == given && missing > 0 && missing <= def.defaults.len() {
-            for (offset, text) in def.defaults[def.defaults.len() - missing..].iter().enumerate() {
+            for (offset, text) in def.defaults[def.defaults.len() - missing..]
+                .iter()
+                .enumerate()
+            {
                 let ty = Type::new(def.args[def.args.len() - missing + offset]);
                 let value = self.default_argument(text)?;
                 let value = self.coerce_implicit(value, ty)?;
@@ -286,7 +380,10 @@ impl Binder<'_> {
 
     fn function_style_cast(&mut self, names: &[&str], call: &FuncCall) -> Result<Typed> {
         let name = names.last().copied().unwrap_or_default();
-        let target = BUILTIN.iter().find(|i| i.name == name).map_or(Type::TEXT, |i| Type::new(i.oid));
+        let target = BUILTIN
+            .iter()
+            .find(|i| i.name == name)
+            .map_or(Type::TEXT, |i| Type::new(i.oid));
         let value = match call.args.as_slice() {
             [arg] => self.expression(inner(arg)?)?,
             _ => return Err(Error::internal("function-style cast of several values")),
@@ -296,7 +393,11 @@ impl Binder<'_> {
         let allowed = value.is_unknown()
             || matches!(
                 self.pathway(source.oid, target.oid, CastContext::Explicit),
-                Some(super::coerce::Pathway::Relabel | super::coerce::Pathway::InOut | super::coerce::Pathway::Function(_))
+                Some(
+                    super::coerce::Pathway::Relabel
+                        | super::coerce::Pathway::InOut
+                        | super::coerce::Pathway::Function(_)
+                )
             );
         if !allowed {
             return Err(self.no_function(names, &[source], call, false));
@@ -304,7 +405,13 @@ impl Binder<'_> {
         self.cast(value, target, call.location)
     }
 
-    fn no_function(&self, names: &[&str], inputs: &[Type], call: &FuncCall, ambiguous: bool) -> Error {
+    fn no_function(
+        &self,
+        names: &[&str],
+        inputs: &[Type],
+        call: &FuncCall,
+        ambiguous: bool,
+    ) -> Error {
         let shown = if call.agg_star {
             format!("{}()", names.join("."))
         } else {
@@ -321,13 +428,21 @@ impl Binder<'_> {
 
     /// `f(x)` where f is a column of the composite x.
     fn attribute_call(&mut self, names: &[&str], call: &FuncCall) -> Result<Option<Typed>> {
-        let ([name], [arg]) = (names, call.args.as_slice()) else { return Ok(None) };
+        let ([name], [arg]) = (names, call.args.as_slice()) else {
+            return Ok(None);
+        };
         if !self.cx.registry.functions_named(name).is_empty() {
             return Ok(None);
         }
-        let NodeEnum::ColumnRef(reference) = inner(arg)? else { return Ok(None) };
-        let [field] = reference.fields.as_slice() else { return Ok(None) };
-        let Ok(table) = super::node::string(field) else { return Ok(None) };
+        let NodeEnum::ColumnRef(reference) = inner(arg)? else {
+            return Ok(None);
+        };
+        let [field] = reference.fields.as_slice() else {
+            return Ok(None);
+        };
+        let Ok(table) = super::node::string(field) else {
+            return Ok(None);
+        };
         if self.unqualified_column(table, -1)?.is_some() {
             return Ok(None);
         }
@@ -338,8 +453,7 @@ impl Binder<'_> {
     }
 }
 
-const HINT: &str =
-    "No function matches the given name and argument types. You might need to add explicit type casts.";
+const HINT: &str = "No function matches the given name and argument types. You might need to add explicit type casts.";
 
 fn signature(name: &str, inputs: &[Type]) -> String {
     let types: Vec<String> = inputs.iter().map(|t| display(Type::new(t.oid))).collect();
@@ -350,25 +464,41 @@ fn signature(name: &str, inputs: &[Type]) -> String {
 pub(crate) fn scalar(call: &ResolvedCall) -> Expr {
     let types = call.args.iter().map(|a| a.ty).collect();
     let function = PgFunction::new(call.def, types, set_result(call));
-    datafusion::logical_expr::ScalarUDF::from(function).call(call.args.iter().map(|a| a.expr.clone()).collect())
+    datafusion::logical_expr::ScalarUDF::from(function)
+        .call(call.args.iter().map(|a| a.expr.clone()).collect())
 }
 
 /// What one row of the call is: several output columns make a record.
 fn set_result(call: &ResolvedCall) -> Type {
-    if call.def.columns.len() > 1 { Type::RECORD } else { call.result }
+    if call.def.columns.len() > 1 {
+        Type::RECORD
+    } else {
+        call.result
+    }
 }
 
 /// Every way to lay the actual arguments out over the functions' parameters; exact layouts come
 /// before expanded ones, as PostgreSQL prefers them.
-fn layouts(named: &[&'static FunctionDef], inputs: &[Oid], call_variadic: bool) -> Vec<Candidate<Layout>> {
+fn layouts(
+    named: &[&'static FunctionDef],
+    inputs: &[Oid],
+    call_variadic: bool,
+) -> Vec<Candidate<Layout>> {
     let n = inputs.len();
     let mut found: Vec<Candidate<Layout>> = Vec::new();
     let mut expanded: Vec<Candidate<Layout>> = Vec::new();
     for def in named.iter().copied() {
         let declared = def.args.len();
         let any_variadic = def.variadic && def.args.last() == Some(&Type::ANY.oid);
-        if n <= declared && n + def.defaults.len() >= declared && !(any_variadic && !call_variadic) {
-            found.push(Candidate { item: Layout { def, variadic: None }, args: def.args[..n].to_vec() });
+        if n <= declared && n + def.defaults.len() >= declared && !(any_variadic && !call_variadic)
+        {
+            found.push(Candidate {
+                item: Layout {
+                    def,
+                    variadic: None,
+                },
+                args: def.args[..n].to_vec(),
+            });
         }
         if def.variadic && !call_variadic && n >= declared && declared > 0 {
             let last = def.args[declared - 1];
@@ -380,7 +510,13 @@ fn layouts(named: &[&'static FunctionDef], inputs: &[Oid], call_variadic: bool) 
             };
             let mut args = def.args[..declared - 1].to_vec();
             args.resize(n, element);
-            expanded.push(Candidate { item: Layout { def, variadic: Some(n + 1 - declared) }, args });
+            expanded.push(Candidate {
+                item: Layout {
+                    def,
+                    variadic: Some(n + 1 - declared),
+                },
+                args,
+            });
         }
     }
     // The same argument types reached by expansion lose against a declared signature.

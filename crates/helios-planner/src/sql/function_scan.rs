@@ -3,7 +3,7 @@
 use super::binder::Binder;
 use super::from::Source;
 use super::function::{ResolvedCall, scalar};
-use super::node::{inner, kind, strings};
+use super::node::{inner, strings};
 use super::plan;
 use super::scope::{Clause, FromPhase, Item, ItemColumn, column};
 use crate::function::{Implementation, PgFunction};
@@ -24,13 +24,21 @@ struct Called {
 
 impl Binder<'_> {
     pub fn range_function(&mut self, node: &RangeFunction) -> Result<Source> {
-        let RangeFunction { lateral: _, ordinality, is_rowsfrom: _, functions, alias, coldeflist } = node;
+        let RangeFunction {
+            lateral: _,
+            ordinality,
+            is_rowsfrom: _,
+            functions,
+            alias,
+            coldeflist,
+        } = node;
         if !coldeflist.is_empty() {
             return self.unsupported("a column definition list for a function in FROM", -1);
         }
         // A function sees what stands to its left, with or without LATERAL.
         let phase = std::mem::replace(&mut self.level().phase, FromPhase::Lateral);
-        let called = self.in_level(|b| b.in_clause(Clause::From, |b| b.called_functions(functions)));
+        let called =
+            self.in_level(|b| b.in_clause(Clause::From, |b| b.called_functions(functions)));
         self.level().phase = phase;
         let (called, _) = called?;
         let shown = alias.as_ref().map_or_else(
@@ -50,18 +58,27 @@ impl Binder<'_> {
             columns.push(("ordinality".to_string(), Type::INT8));
         }
         let names = plan::unique_names(columns.iter().map(|(n, _)| n.as_str()));
-        let fields: Vec<(String, Type)> = names.into_iter().zip(columns.iter().map(|(_, ty)| *ty)).collect();
+        let fields: Vec<(String, Type)> = names
+            .into_iter()
+            .zip(columns.iter().map(|(_, ty)| *ty))
+            .collect();
         let plan = match called.as_slice() {
             // One row of a plain function needs no scan node.
             [only] if !only.set && !*ordinality && only.columns.len() == 1 => {
                 let (name, ty) = &fields[0];
-                let row = plan::project(plan::one_row(), vec![plan::alias(only.expr.clone(), name, *ty)])?;
+                let row = plan::project(
+                    plan::one_row(),
+                    vec![plan::alias(only.expr.clone(), name, *ty)],
+                )?;
                 plan::qualified(row, &qualifier)?
             }
             _ => plan::extension(FunctionScan {
                 calls: called
                     .iter()
-                    .map(|c| FunctionCall { call: c.expr.clone(), n_columns: c.columns.len() })
+                    .map(|c| FunctionCall {
+                        call: c.expr.clone(),
+                        n_columns: c.columns.len(),
+                    })
                     .collect(),
                 ordinality: *ordinality,
                 schema: plan::qualified_schema(&qualifier, &fields)?,
@@ -92,24 +109,42 @@ impl Binder<'_> {
         };
         self.apply_alias(&mut item, alias.as_ref())?;
         item.hidden_name = None;
-        Ok(Source { plan, items: vec![item] })
+        Ok(Source {
+            plan,
+            items: vec![item],
+        })
     }
 
     fn called_functions(&mut self, functions: &[pg_query::Node]) -> Result<Vec<Called>> {
         let mut called = Vec::with_capacity(functions.len());
         for function in functions {
-            let NodeEnum::List(list) = inner(function)? else { return Err(Error::internal("function in FROM")) };
-            if list.items.get(1).is_some_and(|n| n.node.is_some() && !matches!(&n.node, Some(NodeEnum::List(l)) if l.items.is_empty())) {
+            let NodeEnum::List(list) = inner(function)? else {
+                return Err(Error::internal("function in FROM"));
+            };
+            if list.items.get(1).is_some_and(|n| {
+                n.node.is_some()
+                    && !matches!(&n.node, Some(NodeEnum::List(l)) if l.items.is_empty())
+            }) {
                 return self.unsupported("a column definition list for a function in FROM", -1);
             }
-            let first = list.items.first().ok_or_else(|| Error::internal("function in FROM"))?;
+            let first = list
+                .items
+                .first()
+                .ok_or_else(|| Error::internal("function in FROM"))?;
             match inner(first)? {
                 NodeEnum::FuncCall(call) => {
-                    let name = strings(&call.funcname)?.last().copied().unwrap_or_default().to_string();
+                    let name = strings(&call.funcname)?
+                        .last()
+                        .copied()
+                        .unwrap_or_default()
+                        .to_string();
                     // unnest(a, b) is ROWS FROM (unnest(a), unnest(b)).
                     if name == "unnest" && call.args.len() > 1 && !call.func_variadic {
                         for arg in &call.args {
-                            let single = FuncCall { args: vec![arg.clone()], ..call.as_ref().clone() };
+                            let single = FuncCall {
+                                args: vec![arg.clone()],
+                                ..call.as_ref().clone()
+                            };
                             called.push(self.called_function(&single, &name)?);
                         }
                     } else {
@@ -153,16 +188,34 @@ impl Binder<'_> {
             Implementation::Set(_) => true,
             Implementation::Scalar(_) | Implementation::Typed(_) => false,
             Implementation::Aggregate(_) => {
-                return Err(self.at(error!(GroupingError, "aggregate functions are not allowed in functions in FROM"), at));
+                return Err(self.at(
+                    error!(
+                        GroupingError,
+                        "aggregate functions are not allowed in functions in FROM"
+                    ),
+                    at,
+                ));
             }
             Implementation::Window(_) => {
-                return Err(self.at(error!(WindowingError, "window functions are not allowed in functions in FROM"), at));
+                return Err(self.at(
+                    error!(
+                        WindowingError,
+                        "window functions are not allowed in functions in FROM"
+                    ),
+                    at,
+                ));
             }
         };
         let columns = self.function_columns(&resolved, name);
-        if columns.len() == 1 && columns[0].1.oid == Type::RECORD.oid && resolved.def.columns.is_empty() {
+        if columns.len() == 1
+            && columns[0].1.oid == Type::RECORD.oid
+            && resolved.def.columns.is_empty()
+        {
             return Err(self.at(
-                error!(SyntaxError, "a column definition list is required for functions returning \"record\""),
+                error!(
+                    SyntaxError,
+                    "a column definition list is required for functions returning \"record\""
+                ),
                 at,
             ));
         }
@@ -174,7 +227,13 @@ impl Binder<'_> {
         } else {
             scalar(&resolved)
         };
-        Ok(Called { expr, name: name.to_string(), columns, anonymous, set })
+        Ok(Called {
+            expr,
+            name: name.to_string(),
+            columns,
+            anonymous,
+            set,
+        })
     }
 
     /// Output columns of a function, polymorphic ones by its arguments.

@@ -52,7 +52,10 @@ impl Binder<'_> {
                     }
                     product.push(joined);
                     if product.len() > SETS_MAX {
-                        return Err(error!(LimitExceeded, "too many grouping sets present (maximum {SETS_MAX})"));
+                        return Err(error!(
+                            LimitExceeded,
+                            "too many grouping sets present (maximum {SETS_MAX})"
+                        ));
                     }
                 }
             }
@@ -68,7 +71,11 @@ impl Binder<'_> {
                 new
             });
         }
-        Ok(Groups { keys, sets, present: !nodes.is_empty() })
+        Ok(Groups {
+            keys,
+            sets,
+            present: !nodes.is_empty(),
+        })
     }
 
     /// The alternative sets of keys that one GROUP BY item stands for.
@@ -81,12 +88,19 @@ impl Binder<'_> {
         let NodeEnum::GroupingSet(set) = node else {
             return Ok(vec![self.group_keys(node, targets, keys)?]);
         };
-        let GroupingSet { kind, content, location: _ } = set;
+        let GroupingSet {
+            kind,
+            content,
+            location: _,
+        } = set;
         match GroupingSetKind::try_from(*kind).map_err(Error::internal)? {
             GroupingSetKind::GroupingSetEmpty => Ok(vec![Vec::new()]),
             GroupingSetKind::GroupingSetRollup => {
                 let parts = self.key_lists(content, targets, keys)?;
-                Ok((0..=parts.len()).rev().map(|n| parts[..n].concat()).collect())
+                Ok((0..=parts.len())
+                    .rev()
+                    .map(|n| parts[..n].concat())
+                    .collect())
             }
             GroupingSetKind::GroupingSetCube => {
                 let parts = self.key_lists(content, targets, keys)?;
@@ -118,7 +132,10 @@ impl Binder<'_> {
         targets: &mut Vec<Target>,
         keys: &mut Vec<Typed>,
     ) -> Result<Vec<Vec<usize>>> {
-        content.iter().map(|n| self.group_keys(inner(n)?, targets, keys)).collect()
+        content
+            .iter()
+            .map(|n| self.group_keys(inner(n)?, targets, keys))
+            .collect()
     }
 
     /// One expression, or a parenthesised list of them.
@@ -144,21 +161,41 @@ impl Binder<'_> {
             || self.names_generated(&targets[found].value.expr, true)
         {
             let at = targets[found].value.at;
-            return Err(self.at(error!(GroupingError, "aggregate functions are not allowed in GROUP BY"), at));
+            return Err(self.at(
+                error!(
+                    GroupingError,
+                    "aggregate functions are not allowed in GROUP BY"
+                ),
+                at,
+            ));
         }
         if self.names_generated(&targets[found].value.expr, false) {
             let at = targets[found].value.at;
-            return Err(self.at(error!(WindowingError, "window functions are not allowed in GROUP BY"), at));
+            return Err(self.at(
+                error!(
+                    WindowingError,
+                    "window functions are not allowed in GROUP BY"
+                ),
+                at,
+            ));
         }
         let value = std::mem::replace(&mut targets[found].value, literal::unknown(None, -1));
         let value = self.resolve_unknown(value)?;
         targets[found].value = value.clone();
         // A key that the list does not show needs no place in it.
-        targets.truncate(before.max(found.min(before.saturating_sub(1)) + 1).min(targets.len()).max(before));
+        targets.truncate(
+            before
+                .max(found.min(before.saturating_sub(1)) + 1)
+                .min(targets.len())
+                .max(before),
+        );
         if !super::operator::ordered(value.ty) {
             let shown = super::type_name::display(Type::new(value.ty.oid));
             return Err(self.at(
-                error!(UndefinedFunction, "could not identify an equality operator for type {shown}"),
+                error!(
+                    UndefinedFunction,
+                    "could not identify an equality operator for type {shown}"
+                ),
                 value.at,
             ));
         }
@@ -175,8 +212,14 @@ impl Binder<'_> {
     fn names_generated(&mut self, expr: &Expr, aggregates: bool) -> bool {
         let columns = super::scope::columns_of(expr);
         let level = self.level();
-        let list = if aggregates { &level.aggregates } else { &level.windows };
-        columns.iter().any(|c| c.relation.is_none() && list.iter().any(|a| a.name == c.name))
+        let list = if aggregates {
+            &level.aggregates
+        } else {
+            &level.windows
+        };
+        columns
+            .iter()
+            .any(|c| c.relation.is_none() && list.iter().any(|a| a.name == c.name))
     }
 
     /// The input aggregated, HAVING applied, and everything above rewritten over its columns.
@@ -193,9 +236,16 @@ impl Binder<'_> {
             if groupings.is_empty() {
                 return Ok(input);
             }
-            return Err(error!(GroupingError, "arguments to GROUPING must be grouping expressions of the associated query level"));
+            return Err(error!(
+                GroupingError,
+                "arguments to GROUPING must be grouping expressions of the associated query level"
+            ));
         }
-        let Groups { mut keys, mut sets, present: _ } = groups;
+        let Groups {
+            mut keys,
+            mut sets,
+            present: _,
+        } = groups;
         self.add_dependent_keys(&mut keys, &mut sets, targets, having.as_ref());
         // Keys that are computed get a column of their own below the aggregation.
         let mut input = input;
@@ -218,23 +268,41 @@ impl Binder<'_> {
             exprs.extend(computed);
             input = plan::project(input, exprs)?;
         }
-        let calls: Vec<Expr> = aggregates.iter().map(|a| plan::alias(a.expr.clone(), &a.name, a.ty)).collect();
+        let calls: Vec<Expr> = aggregates
+            .iter()
+            .map(|a| plan::alias(a.expr.clone(), &a.name, a.ty))
+            .collect();
         let grouping_keys = self.grouping_arguments(&groupings, &keys)?;
         let plan = if sets.len() == 1 && groupings.is_empty() {
             plan::aggregate(input, key_columns.clone(), calls)?
         } else {
-            self.aggregate_sets(input, &keys, &key_columns, &sets, calls, &grouping_keys, &aggregates)?
+            self.aggregate_sets(
+                input,
+                &keys,
+                &key_columns,
+                &sets,
+                calls,
+                &grouping_keys,
+                &aggregates,
+            )?
         };
         let mut kept: Vec<Expr> = key_columns;
         kept.extend(aggregates.iter().map(|a| plan::generated(&a.name)));
         kept.extend(groupings.iter().map(|(name, _)| plan::generated(name)));
-        kept.extend(self.level().windows.iter().map(|w| plan::generated(&w.name)));
+        kept.extend(
+            self.level()
+                .windows
+                .iter()
+                .map(|w| plan::generated(&w.name)),
+        );
         kept.extend(self.level().sets.iter().map(|s| plan::generated(&s.name)));
         for target in targets.iter_mut() {
             let value = std::mem::replace(&mut target.value.expr, literal::boolean(false));
             target.value.expr = self.over_groups(value, &replacements, &kept)?;
         }
-        let having = having.map(|h| self.over_groups(h, &replacements, &kept)).transpose()?;
+        let having = having
+            .map(|h| self.over_groups(h, &replacements, &kept))
+            .transpose()?;
         for index in 0..self.level().windows.len() {
             let expr = self.level().windows[index].expr.clone();
             self.level().windows[index].expr = self.over_groups(expr, &replacements, &kept)?;
@@ -260,7 +328,11 @@ impl Binder<'_> {
         let grouped: Vec<Expr> = keys.iter().map(|k| k.expr.clone()).collect();
         let mut wanted: Vec<Column> = Vec::new();
         let level = self.level();
-        let exprs = targets.iter().map(|t| &t.value.expr).chain(having).chain(level.windows.iter().map(|w| &w.expr));
+        let exprs = targets
+            .iter()
+            .map(|t| &t.value.expr)
+            .chain(having)
+            .chain(level.windows.iter().map(|w| &w.expr));
         for expr in exprs {
             for column in columns_and_outer(expr) {
                 if !wanted.contains(&column) {
@@ -270,7 +342,9 @@ impl Binder<'_> {
         }
         for item in level.items.clone() {
             let Some(table) = &item.table else { continue };
-            let Some(primary) = table.primary_key() else { continue };
+            let Some(primary) = table.primary_key() else {
+                continue;
+            };
             let determined = sets.len() == 1
                 && primary.columns.iter().all(|c| match c.key {
                     crate::catalog::IndexKey::Column(position) => grouped.iter().any(|g| {
@@ -340,13 +414,21 @@ impl Binder<'_> {
         let mut branches = Vec::with_capacity(sets.len());
         let mut names: Vec<(Expr, Type)> = Vec::new();
         for set in sets {
-            let scan = plan::extension(CteScan { id, name: name.clone(), schema: schema.clone() });
+            let scan = plan::extension(CteScan {
+                id,
+                name: name.clone(),
+                schema: schema.clone(),
+            });
             let group = set.iter().map(|&k| key_columns[k].clone()).collect();
             let aggregated = plan::aggregate(scan, group, calls.clone())?;
             let mut exprs = Vec::new();
             names.clear();
             for (k, key) in keys.iter().enumerate() {
-                let value = if set.contains(&k) { key_columns[k].clone() } else { literal::null(key.ty) };
+                let value = if set.contains(&k) {
+                    key_columns[k].clone()
+                } else {
+                    literal::null(key.ty)
+                };
                 exprs.push((value, key.ty));
                 names.push((key_columns[k].clone(), key.ty));
             }
@@ -356,7 +438,9 @@ impl Binder<'_> {
             }
             for (column, positions) in groupings {
                 // The first argument is the highest bit; a bit says that the key is not grouped.
-                let bits = positions.iter().fold(0i32, |bits, p| bits << 1 | i32::from(!set.contains(p)));
+                let bits = positions
+                    .iter()
+                    .fold(0i32, |bits, p| bits << 1 | i32::from(!set.contains(p)));
                 exprs.push((literal::int4(bits), Type::INT4));
                 names.push((plan::generated(column), Type::INT4));
             }
@@ -367,8 +451,11 @@ impl Binder<'_> {
                 .collect();
             branches.push(plan::project(aggregated, exprs)?);
         }
-        let columns: Vec<(String, Type)> =
-            names.iter().enumerate().map(|(i, (_, ty))| (format!("c{i}"), *ty)).collect();
+        let columns: Vec<(String, Type)> = names
+            .iter()
+            .enumerate()
+            .map(|(i, (_, ty))| (format!("c{i}"), *ty))
+            .collect();
         let united = if branches.len() == 1 {
             branches.swap_remove(0)
         } else {
@@ -390,23 +477,39 @@ impl Binder<'_> {
             })
             .collect();
         let body = plan::project(united, exprs)?;
-        Ok(plan::extension(Materialize { ctes: vec![(id, Arc::new(input))], body: Arc::new(body) }))
+        Ok(plan::extension(Materialize {
+            ctes: vec![(id, Arc::new(input))],
+            body: Arc::new(body),
+        }))
     }
 
     /// An expression over the aggregation's output.
-    fn over_groups(&mut self, expr: Expr, replacements: &[(Expr, Expr)], kept: &[Expr]) -> Result<Expr> {
+    fn over_groups(
+        &mut self,
+        expr: Expr,
+        replacements: &[(Expr, Expr)],
+        kept: &[Expr],
+    ) -> Result<Expr> {
         let replaced = expr
             .transform_down(|e| {
                 if let Some((_, column)) = replacements.iter().find(|(from, _)| *from == e) {
-                    return Ok(Transformed::new(column.clone(), true, TreeNodeRecursion::Jump));
+                    return Ok(Transformed::new(
+                        column.clone(),
+                        true,
+                        TreeNodeRecursion::Jump,
+                    ));
                 }
                 Ok(Transformed::no(e))
             })
             .map(|t| t.data)
             .map_err(internal)?;
         for (column, inner) in columns_with_depth(&replaced) {
-            let known = kept.iter().any(|k| matches!(k, Expr::Column(c) if *c == column))
-                || replacements.iter().any(|(_, to)| matches!(to, Expr::Column(c) if *c == column));
+            let known = kept
+                .iter()
+                .any(|k| matches!(k, Expr::Column(c) if *c == column))
+                || replacements
+                    .iter()
+                    .any(|(_, to)| matches!(to, Expr::Column(c) if *c == column));
             if !known && self.own_column(&column) {
                 return Err(self.ungrouped(&column, inner));
             }
@@ -415,9 +518,14 @@ impl Binder<'_> {
     }
 
     fn own_column(&mut self, column: &Column) -> bool {
-        let Some(relation) = &column.relation else { return false };
+        let Some(relation) = &column.relation else {
+            return false;
+        };
         self.level().items.iter().any(|i| {
-            i.qualifier == relation.table() || i.columns.iter().any(|c| matches!(&c.expr, Expr::Column(e) if e == column))
+            i.qualifier == relation.table()
+                || i.columns
+                    .iter()
+                    .any(|c| matches!(&c.expr, Expr::Column(e) if e == column))
         })
     }
 
@@ -428,13 +536,19 @@ impl Binder<'_> {
             .items
             .iter()
             .find_map(|item| {
-                let found = item.columns.iter().find(|c| matches!(&c.expr, Expr::Column(e) if e == column))?;
+                let found = item
+                    .columns
+                    .iter()
+                    .find(|c| matches!(&c.expr, Expr::Column(e) if e == column))?;
                 let name = item.name.as_ref()?;
                 Some(format!("{name}.{}", found.name))
             })
             .unwrap_or_else(|| column.name.clone());
         let error = if inner {
-            error!(GroupingError, "subquery uses ungrouped column \"{shown}\" from outer query")
+            error!(
+                GroupingError,
+                "subquery uses ungrouped column \"{shown}\" from outer query"
+            )
         } else {
             error!(
                 GroupingError,
@@ -471,5 +585,8 @@ fn outer_columns(references: &[Expr], found: &mut Vec<(Column, bool)>) {
 }
 
 fn columns_and_outer(expr: &Expr) -> Vec<Column> {
-    columns_with_depth(expr).into_iter().map(|(c, _)| c).collect()
+    columns_with_depth(expr)
+        .into_iter()
+        .map(|(c, _)| c)
+        .collect()
 }

@@ -1,9 +1,9 @@
 //! INSERT.
 
-use super::binder::{Binder, Typed, internal};
+use super::binder::{Binder, Typed};
 use super::literal;
 use super::name::Name;
-use super::node::{inner, optional, required};
+use super::node::{inner, optional};
 use super::plan::{self, Query, QueryColumn};
 use super::scope::{Clause, Item};
 use crate::catalog::{Identity, Relation, Table};
@@ -13,7 +13,9 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use helios_types::{Error, Result, Type, error};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{InsertStmt, OverridingKind, RangeVar, ResTarget, ReturningClause, SelectStmt};
+use pg_query::protobuf::{
+    InsertStmt, OverridingKind, RangeVar, ResTarget, ReturningClause, SelectStmt,
+};
 use std::sync::Arc;
 
 impl Binder<'_> {
@@ -25,11 +27,19 @@ impl Binder<'_> {
         match self.relation(&name)? {
             Relation::Table(table) => Ok(table),
             Relation::View(_) => self.unsupported(format_args!("{action} view \"{shown}\""), at),
-            Relation::Sequence(_) => {
-                Err(self.at(error!(WrongObjectType, "cannot change sequence \"{shown}\""), at))
-            }
-            Relation::Index { .. } => Err(self.at(error!(WrongObjectType, "cannot open relation \"{shown}\"").with_detail("This operation is not supported for indexes."), at)),
-            Relation::Virtual(_) => Err(error!(InsufficientPrivilege, "permission denied for table {shown}")),
+            Relation::Sequence(_) => Err(self.at(
+                error!(WrongObjectType, "cannot change sequence \"{shown}\""),
+                at,
+            )),
+            Relation::Index { .. } => Err(self.at(
+                error!(WrongObjectType, "cannot open relation \"{shown}\"")
+                    .with_detail("This operation is not supported for indexes."),
+                at,
+            )),
+            Relation::Virtual(_) => Err(error!(
+                InsufficientPrivilege,
+                "permission denied for table {shown}"
+            )),
         }
     }
 
@@ -43,15 +53,25 @@ impl Binder<'_> {
             with_clause,
             r#override,
         } = insert;
-        let var = relation.as_ref().ok_or_else(|| Error::internal("INSERT without a table"))?;
+        let var = relation
+            .as_ref()
+            .ok_or_else(|| Error::internal("INSERT without a table"))?;
         let (query, _) = self.in_level(|b| {
             let ctes = b.with_clause(with_clause.as_ref())?;
             let table = b.target_table(var, "inserting into")?;
             b.require(table.id, 'a');
-            let shown = var.alias.as_ref().map_or(table.name.as_str(), |a| a.aliasname.as_str());
+            let shown = var
+                .alias
+                .as_ref()
+                .map_or(table.name.as_str(), |a| a.aliasname.as_str());
             let qualifier = b.unique(shown);
             let mut columns = b.insert_columns(&table, cols)?;
-            let input = b.insert_source(&table, &mut columns, optional(select_stmt), !cols.is_empty())?;
+            let input = b.insert_source(
+                &table,
+                &mut columns,
+                optional(select_stmt),
+                !cols.is_empty(),
+            )?;
             let overriding = match OverridingKind::try_from(*r#override) {
                 Ok(OverridingKind::OverridingSystemValue) => Some(true),
                 Ok(OverridingKind::OverridingUserValue) => Some(false),
@@ -77,7 +97,13 @@ impl Binder<'_> {
                 returning,
                 schema,
             };
-            b.finish_with(Query { plan: plan::extension(node), columns: output }, ctes)
+            b.finish_with(
+                Query {
+                    plan: plan::extension(node),
+                    columns: output,
+                },
+                ctes,
+            )
         })?;
         Ok(query)
     }
@@ -89,16 +115,27 @@ impl Binder<'_> {
         }
         let mut positions = Vec::with_capacity(cols.len());
         for node in cols {
-            let NodeEnum::ResTarget(target) = inner(node)? else { return Err(Error::internal("INSERT columns")) };
-            let ResTarget { name, indirection, val: _, location } = target.as_ref();
+            let NodeEnum::ResTarget(target) = inner(node)? else {
+                return Err(Error::internal("INSERT columns"));
+            };
+            let ResTarget {
+                name,
+                indirection,
+                val: _,
+                location,
+            } = target.as_ref();
             if !indirection.is_empty() {
                 return self.unsupported("a subscripted INSERT column", *location);
             }
             let position = self.column_position(table, name, *location)?;
             if positions.contains(&position) {
-                return Err(
-                    self.at(error!(DuplicateColumn, "column \"{name}\" specified more than once"), *location)
-                );
+                return Err(self.at(
+                    error!(
+                        DuplicateColumn,
+                        "column \"{name}\" specified more than once"
+                    ),
+                    *location,
+                ));
             }
             positions.push(position);
         }
@@ -110,11 +147,20 @@ impl Binder<'_> {
             return Ok(position);
         }
         let relation = &table.name;
-        if matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid") {
-            return Err(self.at(error!(Unsupported, "cannot assign to system column \"{name}\""), at));
+        if matches!(
+            name,
+            "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid"
+        ) {
+            return Err(self.at(
+                error!(Unsupported, "cannot assign to system column \"{name}\""),
+                at,
+            ));
         }
         Err(self.at(
-            error!(UndefinedColumn, "column \"{name}\" of relation \"{relation}\" does not exist"),
+            error!(
+                UndefinedColumn,
+                "column \"{name}\" of relation \"{relation}\" does not exist"
+            ),
             at,
         ))
     }
@@ -131,7 +177,9 @@ impl Binder<'_> {
             columns.clear();
             return Ok(plan::one_row());
         };
-        let NodeEnum::SelectStmt(select) = source else { return Err(Error::internal("INSERT source")) };
+        let NodeEnum::SelectStmt(select) = source else {
+            return Err(Error::internal("INSERT source"));
+        };
         let plain_values = !select.values_lists.is_empty()
             && select.sort_clause.is_empty()
             && select.limit_count.is_none()
@@ -155,10 +203,19 @@ impl Binder<'_> {
         let mut width = None;
         let mut bound: Vec<Vec<Option<Typed>>> = Vec::with_capacity(select.values_lists.len());
         for list in &select.values_lists {
-            let NodeEnum::List(list) = inner(list)? else { return Err(Error::internal("VALUES list")) };
+            let NodeEnum::List(list) = inner(list)? else {
+                return Err(Error::internal("VALUES list"));
+            };
             if *width.get_or_insert(list.items.len()) != list.items.len() {
-                let at = list.items.first().and_then(|n| n.node.as_ref()).map_or(-1, super::node::location);
-                return Err(self.at(error!(SyntaxError, "VALUES lists must all be the same length"), at));
+                let at = list
+                    .items
+                    .first()
+                    .and_then(|n| n.node.as_ref())
+                    .map_or(-1, super::node::location);
+                return Err(self.at(
+                    error!(SyntaxError, "VALUES lists must all be the same length"),
+                    at,
+                ));
             }
             self.check_width(list.items.len(), columns, named, &list.items)?;
             let mut row = Vec::with_capacity(list.items.len());
@@ -173,14 +230,19 @@ impl Binder<'_> {
                 if column.generated.is_some() {
                     return Err(generated_error(&column.name, true));
                 }
-                row.push(Some(self.coerce_assignment(value, column.ty, &column.name)?));
+                row.push(Some(self.coerce_assignment(
+                    value,
+                    column.ty,
+                    &column.name,
+                )?));
             }
             bound.push(row);
         }
         columns.truncate(width.unwrap_or(0));
         // A column that is DEFAULT in every row is left to the write kernel.
-        let given: Vec<bool> =
-            (0..columns.len()).map(|i| bound.iter().any(|r| r.get(i).is_some_and(Option::is_some))).collect();
+        let given: Vec<bool> = (0..columns.len())
+            .map(|i| bound.iter().any(|r| r.get(i).is_some_and(Option::is_some)))
+            .collect();
         let mut rows = Vec::with_capacity(bound.len());
         for row in bound {
             let mut exprs = Vec::with_capacity(columns.len());
@@ -207,13 +269,31 @@ impl Binder<'_> {
         plan::values(&fields, rows)
     }
 
-    fn check_width(&self, given: usize, columns: &[usize], named: bool, items: &[pg_query::Node]) -> Result<()> {
+    fn check_width(
+        &self,
+        given: usize,
+        columns: &[usize],
+        named: bool,
+        items: &[pg_query::Node],
+    ) -> Result<()> {
         if given > columns.len() {
-            let at = items.get(columns.len()).and_then(|n| n.node.as_ref()).map_or(-1, super::node::location);
-            return Err(self.at(error!(SyntaxError, "INSERT has more expressions than target columns"), at));
+            let at = items
+                .get(columns.len())
+                .and_then(|n| n.node.as_ref())
+                .map_or(-1, super::node::location);
+            return Err(self.at(
+                error!(
+                    SyntaxError,
+                    "INSERT has more expressions than target columns"
+                ),
+                at,
+            ));
         }
         if named && given < columns.len() {
-            return Err(error!(SyntaxError, "INSERT has more target columns than expressions"));
+            return Err(error!(
+                SyntaxError,
+                "INSERT has more target columns than expressions"
+            ));
         }
         Ok(())
     }
@@ -244,7 +324,11 @@ impl Binder<'_> {
         for (i, &position) in columns.iter().enumerate() {
             let column = &table.columns[position];
             let source = &query.columns[i];
-            let ty = if source.unknown { Type::UNKNOWN } else { source.ty };
+            let ty = if source.unknown {
+                Type::UNKNOWN
+            } else {
+                source.ty
+            };
             // Untyped constants are read by the column's input function, in the select list itself.
             let expr = match &constants {
                 Some(projection) if any_unknown => match &projection.expr[i] {
@@ -262,9 +346,15 @@ impl Binder<'_> {
             return Ok(query.plan);
         }
         let names = plan::unique_names(exprs.iter().map(|(_, n, _)| n.as_str()));
-        let exprs = exprs.into_iter().zip(names).map(|((e, _, ty), n)| plan::alias(e, &n, ty)).collect();
+        let exprs = exprs
+            .into_iter()
+            .zip(names)
+            .map(|((e, _, ty), n)| plan::alias(e, &n, ty))
+            .collect();
         match constants {
-            Some(projection) if any_unknown => plan::project(projection.input.as_ref().clone(), exprs),
+            Some(projection) if any_unknown => {
+                plan::project(projection.input.as_ref().clone(), exprs)
+            }
             _ => plan::project(query.plan, exprs),
         }
     }
@@ -283,7 +373,9 @@ impl Binder<'_> {
 
     fn next_value(&mut self, sequence: helios_types::ObjectId, ty: Type) -> Result<Typed> {
         let def = self.cx.registry.functions_named("nextval").first().copied();
-        let Some(def) = def else { return self.unsupported("function nextval(regclass)", -1) };
+        let Some(def) = def else {
+            return self.unsupported("function nextval(regclass)", -1);
+        };
         let argument = super::construct::oid_literal(sequence.0, Type::REGCLASS);
         let call = PgFunction::new(def, vec![Type::REGCLASS], Type::INT8).call(vec![argument]);
         self.coerce_assignment(Typed::new(call, Type::INT8, -1), ty, "identity")
@@ -296,7 +388,9 @@ impl Binder<'_> {
         items: Vec<Item>,
         table: &Table,
     ) -> Result<(Vec<Expr>, Vec<QueryColumn>)> {
-        let Some(ReturningClause { options, exprs }) = clause else { return Ok((Vec::new(), Vec::new())) };
+        let Some(ReturningClause { options, exprs }) = clause else {
+            return Ok((Vec::new(), Vec::new()));
+        };
         if !options.is_empty() {
             return self.unsupported("RETURNING WITH (...)", -1);
         }
@@ -308,7 +402,12 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         for target in targets? {
             let value = self.resolve_unknown(target.value)?;
-            columns.push(QueryColumn { name: target.name, ty: value.ty, origin: target.origin, unknown: false });
+            columns.push(QueryColumn {
+                name: target.name,
+                ty: value.ty,
+                origin: target.origin,
+                unknown: false,
+            });
             out.push(value.expr);
         }
         Ok((out, columns))
@@ -318,21 +417,33 @@ impl Binder<'_> {
 /// The schema of what a data-modifying statement returns.
 pub(crate) fn returning_schema(columns: &[QueryColumn]) -> Result<Arc<DFSchema>> {
     let names = plan::unique_names(columns.iter().map(|c| c.name.as_str()));
-    let fields: Vec<(String, Type)> = names.into_iter().zip(columns.iter().map(|c| c.ty)).collect();
+    let fields: Vec<(String, Type)> = names
+        .into_iter()
+        .zip(columns.iter().map(|c| c.ty))
+        .collect();
     plan::schema(&fields)
 }
 
 /// The refusal of a value for a generated column.
 pub(crate) fn generated_error(column: &str, insert: bool) -> Error {
     let error = if insert {
-        error!(GeneratedAlways, "cannot insert a non-DEFAULT value into column \"{column}\"")
+        error!(
+            GeneratedAlways,
+            "cannot insert a non-DEFAULT value into column \"{column}\""
+        )
     } else {
-        error!(GeneratedAlways, "column \"{column}\" can only be updated to DEFAULT")
+        error!(
+            GeneratedAlways,
+            "column \"{column}\" can only be updated to DEFAULT"
+        )
     };
     error.with_detail(format!("Column \"{column}\" is a generated column."))
 }
 
 /// Whether a column is an identity that refuses values of the user's.
 pub(crate) fn always_identity(table: &Table, position: usize) -> bool {
-    table.columns.get(position).is_some_and(|c| c.identity == Some(Identity::Always))
+    table
+        .columns
+        .get(position)
+        .is_some_and(|c| c.identity == Some(Identity::Always))
 }

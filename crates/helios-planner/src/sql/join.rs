@@ -51,7 +51,10 @@ impl Binder<'_> {
         let using: Vec<String> = if *is_natural {
             common_columns(&items[..left_count], &items[left_count..])
         } else {
-            strings(using_clause)?.into_iter().map(str::to_string).collect()
+            strings(using_clause)?
+                .into_iter()
+                .map(str::to_string)
+                .collect()
         };
         let condition = if using.is_empty() {
             match optional(quals) {
@@ -108,7 +111,10 @@ impl Binder<'_> {
         let mut merged = Vec::with_capacity(using.len());
         for (i, name) in using.iter().enumerate() {
             if using[..i].contains(name) {
-                return Err(error!(DuplicateColumn, "column name \"{name}\" appears more than once in USING clause"));
+                return Err(error!(
+                    DuplicateColumn,
+                    "column name \"{name}\" appears more than once in USING clause"
+                ));
             }
             let left = find_using(&items[..left_count], name, "left")?;
             let right = find_using(&items[left_count..], name, "right")?;
@@ -125,13 +131,24 @@ impl Binder<'_> {
                 JoinType::Full => (construct::coalesce(vec![l, r], ty), None),
                 _ => (l.expr, left.origin),
             };
-            merged.push(ItemColumn { name: name.clone(), expr, ty, origin });
+            merged.push(ItemColumn {
+                name: name.clone(),
+                expr,
+                ty,
+                origin,
+            });
         }
         Ok((conjunction(conditions), merged))
     }
 
     /// After USING, unqualified names mean the merged columns and then the rest of both sides.
-    fn merge_items(&mut self, items: &mut Vec<Item>, merged: Vec<ItemColumn>, using: &[String], left_count: usize) {
+    fn merge_items(
+        &mut self,
+        items: &mut Vec<Item>,
+        merged: Vec<ItemColumn>,
+        using: &[String],
+        left_count: usize,
+    ) {
         let rest = |items: &[Item]| -> Vec<ItemColumn> {
             items
                 .iter()
@@ -153,8 +170,15 @@ impl Binder<'_> {
     }
 
     /// `USING (a, b) AS x`: x holds the merged columns only.
-    fn using_alias(&self, items: &mut Vec<Item>, alias: &pg_query::protobuf::Alias, count: usize) -> Result<()> {
-        let Some(joined) = items.last() else { return Ok(()) };
+    fn using_alias(
+        &self,
+        items: &mut Vec<Item>,
+        alias: &pg_query::protobuf::Alias,
+        count: usize,
+    ) -> Result<()> {
+        let Some(joined) = items.last() else {
+            return Ok(());
+        };
         let mut named = joined_item(&[]);
         named.columns = joined.columns[..count].to_vec();
         named.columns_visible = false;
@@ -172,7 +196,11 @@ fn joined_item(items: &[Item]) -> Item {
         schema: None,
         hidden_name: None,
         qualifier: String::new(),
-        columns: items.iter().filter(|i| i.columns_visible).flat_map(|i| i.columns.clone()).collect(),
+        columns: items
+            .iter()
+            .filter(|i| i.columns_visible)
+            .flat_map(|i| i.columns.clone())
+            .collect(),
         name_visible: true,
         columns_visible: true,
         table: None,
@@ -184,20 +212,36 @@ fn joined_item(items: &[Item]) -> Item {
 
 fn common_columns(left: &[Item], right: &[Item]) -> Vec<String> {
     let visible = |items: &[Item]| -> Vec<String> {
-        items.iter().filter(|i| i.columns_visible).flat_map(|i| i.columns.iter().map(|c| c.name.clone())).collect()
+        items
+            .iter()
+            .filter(|i| i.columns_visible)
+            .flat_map(|i| i.columns.iter().map(|c| c.name.clone()))
+            .collect()
     };
     let right = visible(right);
-    visible(left).into_iter().filter(|n| right.contains(n)).collect()
+    visible(left)
+        .into_iter()
+        .filter(|n| right.contains(n))
+        .collect()
 }
 
 fn find_using<'i>(items: &'i [Item], name: &str, side: &str) -> Result<&'i ItemColumn> {
-    let mut found =
-        items.iter().filter(|i| i.columns_visible).flat_map(|i| &i.columns).filter(|c| c.name == name);
+    let mut found = items
+        .iter()
+        .filter(|i| i.columns_visible)
+        .flat_map(|i| &i.columns)
+        .filter(|c| c.name == name);
     let Some(first) = found.next() else {
-        return Err(error!(UndefinedColumn, "column \"{name}\" specified in USING clause does not exist in {side} table"));
+        return Err(error!(
+            UndefinedColumn,
+            "column \"{name}\" specified in USING clause does not exist in {side} table"
+        ));
     };
     if found.next().is_some() {
-        return Err(error!(AmbiguousColumn, "common column name \"{name}\" appears more than once in {side} table"));
+        return Err(error!(
+            AmbiguousColumn,
+            "common column name \"{name}\" appears more than once in {side} table"
+        ));
     }
     Ok(first)
 }

@@ -7,7 +7,9 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use helios_types::text::{self, TextContext};
 use helios_types::{Error, Numeric, Result, Type, Value, error};
-use pg_query::protobuf::{AConst, BitString, Boolean, Float, Integer, String as StringNode, a_const::Val};
+use pg_query::protobuf::{
+    AConst, BitString, Boolean, Float, Integer, String as StringNode, a_const::Val,
+};
 
 /// NULL of a type.
 pub(crate) fn null(ty: Type) -> Expr {
@@ -35,7 +37,11 @@ pub(crate) fn string(value: &str, ty: Type) -> Expr {
 
 /// PostgreSQL's `make_const`.
 pub(crate) fn constant(binder: &Binder<'_>, node: &AConst) -> Result<Typed> {
-    let AConst { isnull, location, val } = node;
+    let AConst {
+        isnull,
+        location,
+        val,
+    } = node;
     let typed = |value: Value, ty: Type| Typed::new(pgtype::literal(&value, ty), ty, *location);
     if *isnull {
         return Ok(unknown(None, *location));
@@ -48,7 +54,9 @@ pub(crate) fn constant(binder: &Binder<'_>, node: &AConst) -> Result<Typed> {
         }
         Some(Val::Boolval(Boolean { boolval })) => typed(Value::Bool(*boolval), Type::BOOL),
         Some(Val::Sval(StringNode { sval })) => unknown(Some(sval), *location),
-        Some(Val::Bsval(BitString { .. })) => return binder.unsupported("bit string constant", *location),
+        Some(Val::Bsval(BitString { .. })) => {
+            return binder.unsupported("bit string constant", *location);
+        }
         // The wire format leaves out a zero.
         None => typed(Value::Int4(0), Type::INT4),
     })
@@ -57,7 +65,9 @@ pub(crate) fn constant(binder: &Binder<'_>, node: &AConst) -> Result<Typed> {
 /// A number too large for int4 or with a fraction: int4, int8 or numeric.
 pub(crate) fn number(text: &str) -> Result<(Value, Type)> {
     let digits: String = text.chars().filter(|c| *c != '_').collect();
-    let (sign, body) = digits.strip_prefix('-').map_or(("", digits.as_str()), |rest| ("-", rest));
+    let (sign, body) = digits
+        .strip_prefix('-')
+        .map_or(("", digits.as_str()), |rest| ("-", rest));
     let based = match body.get(..2) {
         Some("0x" | "0X") => Some(16),
         Some("0o" | "0O") => Some(8),
@@ -75,7 +85,10 @@ pub(crate) fn number(text: &str) -> Result<(Value, Type)> {
         });
     }
     if based.is_some() {
-        return Err(error!(NumericOutOfRange, "value \"{text}\" is out of range for type bigint"));
+        return Err(error!(
+            NumericOutOfRange,
+            "value \"{text}\" is out of range for type bigint"
+        ));
     }
     let value = text::parse_text(Type::NUMERIC, &digits, &TextContext::default())?;
     Ok((value, Type::NUMERIC))
@@ -98,11 +111,16 @@ pub(crate) fn input(binder: &mut Binder<'_>, text: &str, ty: Type, at: i32) -> R
 /// Whether the text's meaning hangs on time zone, date style, clock or catalog.
 fn depends_on_session(text: &str, ty: Type) -> bool {
     match ty.oid {
-        1082 | 1083 | 1114 => !iso_date(text) && ty.oid != 1083 || text.bytes().any(|b| b.is_ascii_alphabetic() && b != b'T'),
+        1082 | 1083 | 1114 => {
+            !iso_date(text) && ty.oid != 1083
+                || text.bytes().any(|b| b.is_ascii_alphabetic() && b != b'T')
+        }
         1184 | 1266 => true,
         1115 | 1182 | 1183 | 1185 | 1270 => true,
         oid if Type::new(oid).is_oid_like() => oid != Type::OID.oid && oid != Type::REGTYPE.oid,
-        oid => Type::new(oid).element().is_some_and(|e| e.is_oid_like() && e.oid != Type::OID.oid),
+        oid => Type::new(oid)
+            .element()
+            .is_some_and(|e| e.is_oid_like() && e.oid != Type::OID.oid),
     }
 }
 
@@ -155,26 +173,43 @@ pub(crate) fn fold_cast(value: &Typed, target: Type) -> Option<Typed> {
         (Value::Oid(_), oid) if Type::new(oid).is_oid_like() => source,
         _ => return None,
     };
-    Some(Typed::new(pgtype::literal(&folded, target), target, value.at))
+    Some(Typed::new(
+        pgtype::literal(&folded, target),
+        target,
+        value.at,
+    ))
 }
 
 /// A length coercion of a constant, when it does not fail.
 pub(crate) fn fold_modifier(value: &Typed, target: Type, explicit: bool) -> Option<Typed> {
     let source = value_of(value)?;
     let folded = text::apply_modifier(target, source, explicit).ok()?;
-    Some(Typed::new(pgtype::literal(&folded, target), target, value.at))
+    Some(Typed::new(
+        pgtype::literal(&folded, target),
+        target,
+        value.at,
+    ))
 }
 
 impl Binder<'_> {
     /// A relation's OID by its name as text.
     pub fn regclass(&self, text: &str, at: i32) -> Result<Typed> {
-        let parts = split_identifier(text).ok_or_else(|| error!(InvalidName, "invalid name syntax"))?;
+        let parts =
+            split_identifier(text).ok_or_else(|| error!(InvalidName, "invalid name syntax"))?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let relation = match parts.as_slice() {
             [name] => self.find_relation(None, None, name),
             [schema, name] => {
-                if self.cx.catalog.schema_named(self.cx.database, schema).is_none() {
-                    return Err(error!(UndefinedSchema, "schema \"{schema}\" does not exist"));
+                if self
+                    .cx
+                    .catalog
+                    .schema_named(self.cx.database, schema)
+                    .is_none()
+                {
+                    return Err(error!(
+                        UndefinedSchema,
+                        "schema \"{schema}\" does not exist"
+                    ));
                 }
                 self.find_relation(None, Some(schema), name)
             }

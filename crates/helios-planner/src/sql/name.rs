@@ -44,14 +44,30 @@ impl Name {
         let parts = strings(parts)?;
         let owned = |s: &str| Some(s.to_string());
         Ok(match parts.as_slice() {
-            [name] => Name { database: None, schema: None, name: name.to_string(), at: -1 },
-            [schema, name] => Name { database: None, schema: owned(schema), name: name.to_string(), at: -1 },
-            [db, schema, name] => {
-                Name { database: owned(db), schema: owned(schema), name: name.to_string(), at: -1 }
-            }
+            [name] => Name {
+                database: None,
+                schema: None,
+                name: name.to_string(),
+                at: -1,
+            },
+            [schema, name] => Name {
+                database: None,
+                schema: owned(schema),
+                name: name.to_string(),
+                at: -1,
+            },
+            [db, schema, name] => Name {
+                database: owned(db),
+                schema: owned(schema),
+                name: name.to_string(),
+                at: -1,
+            },
             _ => {
                 let full = parts.join(".");
-                return Err(error!(SyntaxError, "improper qualified name (too many dotted names): {full}"));
+                return Err(error!(
+                    SyntaxError,
+                    "improper qualified name (too many dotted names): {full}"
+                ));
             }
         })
     }
@@ -75,14 +91,25 @@ impl Binder<'_> {
             .search_path
             .iter()
             .filter_map(|name| {
-                let name = if name == "$user" { self.role_name()? } else { name.clone() };
-                self.cx.catalog.schema_named(self.cx.database, &name).map(|s| s.id)
+                let name = if name == "$user" {
+                    self.role_name()?
+                } else {
+                    name.clone()
+                };
+                self.cx
+                    .catalog
+                    .schema_named(self.cx.database, &name)
+                    .map(|s| s.id)
             })
             .collect()
     }
 
     fn role_name(&self) -> Option<String> {
-        self.cx.catalog.roles.get(&self.cx.role).map(|r| r.name.clone())
+        self.cx
+            .catalog
+            .roles
+            .get(&self.cx.role)
+            .map(|r| r.name.clone())
     }
 
     /// Where a new object goes that names no schema.
@@ -96,7 +123,10 @@ impl Binder<'_> {
 
     pub fn schema(&self, name: &str, location: i32) -> Result<Arc<Schema>> {
         if name == "pg_temp"
-            && let Some(schema) = self.cx.temp_schema.and_then(|id| self.cx.catalog.schemas.get(&id))
+            && let Some(schema) = self
+                .cx
+                .temp_schema
+                .and_then(|id| self.cx.catalog.schemas.get(&id))
         {
             return Ok(schema.clone());
         }
@@ -104,20 +134,41 @@ impl Binder<'_> {
             .catalog
             .schema_named(self.cx.database, name)
             .cloned()
-            .ok_or_else(|| self.at(error!(UndefinedSchema, "schema \"{name}\" does not exist"), location))
+            .ok_or_else(|| {
+                self.at(
+                    error!(UndefinedSchema, "schema \"{name}\" does not exist"),
+                    location,
+                )
+            })
     }
 
     pub fn check_database(&self, database: &str, parts: &[&str], location: i32) -> Result<()> {
-        let current = self.cx.catalog.databases.get(&self.cx.database).map(|d| d.name.as_str());
+        let current = self
+            .cx
+            .catalog
+            .databases
+            .get(&self.cx.database)
+            .map(|d| d.name.as_str());
         if current == Some(database) {
             return Ok(());
         }
         let full = parts.join(".");
-        Err(self.at(error!(Unsupported, "cross-database references are not implemented: \"{full}\""), location))
+        Err(self.at(
+            error!(
+                Unsupported,
+                "cross-database references are not implemented: \"{full}\""
+            ),
+            location,
+        ))
     }
 
     /// The relation, or `None` when the schema or the name is not there.
-    pub fn find_relation(&self, database: Option<&str>, schema: Option<&str>, name: &str) -> Option<Relation> {
+    pub fn find_relation(
+        &self,
+        database: Option<&str>,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Option<Relation> {
         let catalog = &self.cx.catalog;
         let database = match database {
             Some(database) => catalog.database_named(database)?.id,
@@ -129,21 +180,37 @@ impl Binder<'_> {
                 let schema = catalog.schema_named(database, schema)?;
                 catalog.relation_named(schema.id, name).cloned()
             }
-            None => self.search_schemas().into_iter().find_map(|s| catalog.relation_named(s, name).cloned()),
+            None => self
+                .search_schemas()
+                .into_iter()
+                .find_map(|s| catalog.relation_named(s, name).cloned()),
         }
     }
 
     /// The relation of this name, or 42P01 at its place.
     pub fn relation(&self, name: &Name) -> Result<Relation> {
         if let Some(database) = &name.database {
-            let current = self.cx.catalog.databases.get(&self.cx.database).map(|d| d.name.as_str());
+            let current = self
+                .cx
+                .catalog
+                .databases
+                .get(&self.cx.database)
+                .map(|d| d.name.as_str());
             if current != Some(database.as_str()) {
-                let error = error!(Unsupported, "cross-database references are not implemented: \"{name}\"");
+                let error = error!(
+                    Unsupported,
+                    "cross-database references are not implemented: \"{name}\""
+                );
                 return Err(self.at(error, name.at));
             }
         }
         self.find_relation(name.database.as_deref(), name.schema.as_deref(), &name.name)
-            .ok_or_else(|| self.at(error!(UndefinedTable, "relation \"{name}\" does not exist"), name.at))
+            .ok_or_else(|| {
+                self.at(
+                    error!(UndefinedTable, "relation \"{name}\" does not exist"),
+                    name.at,
+                )
+            })
     }
 
     pub fn relation_of(&self, var: &RangeVar) -> Result<Relation> {
@@ -163,6 +230,10 @@ impl Binder<'_> {
 
     /// The schema's name of a relation, for messages and for text that must stay valid.
     pub fn schema_name(&self, schema: ObjectId) -> String {
-        self.cx.catalog.schemas.get(&schema).map_or_else(String::new, |s| s.name.clone())
+        self.cx
+            .catalog
+            .schemas
+            .get(&schema)
+            .map_or_else(String::new, |s| s.name.clone())
     }
 }

@@ -38,7 +38,9 @@ pub fn normalise(text: &str) -> Result<Option<Normalised>> {
     if text.len() > TEXT_MAX {
         return Ok(None);
     }
-    let Ok(scanned) = pg_query::scan(text) else { return Ok(None) };
+    let Ok(scanned) = pg_query::scan(text) else {
+        return Ok(None);
+    };
     let tokens: Vec<(Token, usize, usize)> = scanned
         .tokens
         .iter()
@@ -57,7 +59,10 @@ pub fn normalise(text: &str) -> Result<Option<Normalised>> {
 }
 
 fn mask(text: &str, tokens: &[(Token, usize, usize)]) -> Result<Option<Normalised>> {
-    let mut masked = Normalised { text: String::with_capacity(text.len()), literals: Vec::new() };
+    let mut masked = Normalised {
+        text: String::with_capacity(text.len()),
+        literals: Vec::new(),
+    };
     let mut copied = 0;
     // One region for each open parenthesis.
     let mut regions = vec![Region::Fixed];
@@ -71,7 +76,8 @@ fn mask(text: &str, tokens: &[(Token, usize, usize)]) -> Result<Option<Normalise
                 let inherited = regions.last().copied().unwrap_or(Region::Fixed);
                 // What a function or type name precedes stays as it is: the literal's type may
                 // choose the function, or be a length.
-                let call = matches!(previous, Some(Token::Ident)) || previous.is_some_and(is_name_keyword);
+                let call =
+                    matches!(previous, Some(Token::Ident)) || previous.is_some_and(is_name_keyword);
                 let values = matches!(previous, Some(Token::Values | Token::InP | Token::Ascii44))
                     && inherited == Region::Values
                     || matches!(previous, Some(Token::Values));
@@ -89,18 +95,46 @@ fn mask(text: &str, tokens: &[(Token, usize, usize)]) -> Result<Option<Normalise
                     return Ok(None);
                 }
             }
-            Token::Where | Token::Set | Token::Values | Token::Limit | Token::Offset | Token::Having => {
-                set_region(&mut regions, if token == Token::Having { Region::Fixed } else { Region::Values });
+            Token::Where
+            | Token::Set
+            | Token::Values
+            | Token::Limit
+            | Token::Offset
+            | Token::Having => {
+                set_region(
+                    &mut regions,
+                    if token == Token::Having {
+                        Region::Fixed
+                    } else {
+                        Region::Values
+                    },
+                );
             }
-            Token::Select | Token::From | Token::Join | Token::On | Token::Using | Token::Order | Token::GroupP
-            | Token::Returning | Token::Union | Token::Intersect | Token::Except | Token::Window | Token::For
-            | Token::Fetch | Token::With | Token::Conflict | Token::Into => {
+            Token::Select
+            | Token::From
+            | Token::Join
+            | Token::On
+            | Token::Using
+            | Token::Order
+            | Token::GroupP
+            | Token::Returning
+            | Token::Union
+            | Token::Intersect
+            | Token::Except
+            | Token::Window
+            | Token::For
+            | Token::Fetch
+            | Token::With
+            | Token::Conflict
+            | Token::Into => {
                 set_region(&mut regions, Region::Fixed);
             }
             Token::Iconst | Token::Fconst | Token::Sconst
                 if regions.last() == Some(&Region::Values) && maskable(token, previous, next) =>
             {
-                let Some(literal) = value(token, &text[start..end]) else { continue };
+                let Some(literal) = value(token, &text[start..end]) else {
+                    continue;
+                };
                 if masked.literals.len() == LITERALS_MAX {
                     return Ok(None);
                 }
@@ -133,10 +167,31 @@ fn set_region(regions: &mut [Region], region: Region) {
 fn is_name_keyword(token: Token) -> bool {
     !matches!(
         token,
-        Token::InP | Token::And | Token::Or | Token::Not | Token::Where | Token::Set | Token::Values | Token::Ascii40
-            | Token::Ascii44 | Token::Ascii61 | Token::Ascii60 | Token::Ascii62 | Token::Ascii43 | Token::Ascii45
-            | Token::Ascii42 | Token::Ascii47 | Token::LessEquals | Token::GreaterEquals | Token::NotEquals | Token::Op
-            | Token::Limit | Token::Offset | Token::Between | Token::Like | Token::Ilike
+        Token::InP
+            | Token::And
+            | Token::Or
+            | Token::Not
+            | Token::Where
+            | Token::Set
+            | Token::Values
+            | Token::Ascii40
+            | Token::Ascii44
+            | Token::Ascii61
+            | Token::Ascii60
+            | Token::Ascii62
+            | Token::Ascii43
+            | Token::Ascii45
+            | Token::Ascii42
+            | Token::Ascii47
+            | Token::LessEquals
+            | Token::GreaterEquals
+            | Token::NotEquals
+            | Token::Op
+            | Token::Limit
+            | Token::Offset
+            | Token::Between
+            | Token::Like
+            | Token::Ilike
     )
 }
 
@@ -158,7 +213,8 @@ fn maskable(token: Token, previous: Option<Token>, next: Option<Token>) -> bool 
                 | Token::Between
                 | Token::And
         )
-    ) || (matches!(previous, Some(Token::Ascii43 | Token::Ascii45)) && token != Token::Sconst)
+    ) || (matches!(previous, Some(Token::Ascii43 | Token::Ascii45))
+        && token != Token::Sconst)
         || (matches!(previous, Some(Token::Like | Token::Ilike)) && token == Token::Sconst);
     let after = match next {
         None => true,

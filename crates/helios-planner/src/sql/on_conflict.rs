@@ -16,8 +16,19 @@ use std::sync::Arc;
 const EXCLUDED: &str = "excluded";
 
 impl Binder<'_> {
-    pub fn on_conflict(&mut self, clause: &OnConflictClause, table: &Arc<Table>, target: &Item) -> Result<OnConflict> {
-        let OnConflictClause { action, infer, target_list, where_clause, location } = clause;
+    pub fn on_conflict(
+        &mut self,
+        clause: &OnConflictClause,
+        table: &Arc<Table>,
+        target: &Item,
+    ) -> Result<OnConflict> {
+        let OnConflictClause {
+            action,
+            infer,
+            target_list,
+            where_clause,
+            location,
+        } = clause;
         let action = OnConflictAction::try_from(*action).map_err(Error::internal)?;
         let arbiters = match infer {
             Some(infer) => self.arbiters(infer, table)?,
@@ -34,7 +45,10 @@ impl Binder<'_> {
             None => Vec::new(),
         };
         if action != OnConflictAction::OnconflictUpdate {
-            return Ok(OnConflict { arbiters, action: ConflictAction::Nothing });
+            return Ok(OnConflict {
+                arbiters,
+                action: ConflictAction::Nothing,
+            });
         }
         self.require(table.id, 'w');
         let excluded = Item {
@@ -81,22 +95,38 @@ impl Binder<'_> {
             }
             None => None,
         };
-        Ok(ConflictAction::Update { assignments, filter })
+        Ok(ConflictAction::Update {
+            assignments,
+            filter,
+        })
     }
 
     fn arbiters(&mut self, infer: &InferClause, table: &Arc<Table>) -> Result<Vec<ObjectId>> {
-        let InferClause { index_elems, where_clause, conname, location } = infer;
+        let InferClause {
+            index_elems,
+            where_clause,
+            conname,
+            location,
+        } = infer;
         let name = &table.name;
         if !conname.is_empty() {
-            let index = table.indexes.iter().find(|i| i.constraint.is_some() && i.name == *conname);
+            let index = table
+                .indexes
+                .iter()
+                .find(|i| i.constraint.is_some() && i.name == *conname);
             return match index {
                 Some(index) => Ok(vec![index.id]),
-                None => Err(error!(UndefinedObject, "constraint \"{conname}\" for table \"{name}\" does not exist")),
+                None => Err(error!(
+                    UndefinedObject,
+                    "constraint \"{conname}\" for table \"{name}\" does not exist"
+                )),
             };
         }
         let mut wanted: Vec<Wanted> = Vec::with_capacity(index_elems.len());
         for node in index_elems {
-            let NodeEnum::IndexElem(elem) = inner(node)? else { return Err(Error::internal("conflict target")) };
+            let NodeEnum::IndexElem(elem) = inner(node)? else {
+                return Err(Error::internal("conflict target"));
+            };
             wanted.push(self.conflict_element(elem, table, *location)?);
         }
         let predicate = match optional(where_clause) {
@@ -127,7 +157,12 @@ impl Binder<'_> {
         Ok(found)
     }
 
-    fn conflict_element(&mut self, elem: &IndexElem, table: &Arc<Table>, at: i32) -> Result<Wanted> {
+    fn conflict_element(
+        &mut self,
+        elem: &IndexElem,
+        table: &Arc<Table>,
+        at: i32,
+    ) -> Result<Wanted> {
         let IndexElem {
             name,
             expr,
@@ -149,22 +184,34 @@ impl Binder<'_> {
                 if let Some((position, _)) = table.column(name) {
                     return Ok(Wanted::Column(position));
                 }
-                Err(self.at(error!(UndefinedColumn, "column \"{name}\" does not exist"), at))
+                Err(self.at(
+                    error!(UndefinedColumn, "column \"{name}\" does not exist"),
+                    at,
+                ))
             }
             Some(node) => {
-                let bound = self.table_expression(node, Some(table), Clause::Index, None, "expression")?;
+                let bound =
+                    self.table_expression(node, Some(table), Clause::Index, None, "expression")?;
                 Ok(Wanted::Expression(bound.expr))
             }
         }
     }
 
     /// Whether the index has exactly the wanted elements, and a condition that the given one is.
-    fn infers(&mut self, index: &Index, wanted: &[Wanted], predicate: Option<&Expr>, table: &Arc<Table>) -> Result<bool> {
+    fn infers(
+        &mut self,
+        index: &Index,
+        wanted: &[Wanted],
+        predicate: Option<&Expr>,
+        table: &Arc<Table>,
+    ) -> Result<bool> {
         let mut left: Vec<&Wanted> = wanted.iter().collect();
         for column in &index.columns {
             let key = match &column.key {
                 IndexKey::Column(position) => Wanted::Column(*position),
-                IndexKey::Expression(text, _) => Wanted::Expression(self.stored_expression(text, table, Clause::Index)?),
+                IndexKey::Expression(text, _) => {
+                    Wanted::Expression(self.stored_expression(text, table, Clause::Index)?)
+                }
                 IndexKey::Path(_) => return Ok(false),
             };
             if !wanted.contains(&key) {
@@ -184,9 +231,16 @@ impl Binder<'_> {
         }
     }
 
-    fn stored_expression(&mut self, text: &str, table: &Arc<Table>, clause: Clause) -> Result<Expr> {
+    fn stored_expression(
+        &mut self,
+        text: &str,
+        table: &Arc<Table>,
+        clause: Clause,
+    ) -> Result<Expr> {
         let node = parse_expression(text)?;
-        let bound = self.with_source(None, |b| b.table_expression(&node, Some(table), clause, None, "expression"))?;
+        let bound = self.with_source(None, |b| {
+            b.table_expression(&node, Some(table), clause, None, "expression")
+        })?;
         Ok(bound.expr)
     }
 }
@@ -200,5 +254,7 @@ enum Wanted {
 /// Every conjunct of the index's condition stands in the given one.
 fn implies(given: &Expr, needed: &Expr) -> bool {
     let parts = datafusion::logical_expr::utils::split_conjunction(given);
-    datafusion::logical_expr::utils::split_conjunction(needed).iter().all(|n| parts.contains(n))
+    datafusion::logical_expr::utils::split_conjunction(needed)
+        .iter()
+        .all(|n| parts.contains(n))
 }

@@ -28,9 +28,7 @@ pub(crate) fn ordered(ty: Type) -> bool {
     match ty.element() {
         Some(element) if !matches!(ty.oid, 22) => ordered(element),
         Some(_) => false,
-        None => {
-            !matches!(ty.oid, 114 | 194 | 1033 | 2276 | 2278 | 28 | 705)
-        }
+        None => !matches!(ty.oid, 114 | 194 | 1033 | 2276 | 2278 | 28 | 705),
     }
 }
 
@@ -59,10 +57,19 @@ impl Binder<'_> {
         let parts = strings(name)?;
         match parts.as_slice() {
             [op] | ["pg_catalog", op] => Ok(if *op == "!=" { "<>" } else { op }),
-            [schema, op] => Err(self.at(error!(UndefinedFunction, "operator does not exist: {schema}.{op}"), location)),
+            [schema, op] => Err(self.at(
+                error!(UndefinedFunction, "operator does not exist: {schema}.{op}"),
+                location,
+            )),
             _ => {
                 let full = parts.join(".");
-                Err(self.at(error!(SyntaxError, "improper qualified name (too many dotted names): {full}"), location))
+                Err(self.at(
+                    error!(
+                        SyntaxError,
+                        "improper qualified name (too many dotted names): {full}"
+                    ),
+                    location,
+                ))
             }
         }
     }
@@ -74,7 +81,10 @@ impl Binder<'_> {
             .operators_named(name)
             .iter()
             .filter(|o| o.left != 0)
-            .map(|o| Candidate { item: *o, args: vec![o.left, o.right] })
+            .map(|o| Candidate {
+                item: *o,
+                args: vec![o.left, o.right],
+            })
             .collect();
         let exact = |l: Oid, r: Oid| candidates.iter().find(|c| c.args == [l, r]).map(|c| c.item);
         let unknown = Type::UNKNOWN.oid;
@@ -107,7 +117,13 @@ impl Binder<'_> {
     }
 
     /// `left name right`.
-    pub fn binary(&mut self, name: &str, left: Typed, right: Typed, location: i32) -> Result<Typed> {
+    pub fn binary(
+        &mut self,
+        name: &str,
+        left: Typed,
+        right: Typed,
+        location: i32,
+    ) -> Result<Typed> {
         let at = if left.at >= 0 { left.at } else { location };
         let op = match self.binary_operator(name, left.ty.oid, right.ty.oid) {
             Choice::One(op) => op,
@@ -115,13 +131,26 @@ impl Binder<'_> {
                 if let Some(record) = self.record_comparison(name, &left, &right) {
                     return Ok(Typed::bool(record, at));
                 }
-                let shown = format!("{} {name} {}", display(Type::new(left.ty.oid)), display(Type::new(right.ty.oid)));
+                let shown = format!(
+                    "{} {name} {}",
+                    display(Type::new(left.ty.oid)),
+                    display(Type::new(right.ty.oid))
+                );
                 return Err(self.no_operator(shown, matches!(other, Choice::Ambiguous), location));
             }
         };
-        let polymorphic = self.concrete(&[op.left, op.right], op.result, &[left.ty, right.ty], location)?;
+        let polymorphic = self.concrete(
+            &[op.left, op.right],
+            op.result,
+            &[left.ty, right.ty],
+            location,
+        )?;
         let Some((types, result)) = polymorphic else {
-            let shown = format!("{} {name} {}", display(Type::new(left.ty.oid)), display(Type::new(right.ty.oid)));
+            let shown = format!(
+                "{} {name} {}",
+                display(Type::new(left.ty.oid)),
+                display(Type::new(right.ty.oid))
+            );
             return Err(self.no_operator(shown, false, location));
         };
         if let Some(operator) = comparison(name) {
@@ -150,10 +179,17 @@ impl Binder<'_> {
             .then(|| compare(left.expr.clone(), operator, right.expr.clone()))
     }
 
-    fn operator_function(&self, op: &OperatorDef, location: i32) -> Result<&'static crate::function::FunctionDef> {
+    fn operator_function(
+        &self,
+        op: &OperatorDef,
+        location: i32,
+    ) -> Result<&'static crate::function::FunctionDef> {
         let shown = op.name;
         self.cx.registry.function(op.function).ok_or_else(|| {
-            self.at(Error::unsupported(format_args!("operator {shown}")), location)
+            self.at(
+                Error::unsupported(format_args!("operator {shown}")),
+                location,
+            )
         })
     }
 
@@ -165,7 +201,10 @@ impl Binder<'_> {
             .operators_named(name)
             .iter()
             .filter(|o| o.left == 0)
-            .map(|o| Candidate { item: *o, args: vec![o.right] })
+            .map(|o| Candidate {
+                item: *o,
+                args: vec![o.right],
+            })
             .collect();
         let op = match self.choose(&candidates, &[right.ty.oid]) {
             Choice::One(c) => c.item,
@@ -178,19 +217,38 @@ impl Binder<'_> {
         let right = self.coerce_implicit(right, declared)?;
         let def = self.operator_function(op, location)?;
         let result = Type::new(op.result);
-        Ok(Typed::new(PgFunction::new(def, vec![declared], result).call(vec![right.expr]), result, location))
+        Ok(Typed::new(
+            PgFunction::new(def, vec![declared], result).call(vec![right.expr]),
+            result,
+            location,
+        ))
     }
 
     /// `IS DISTINCT FROM`: the equality decides which types meet.
-    pub fn distinct(&mut self, negated: bool, left: Typed, right: Typed, location: i32) -> Result<Typed> {
+    pub fn distinct(
+        &mut self,
+        negated: bool,
+        left: Typed,
+        right: Typed,
+        location: i32,
+    ) -> Result<Typed> {
         let at = if left.at >= 0 { left.at } else { location };
-        let operator = if negated { Operator::IsNotDistinctFrom } else { Operator::IsDistinctFrom };
+        let operator = if negated {
+            Operator::IsNotDistinctFrom
+        } else {
+            Operator::IsDistinctFrom
+        };
         let equal = self.binary("=", left, right, location)?;
         match equal.expr {
-            Expr::BinaryExpr(BinaryExpr { left, right, op: Operator::Eq }) => {
-                Ok(Typed::bool(compare(*left, operator, *right), at))
-            }
-            _ => self.unsupported("IS DISTINCT FROM for types without a default order", location),
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                right,
+                op: Operator::Eq,
+            }) => Ok(Typed::bool(compare(*left, operator, *right), at)),
+            _ => self.unsupported(
+                "IS DISTINCT FROM for types without a default order",
+                location,
+            ),
         }
     }
 
@@ -206,16 +264,33 @@ impl Binder<'_> {
         let op = match self.binary_operator(name, left.ty.oid, element.oid) {
             Choice::One(op) => op,
             other => {
-                let shown = format!("{} {name} {}", display(Type::new(left.ty.oid)), display(Type::new(element.oid)));
+                let shown = format!(
+                    "{} {name} {}",
+                    display(Type::new(left.ty.oid)),
+                    display(Type::new(element.oid))
+                );
                 return Err(self.no_operator(shown, matches!(other, Choice::Ambiguous), location));
             }
         };
         if op.result != Type::BOOL.oid {
-            return Err(self.at(error!(WrongObjectType, "op ANY/ALL (array) requires operator to yield boolean"), location));
+            return Err(self.at(
+                error!(
+                    WrongObjectType,
+                    "op ANY/ALL (array) requires operator to yield boolean"
+                ),
+                location,
+            ));
         }
         let types = self
-            .concrete(&[op.left, op.right], op.result, &[left.ty, element], location)?
-            .map_or((Type::new(op.left), Type::new(op.right)), |(args, _)| (args[0], args[1]));
+            .concrete(
+                &[op.left, op.right],
+                op.result,
+                &[left.ty, element],
+                location,
+            )?
+            .map_or((Type::new(op.left), Type::new(op.right)), |(args, _)| {
+                (args[0], args[1])
+            });
         Ok((op.function, types.0, types.1))
     }
 
@@ -226,8 +301,11 @@ impl Binder<'_> {
             _ => {
                 let shown = display(Type::new(ty.oid));
                 Err(self.at(
-                    error!(UndefinedFunction, "could not identify a comparison function for type {shown}")
-                        .with_cause(context),
+                    error!(
+                        UndefinedFunction,
+                        "could not identify a comparison function for type {shown}"
+                    )
+                    .with_cause(context),
                     location,
                 ))
             }
@@ -246,7 +324,11 @@ impl Binder<'_> {
 }
 
 pub(crate) fn compare(left: Expr, op: Operator, right: Expr) -> Expr {
-    Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
+    Expr::BinaryExpr(BinaryExpr {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    })
 }
 
 pub(crate) fn and(left: Expr, right: Expr) -> Expr {
@@ -259,5 +341,8 @@ pub(crate) fn or(left: Expr, right: Expr) -> Expr {
 
 /// All of them; true when there are none.
 pub(crate) fn conjunction(exprs: impl IntoIterator<Item = Expr>) -> Expr {
-    exprs.into_iter().reduce(and).unwrap_or_else(|| literal::boolean(true))
+    exprs
+        .into_iter()
+        .reduce(and)
+        .unwrap_or_else(|| literal::boolean(true))
 }

@@ -19,7 +19,13 @@ pub(crate) struct SortKey {
 
 /// Direction and place of nulls; NULLs count as larger than everything.
 pub(crate) fn direction(sort: &SortBy) -> Result<(bool, bool)> {
-    let SortBy { node: _, sortby_dir, sortby_nulls, use_op, location: _ } = sort;
+    let SortBy {
+        node: _,
+        sortby_dir,
+        sortby_nulls,
+        use_op,
+        location: _,
+    } = sort;
     let dir = SortByDir::try_from(*sortby_dir).map_err(Error::internal)?;
     if dir == SortByDir::SortbyUsing || !use_op.is_empty() {
         return Err(Error::unsupported("ORDER BY USING"));
@@ -35,17 +41,34 @@ pub(crate) fn direction(sort: &SortBy) -> Result<(bool, bool)> {
 
 impl Binder<'_> {
     /// ORDER BY over a select list, which may grow by hidden columns.
-    pub fn order_by(&mut self, nodes: &[pg_query::Node], targets: &mut Vec<Target>) -> Result<Vec<SortKey>> {
+    pub fn order_by(
+        &mut self,
+        nodes: &[pg_query::Node],
+        targets: &mut Vec<Target>,
+    ) -> Result<Vec<SortKey>> {
         let mut keys: Vec<SortKey> = Vec::with_capacity(nodes.len());
         for node in nodes {
-            let NodeEnum::SortBy(sort) = inner(node)? else { return Err(Error::internal(kind(inner(node)?))) };
-            let (ascending, nulls_first) = direction(sort).map_err(|e| self.at(e, sort.location))?;
+            let NodeEnum::SortBy(sort) = inner(node)? else {
+                return Err(Error::internal(kind(inner(node)?)));
+            };
+            let (ascending, nulls_first) =
+                direction(sort).map_err(|e| self.at(e, sort.location))?;
             let target = self.find_target(required(&sort.node)?, targets, Clause::OrderBy)?;
-            let value = std::mem::replace(&mut targets[target].value, super::literal::unknown(None, -1));
+            let value = std::mem::replace(
+                &mut targets[target].value,
+                super::literal::unknown(None, -1),
+            );
             targets[target].value = self.resolve_unknown(value)?;
-            self.check_ordered(targets[target].value.ty, super::node::location(required(&sort.node)?))?;
+            self.check_ordered(
+                targets[target].value.ty,
+                super::node::location(required(&sort.node)?),
+            )?;
             if !keys.iter().any(|k| k.target == target) {
-                keys.push(SortKey { target, ascending, nulls_first });
+                keys.push(SortKey {
+                    target,
+                    ascending,
+                    nulls_first,
+                });
             }
         }
         Ok(keys)
@@ -53,7 +76,12 @@ impl Binder<'_> {
 
     /// PostgreSQL's `findTargetlistEntrySQL92`: the position of what an ORDER BY, GROUP BY or
     /// DISTINCT ON item means; an expression that is not in the list is added as a hidden column.
-    pub fn find_target(&mut self, node: &NodeEnum, targets: &mut Vec<Target>, clause: Clause) -> Result<usize> {
+    pub fn find_target(
+        &mut self,
+        node: &NodeEnum,
+        targets: &mut Vec<Target>,
+        clause: Clause,
+    ) -> Result<usize> {
         if let NodeEnum::ColumnRef(reference) = node
             && let [field] = reference.fields.as_slice()
             && let Ok(name) = string(field)
@@ -67,18 +95,25 @@ impl Binder<'_> {
                 Some(a_const::Val::Ival(i)) => i64::from(i.ival),
                 None if !constant.isnull => 0,
                 _ => {
-                    return Err(
-                        self.at(error!(SyntaxError, "non-integer constant in {clause_name}"), constant.location)
-                    );
+                    return Err(self.at(
+                        error!(SyntaxError, "non-integer constant in {clause_name}"),
+                        constant.location,
+                    ));
                 }
             };
             let visible: Vec<usize> = (0..targets.len()).filter(|&i| !targets[i].junk).collect();
-            return usize::try_from(ordinal - 1).ok().and_then(|i| visible.get(i).copied()).ok_or_else(|| {
-                self.at(
-                    error!(InvalidColumnReference, "{clause_name} position {ordinal} is not in select list"),
-                    constant.location,
-                )
-            });
+            return usize::try_from(ordinal - 1)
+                .ok()
+                .and_then(|i| visible.get(i).copied())
+                .ok_or_else(|| {
+                    self.at(
+                        error!(
+                            InvalidColumnReference,
+                            "{clause_name} position {ordinal} is not in select list"
+                        ),
+                        constant.location,
+                    )
+                });
         }
         let value = self.in_clause(clause, |b| b.expression(node))?;
         Ok(self.add_target(value, targets))
@@ -89,11 +124,22 @@ impl Binder<'_> {
         if let Some(found) = targets.iter().position(|t| t.value.expr == value.expr) {
             return found;
         }
-        targets.push(Target { name: "__sort".to_string(), value, origin: None, junk: true });
+        targets.push(Target {
+            name: "__sort".to_string(),
+            value,
+            origin: None,
+            junk: true,
+        });
         targets.len() - 1
     }
 
-    fn named_target(&mut self, name: &str, targets: &[Target], clause: Clause, at: i32) -> Result<Option<usize>> {
+    fn named_target(
+        &mut self,
+        name: &str,
+        targets: &[Target],
+        clause: Clause,
+        at: i32,
+    ) -> Result<Option<usize>> {
         // In GROUP BY a column of FROM comes before an output name.
         if clause == Clause::GroupBy {
             let local = self
@@ -113,7 +159,10 @@ impl Binder<'_> {
             match found {
                 Some(first) if targets[first].value.expr != target.value.expr => {
                     let clause_name = clause.name();
-                    return Err(self.at(error!(AmbiguousColumn, "{clause_name} \"{name}\" is ambiguous"), at));
+                    return Err(self.at(
+                        error!(AmbiguousColumn, "{clause_name} \"{name}\" is ambiguous"),
+                        at,
+                    ));
                 }
                 Some(_) => {}
                 None => found = Some(i),
@@ -126,12 +175,18 @@ impl Binder<'_> {
     pub fn sort_expressions(&mut self, nodes: &[pg_query::Node]) -> Result<Vec<(SortExpr, Typed)>> {
         let mut sorts = Vec::with_capacity(nodes.len());
         for node in nodes {
-            let NodeEnum::SortBy(sort) = inner(node)? else { return Err(Error::internal("ORDER BY")) };
-            let (ascending, nulls_first) = direction(sort).map_err(|e| self.at(e, sort.location))?;
+            let NodeEnum::SortBy(sort) = inner(node)? else {
+                return Err(Error::internal("ORDER BY"));
+            };
+            let (ascending, nulls_first) =
+                direction(sort).map_err(|e| self.at(e, sort.location))?;
             let value = self.expression(required(&sort.node)?)?;
             let value = self.resolve_unknown(value)?;
             self.check_ordered(value.ty, value.at)?;
-            sorts.push((SortExpr::new(value.expr.clone(), ascending, nulls_first), value));
+            sorts.push((
+                SortExpr::new(value.expr.clone(), ascending, nulls_first),
+                value,
+            ));
         }
         Ok(sorts)
     }
@@ -139,5 +194,7 @@ impl Binder<'_> {
 
 /// Sort keys over expressions.
 pub(crate) fn sort_exprs(keys: &[SortKey], expr: impl Fn(usize) -> Expr) -> Vec<SortExpr> {
-    keys.iter().map(|k| SortExpr::new(expr(k.target), k.ascending, k.nulls_first)).collect()
+    keys.iter()
+        .map(|k| SortExpr::new(expr(k.target), k.ascending, k.nulls_first))
+        .collect()
 }

@@ -24,7 +24,10 @@ impl Statement {
 /// The statements of one query string; empty ones are left out, as PostgreSQL does.
 pub fn parse(text: &str) -> Result<Vec<Statement>> {
     if text.contains('\0') {
-        bail!(InvalidEncoding, "invalid byte sequence for encoding \"UTF8\": 0x00");
+        bail!(
+            InvalidEncoding,
+            "invalid byte sequence for encoding \"UTF8\": 0x00"
+        );
     }
     let result = pg_query::parse(text, 0).map_err(|e| parse_error(text, e))?;
     let source: Arc<str> = Arc::from(text);
@@ -35,15 +38,23 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             Ok(len) if len > 0 => start + len,
             _ => text.len(),
         };
-        let Some(node) = raw.stmt.and_then(|n| n.node) else { continue };
+        let Some(node) = raw.stmt.and_then(|n| n.node) else {
+            continue;
+        };
         let range = trimmed(text, start.min(text.len())..end.min(text.len()));
-        statements.push(Statement { source: source.clone(), range, node });
+        statements.push(Statement {
+            source: source.clone(),
+            range,
+            node,
+        });
     }
     Ok(statements)
 }
 
 fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
-    let Some(part) = text.get(range.clone()) else { return range };
+    let Some(part) = text.get(range.clone()) else {
+        return range;
+    };
     let start = range.start + (part.len() - part.trim_start().len());
     start..start + part.trim().trim_end_matches(';').trim_end().len()
 }
@@ -58,7 +69,9 @@ fn parse_error(text: &str, error: pg_query::Error) -> Error {
         other => return Error::internal(other),
     };
     let kind = match message.as_str() {
-        m if m.contains("not supported") || m.contains("not yet implemented") => ErrorKind::Unsupported,
+        m if m.contains("not supported") || m.contains("not yet implemented") => {
+            ErrorKind::Unsupported
+        }
         m if m.starts_with("identifier too long") => ErrorKind::InvalidName,
         m if m.contains("integer out of range") => ErrorKind::NumericOutOfRange,
         m if m.starts_with("invalid byte sequence") => ErrorKind::InvalidEncoding,
@@ -74,7 +87,10 @@ fn parse_error(text: &str, error: pg_query::Error) -> Error {
 
 /// One-based number of the character at a byte offset.
 pub(crate) fn character(text: &str, offset: usize) -> u32 {
-    let end = (0..=offset.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    let end = (0..=offset.min(text.len()))
+        .rev()
+        .find(|&i| text.is_char_boundary(i))
+        .unwrap_or(0);
     text[..end].chars().count() as u32 + 1
 }
 
@@ -92,8 +108,11 @@ fn error_position(text: &str, message: &str) -> Option<usize> {
     if text.ends_with(near) && !message.starts_with("syntax error") {
         return Some(text.len() - near.len());
     }
-    text.match_indices(near).map(|(at, _)| at).take(256).find(|&at| {
-        let prefix = &text[..at + near.len()];
-        matches!(pg_query::parse(prefix, 0), Err(pg_query::Error::Parse(m)) if m == message)
-    })
+    text.match_indices(near)
+        .map(|(at, _)| at)
+        .take(256)
+        .find(|&at| {
+            let prefix = &text[..at + near.len()];
+            matches!(pg_query::parse(prefix, 0), Err(pg_query::Error::Parse(m)) if m == message)
+        })
 }

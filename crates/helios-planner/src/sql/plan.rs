@@ -7,12 +7,13 @@ use crate::pgtype;
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinConstraint, JoinType, NullEquality};
+use datafusion::logical_expr::TableScanBuilder;
 use datafusion::logical_expr::expr::Alias;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, EmptyRelation, Expr, Extension, Filter, Join, Limit, LogicalPlan, Projection, Sort,
-    SortExpr, Subquery, SubqueryAlias, Union, UserDefinedLogicalNodeCore, Values, Window,
+    Aggregate, Distinct, EmptyRelation, Expr, Extension, Filter, Join, Limit, LogicalPlan,
+    Projection, Sort, SortExpr, Subquery, SubqueryAlias, Union, UserDefinedLogicalNodeCore, Values,
+    Window,
 };
-use datafusion::logical_expr::TableScanBuilder;
 use helios_types::{ObjectId, Result, Type};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,11 +51,15 @@ pub(crate) fn output_column(plan: &LogicalPlan, index: usize) -> Expr {
 }
 
 pub(crate) fn output_columns(plan: &LogicalPlan) -> Vec<Expr> {
-    (0..plan.schema().fields().len()).map(|i| output_column(plan, i)).collect()
+    (0..plan.schema().fields().len())
+        .map(|i| output_column(plan, i))
+        .collect()
 }
 
 pub(crate) fn project(input: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
-    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input)).map_err(internal)?))
+    Ok(LogicalPlan::Projection(
+        Projection::try_new(exprs, Arc::new(input)).map_err(internal)?,
+    ))
 }
 
 pub(crate) fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
@@ -62,68 +67,115 @@ pub(crate) fn filter(input: LogicalPlan, predicate: Expr) -> Result<LogicalPlan>
 }
 
 pub(crate) fn sort(input: LogicalPlan, keys: Vec<SortExpr>) -> LogicalPlan {
-    LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(input), fetch: None })
+    LogicalPlan::Sort(Sort {
+        expr: keys,
+        input: Arc::new(input),
+        fetch: None,
+    })
 }
 
 pub(crate) fn limit(input: LogicalPlan, skip: Option<Expr>, fetch: Option<Expr>) -> LogicalPlan {
     if skip.is_none() && fetch.is_none() {
         return input;
     }
-    LogicalPlan::Limit(Limit { skip: skip.map(Box::new), fetch: fetch.map(Box::new), input: Arc::new(input) })
+    LogicalPlan::Limit(Limit {
+        skip: skip.map(Box::new),
+        fetch: fetch.map(Box::new),
+        input: Arc::new(input),
+    })
 }
 
 pub(crate) fn distinct(input: LogicalPlan) -> LogicalPlan {
     LogicalPlan::Distinct(Distinct::All(Arc::new(input)))
 }
 
-pub(crate) fn aggregate(input: LogicalPlan, group: Vec<Expr>, aggregates: Vec<Expr>) -> Result<LogicalPlan> {
-    Ok(LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), group, aggregates).map_err(internal)?))
+pub(crate) fn aggregate(
+    input: LogicalPlan,
+    group: Vec<Expr>,
+    aggregates: Vec<Expr>,
+) -> Result<LogicalPlan> {
+    Ok(LogicalPlan::Aggregate(
+        Aggregate::try_new(Arc::new(input), group, aggregates).map_err(internal)?,
+    ))
 }
 
 pub(crate) fn window(input: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
-    Ok(LogicalPlan::Window(Window::try_new(exprs, Arc::new(input)).map_err(internal)?))
+    Ok(LogicalPlan::Window(
+        Window::try_new(exprs, Arc::new(input)).map_err(internal)?,
+    ))
 }
 
 /// The plan under a qualifier.
 pub(crate) fn qualified(input: LogicalPlan, qualifier: &str) -> Result<LogicalPlan> {
-    let alias = datafusion::common::TableReference::Bare { table: Arc::from(qualifier) };
-    Ok(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input), alias).map_err(internal)?))
+    let alias = datafusion::common::TableReference::Bare {
+        table: Arc::from(qualifier),
+    };
+    Ok(LogicalPlan::SubqueryAlias(
+        SubqueryAlias::try_new(Arc::new(input), alias).map_err(internal)?,
+    ))
 }
 
 pub(crate) fn scan(
     qualifier: &str,
     source: Arc<dyn datafusion::logical_expr::TableSource>,
 ) -> Result<LogicalPlan> {
-    let name = datafusion::common::TableReference::Bare { table: Arc::from(qualifier) };
-    Ok(LogicalPlan::TableScan(TableScanBuilder::new(name, source).build().map_err(internal)?))
+    let name = datafusion::common::TableReference::Bare {
+        table: Arc::from(qualifier),
+    };
+    Ok(LogicalPlan::TableScan(
+        TableScanBuilder::new(name, source)
+            .build()
+            .map_err(internal)?,
+    ))
 }
 
 /// One row of no columns: SELECT without FROM.
 pub(crate) fn one_row() -> LogicalPlan {
-    LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema: Arc::new(DFSchema::empty()) })
+    LogicalPlan::EmptyRelation(EmptyRelation {
+        produce_one_row: true,
+        schema: Arc::new(DFSchema::empty()),
+    })
 }
 
 /// A schema of unqualified columns.
 pub(crate) fn schema(columns: &[(String, Type)]) -> Result<DFSchemaRef> {
-    let fields: Vec<Field> = columns.iter().map(|(name, ty)| pgtype::field(name, *ty)).collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, ty)| pgtype::field(name, *ty))
+        .collect();
     let fields = fields.into_iter().map(Arc::new).collect::<Vec<_>>();
-    Ok(Arc::new(DFSchema::from_unqualified_fields(fields.into(), HashMap::new()).map_err(internal)?))
+    Ok(Arc::new(
+        DFSchema::from_unqualified_fields(fields.into(), HashMap::new()).map_err(internal)?,
+    ))
 }
 
 /// A schema whose columns all have one qualifier.
 pub(crate) fn qualified_schema(qualifier: &str, columns: &[(String, Type)]) -> Result<DFSchemaRef> {
-    let fields: Vec<Field> = columns.iter().map(|(name, ty)| pgtype::field(name, *ty)).collect();
-    let name = datafusion::common::TableReference::Bare { table: Arc::from(qualifier) };
-    Ok(Arc::new(DFSchema::try_from_qualified_schema(name, &Schema::new(fields)).map_err(internal)?))
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, ty)| pgtype::field(name, *ty))
+        .collect();
+    let name = datafusion::common::TableReference::Bare {
+        table: Arc::from(qualifier),
+    };
+    Ok(Arc::new(
+        DFSchema::try_from_qualified_schema(name, &Schema::new(fields)).map_err(internal)?,
+    ))
 }
 
 pub(crate) fn values(columns: &[(String, Type)], rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
-    Ok(LogicalPlan::Values(Values { schema: schema(columns)?, values: rows }))
+    Ok(LogicalPlan::Values(Values {
+        schema: schema(columns)?,
+        values: rows,
+    }))
 }
 
 pub(crate) fn union(inputs: Vec<LogicalPlan>, columns: &[(String, Type)]) -> Result<LogicalPlan> {
     let inputs = inputs.into_iter().map(Arc::new).collect();
-    Ok(LogicalPlan::Union(Union { inputs, schema: schema(columns)? }))
+    Ok(LogicalPlan::Union(Union {
+        inputs,
+        schema: schema(columns)?,
+    }))
 }
 
 pub(crate) fn join(
@@ -155,14 +207,22 @@ pub(crate) fn dependent(plan: LogicalPlan, outer: Vec<Expr>) -> LogicalPlan {
 }
 
 pub(crate) fn extension(node: impl UserDefinedLogicalNodeCore) -> LogicalPlan {
-    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+    LogicalPlan::Extension(Extension {
+        node: Arc::new(node),
+    })
 }
 
 /// `expr` with every occurrence of `from` replaced.
 pub(crate) fn replace(expr: Expr, from: &Expr, to: &Expr) -> Result<Expr> {
-    expr.transform_down(|e| Ok(if e == *from { Transformed::yes(to.clone()) } else { Transformed::no(e) }))
-        .map(|t| t.data)
-        .map_err(internal)
+    expr.transform_down(|e| {
+        Ok(if e == *from {
+            Transformed::yes(to.clone())
+        } else {
+            Transformed::no(e)
+        })
+    })
+    .map(|t| t.data)
+    .map_err(internal)
 }
 
 /// The SQL type of a function call in a plan.
@@ -199,7 +259,10 @@ pub(crate) fn unique_names<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Stri
 
 /// The query's output columns, aliased to unique names; plain columns that keep their name stay
 /// as they are.
-pub(crate) fn project_output(input: LogicalPlan, exprs: Vec<(Expr, String, Type)>) -> Result<LogicalPlan> {
+pub(crate) fn project_output(
+    input: LogicalPlan,
+    exprs: Vec<(Expr, String, Type)>,
+) -> Result<LogicalPlan> {
     let names = unique_names(exprs.iter().map(|(_, name, _)| name.as_str()));
     let exprs = exprs
         .into_iter()

@@ -12,8 +12,16 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::AExprKind;
 
 impl Binder<'_> {
-    pub fn in_list(&mut self, negated: bool, left: &NodeEnum, right: &NodeEnum, at: i32) -> Result<Typed> {
-        let NodeEnum::List(list) = right else { return Err(Error::internal(kind(right))) };
+    pub fn in_list(
+        &mut self,
+        negated: bool,
+        left: &NodeEnum,
+        right: &NodeEnum,
+        at: i32,
+    ) -> Result<Typed> {
+        let NodeEnum::List(list) = right else {
+            return Err(Error::internal(kind(right)));
+        };
         if let NodeEnum::RowExpr(row) = left {
             return self.in_row_list(negated, row, &list.items, at);
         }
@@ -22,7 +30,9 @@ impl Binder<'_> {
         // As PostgreSQL: all on one common type when there is one, else a chain of comparisons.
         let all: Vec<&Typed> = std::iter::once(&left).chain(&values).collect();
         if let Ok(ty) = self.common_type(&all, "IN") {
-            let implicit = all.iter().all(|v| v.is_unknown() || self.implicitly(v.ty, ty));
+            let implicit = all
+                .iter()
+                .all(|v| v.is_unknown() || self.implicitly(v.ty, ty));
             if implicit && super::operator::ordered(ty) {
                 let operand = self.coerce_implicit(left, ty)?;
                 let mut list = Vec::with_capacity(values.len());
@@ -42,7 +52,9 @@ impl Binder<'_> {
                 Some(rest) => or(rest, test),
             });
         }
-        chain.map(|expr| Typed::bool(expr, at)).ok_or_else(|| Error::internal("IN without values"))
+        chain
+            .map(|expr| Typed::bool(expr, at))
+            .ok_or_else(|| Error::internal("IN without values"))
     }
 
     fn in_row_list(
@@ -55,7 +67,10 @@ impl Binder<'_> {
         let mut chain: Option<Expr> = None;
         for item in items {
             let NodeEnum::RowExpr(right) = inner(item)? else {
-                return Err(self.at(error!(SyntaxError, "unequal number of entries in row expressions"), at));
+                return Err(self.at(
+                    error!(SyntaxError, "unequal number of entries in row expressions"),
+                    at,
+                ));
             };
             let test = self.row_comparison("=", left, right, at)?.expr;
             chain = Some(match chain {
@@ -64,12 +79,29 @@ impl Binder<'_> {
             });
         }
         let expr = chain.ok_or_else(|| Error::internal("IN without values"))?;
-        Ok(Typed::bool(if negated { Expr::Not(Box::new(expr)) } else { expr }, at))
+        Ok(Typed::bool(
+            if negated {
+                Expr::Not(Box::new(expr))
+            } else {
+                expr
+            },
+            at,
+        ))
     }
 
-    pub fn between(&mut self, a_kind: AExprKind, left: &NodeEnum, right: &NodeEnum, at: i32) -> Result<Typed> {
-        let NodeEnum::List(bounds) = right else { return Err(Error::internal(kind(right))) };
-        let [low, high] = bounds.items.as_slice() else { return Err(Error::internal("BETWEEN needs two bounds")) };
+    pub fn between(
+        &mut self,
+        a_kind: AExprKind,
+        left: &NodeEnum,
+        right: &NodeEnum,
+        at: i32,
+    ) -> Result<Typed> {
+        let NodeEnum::List(bounds) = right else {
+            return Err(Error::internal(kind(right)));
+        };
+        let [low, high] = bounds.items.as_slice() else {
+            return Err(Error::internal("BETWEEN needs two bounds"));
+        };
         let value = self.expression(left)?;
         let low = self.expression(inner(low)?)?;
         let high = self.expression(inner(high)?)?;
@@ -86,21 +118,37 @@ impl Binder<'_> {
         let expr = match a_kind {
             AExprKind::AexprBetween => within(self, &low, &high)?,
             AExprKind::AexprNotBetween => outside(self, &low, &high)?,
-            AExprKind::AexprBetweenSym => or(within(self, &low, &high)?, within(self, &high, &low)?),
+            AExprKind::AexprBetweenSym => {
+                or(within(self, &low, &high)?, within(self, &high, &low)?)
+            }
             _ => and(outside(self, &low, &high)?, outside(self, &high, &low)?),
         };
         Ok(Typed::bool(expr, at))
     }
 
     /// `left op ANY|ALL (array expression)`
-    pub fn quantified_array(&mut self, all: bool, op: &str, left: Typed, array: Typed, at: i32) -> Result<Typed> {
+    pub fn quantified_array(
+        &mut self,
+        all: bool,
+        op: &str,
+        left: Typed,
+        array: Typed,
+        at: i32,
+    ) -> Result<Typed> {
         // An untyped array is an array of the left side's type.
         let array = if array.is_unknown() {
-            let ty = if left.is_unknown() { Type::TEXT } else { Type::new(left.ty.oid) };
+            let ty = if left.is_unknown() {
+                Type::TEXT
+            } else {
+                Type::new(left.ty.oid)
+            };
             let Some(target) = ty.array_of() else {
                 let shown = display(ty);
                 return Err(self.at(
-                    error!(UndefinedObject, "could not find array type for data type {shown}"),
+                    error!(
+                        UndefinedObject,
+                        "could not find array type for data type {shown}"
+                    ),
                     at,
                 ));
             };
@@ -109,7 +157,13 @@ impl Binder<'_> {
             array
         };
         let Some(element) = array.ty.element() else {
-            return Err(self.at(error!(WrongObjectType, "op ANY/ALL (array) requires array on right side"), at));
+            return Err(self.at(
+                error!(
+                    WrongObjectType,
+                    "op ANY/ALL (array) requires array on right side"
+                ),
+                at,
+            ));
         };
         let (function, left_type, element_type) =
             self.quantified_operator(op, &left, Type::new(element.oid), at)?;
@@ -121,7 +175,10 @@ impl Binder<'_> {
             let target = element_type.array_of().unwrap_or(array.ty);
             self.coerce_implicit(array, target)?
         };
-        Ok(Typed::bool(construct::quantified(all, left, array, function), at))
+        Ok(Typed::bool(
+            construct::quantified(all, left, array, function),
+            at,
+        ))
     }
 }
 
@@ -129,12 +186,24 @@ impl Binder<'_> {
 fn in_expression(operand: Expr, mut list: Vec<Expr>, negated: bool) -> Expr {
     match (list.len(), list.pop()) {
         (1, Some(only)) => {
-            let op = if negated { Operator::NotEq } else { Operator::Eq };
-            Expr::BinaryExpr(BinaryExpr { left: Box::new(operand), op, right: Box::new(only) })
+            let op = if negated {
+                Operator::NotEq
+            } else {
+                Operator::Eq
+            };
+            Expr::BinaryExpr(BinaryExpr {
+                left: Box::new(operand),
+                op,
+                right: Box::new(only),
+            })
         }
         (_, last) => {
             list.extend(last);
-            Expr::InList(InList { expr: Box::new(operand), list, negated })
+            Expr::InList(InList {
+                expr: Box::new(operand),
+                list,
+                negated,
+            })
         }
     }
 }

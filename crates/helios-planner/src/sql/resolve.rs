@@ -3,7 +3,8 @@
 
 use super::binder::Binder;
 use super::coerce::{
-    ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY, category, is_polymorphic, is_preferred,
+    ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY, category, is_polymorphic,
+    is_preferred,
 };
 use super::type_name::display;
 use crate::function::CastContext;
@@ -27,21 +28,30 @@ pub(crate) enum Choice<T> {
 
 impl Binder<'_> {
     /// Candidates that all arguments can be implicitly cast to.
-    fn applicable<T: Clone>(&self, candidates: &[Candidate<T>], inputs: &[Oid]) -> Vec<Candidate<T>> {
+    fn applicable<T: Clone>(
+        &self,
+        candidates: &[Candidate<T>],
+        inputs: &[Oid],
+    ) -> Vec<Candidate<T>> {
         candidates
             .iter()
             .filter(|c| {
                 c.args.len() == inputs.len()
-                    && c.args.iter().zip(inputs).all(|(to, from)| {
-                        self.can_coerce(*from, *to, CastContext::Implicit)
-                    })
+                    && c.args
+                        .iter()
+                        .zip(inputs)
+                        .all(|(to, from)| self.can_coerce(*from, *to, CastContext::Implicit))
             })
             .cloned()
             .collect()
     }
 
     /// The candidate that the call means.
-    pub fn choose<T: Clone>(&self, candidates: &[Candidate<T>], inputs: &[Oid]) -> Choice<Candidate<T>> {
+    pub fn choose<T: Clone>(
+        &self,
+        candidates: &[Candidate<T>],
+        inputs: &[Oid],
+    ) -> Choice<Candidate<T>> {
         if let Some(exact) = candidates.iter().find(|c| c.args == inputs) {
             return Choice::One(exact.clone());
         }
@@ -52,7 +62,11 @@ impl Binder<'_> {
             _ => {}
         }
         best_by(&mut left, |c| {
-            c.args.iter().zip(inputs).filter(|(to, from)| **from != UNKNOWN && to == from).count()
+            c.args
+                .iter()
+                .zip(inputs)
+                .filter(|(to, from)| **from != UNKNOWN && to == from)
+                .count()
         });
         if left.len() == 1 {
             return Choice::One(left.swap_remove(0));
@@ -63,7 +77,8 @@ impl Binder<'_> {
                 .zip(inputs)
                 .filter(|(to, from)| {
                     **from != UNKNOWN
-                        && (to == from || (is_preferred(**to) && category(**to) == category(**from)))
+                        && (to == from
+                            || (is_preferred(**to) && category(**to) == category(**from)))
                 })
                 .count()
         });
@@ -83,15 +98,23 @@ impl Binder<'_> {
     }
 
     /// The last resort: unknown arguments have the type that all known ones share.
-    fn assume_known<T: Clone>(&self, left: &[Candidate<T>], inputs: &[Oid]) -> Choice<Candidate<T>> {
+    fn assume_known<T: Clone>(
+        &self,
+        left: &[Candidate<T>],
+        inputs: &[Oid],
+    ) -> Choice<Candidate<T>> {
         let mut known = inputs.iter().filter(|t| **t != UNKNOWN);
-        let Some(first) = known.next() else { return Choice::Ambiguous };
+        let Some(first) = known.next() else {
+            return Choice::Ambiguous;
+        };
         if known.any(|t| t != first) {
             return Choice::Ambiguous;
         }
-        let mut fitting = left
-            .iter()
-            .filter(|c| c.args.iter().all(|to| self.can_coerce(*first, *to, CastContext::Implicit)));
+        let mut fitting = left.iter().filter(|c| {
+            c.args
+                .iter()
+                .all(|to| self.can_coerce(*first, *to, CastContext::Implicit))
+        });
         match (fitting.next(), fitting.next()) {
             (Some(one), None) => Choice::One(one.clone()),
             _ => Choice::Ambiguous,
@@ -112,7 +135,13 @@ impl Binder<'_> {
             let args = declared
                 .iter()
                 .zip(inputs)
-                .map(|(d, i)| if *d == Type::ANY.oid { *i } else { Type::new(*d) })
+                .map(|(d, i)| {
+                    if *d == Type::ANY.oid {
+                        *i
+                    } else {
+                        Type::new(*d)
+                    }
+                })
                 .collect();
             return Ok(Some((args, Type::new(result))));
         }
@@ -121,12 +150,21 @@ impl Binder<'_> {
             Err(()) => return Ok(None),
         };
         let common = self.compatible_element(declared, inputs);
-        let needs_element = declared.iter().any(|d| matches!(d, 2277 | 2283 | 2776 | 3500));
-        let needs_common =
-            declared.iter().any(|d| matches!(*d, ANYCOMPATIBLE | ANYCOMPATIBLEARRAY | ANYCOMPATIBLENONARRAY));
+        let needs_element = declared
+            .iter()
+            .any(|d| matches!(d, 2277 | 2283 | 2776 | 3500));
+        let needs_common = declared.iter().any(|d| {
+            matches!(
+                *d,
+                ANYCOMPATIBLE | ANYCOMPATIBLEARRAY | ANYCOMPATIBLENONARRAY
+            )
+        });
         if (needs_element && element.is_none()) || (needs_common && common.is_none()) {
             return Err(self.at(
-                error!(DatatypeMismatch, "could not determine polymorphic type because input has type unknown"),
+                error!(
+                    DatatypeMismatch,
+                    "could not determine polymorphic type because input has type unknown"
+                ),
                 location,
             ));
         }
@@ -157,7 +195,10 @@ impl Binder<'_> {
             None => {
                 let shown = element.or(common).map_or_else(String::new, display);
                 Err(self.at(
-                    error!(UndefinedObject, "could not find array type for data type {shown}"),
+                    error!(
+                        UndefinedObject,
+                        "could not find array type for data type {shown}"
+                    ),
                     location,
                 ))
             }
@@ -192,7 +233,9 @@ impl Binder<'_> {
         let mut seen_unknown = false;
         for (declared, input) in declared.iter().zip(inputs) {
             let seen = match *declared {
-                ANYCOMPATIBLE | ANYCOMPATIBLENONARRAY if input.oid != UNKNOWN => Type::new(input.oid),
+                ANYCOMPATIBLE | ANYCOMPATIBLENONARRAY if input.oid != UNKNOWN => {
+                    Type::new(input.oid)
+                }
                 ANYCOMPATIBLEARRAY if input.oid != UNKNOWN => Type::new(input.element()?.oid),
                 ANYCOMPATIBLE | ANYCOMPATIBLENONARRAY => {
                     seen_unknown = true;
@@ -237,8 +280,10 @@ fn by_category<T: Clone>(candidates: &[Candidate<T>], inputs: &[Oid]) -> Option<
         if *input != UNKNOWN {
             continue;
         }
-        let categories: Vec<(char, bool)> =
-            candidates.iter().map(|c| (category(c.args[slot]), is_preferred(c.args[slot]))).collect();
+        let categories: Vec<(char, bool)> = candidates
+            .iter()
+            .map(|c| (category(c.args[slot]), is_preferred(c.args[slot])))
+            .collect();
         let chosen = if categories.iter().any(|(c, _)| *c == 'S') {
             'S'
         } else if categories.iter().all(|(c, _)| *c == categories[0].0) {
@@ -252,10 +297,15 @@ fn by_category<T: Clone>(candidates: &[Candidate<T>], inputs: &[Oid]) -> Option<
     let kept: Vec<Candidate<T>> = candidates
         .iter()
         .filter(|candidate| {
-            wanted.iter().zip(&candidate.args).all(|(wanted, arg)| match wanted {
-                None => true,
-                Some((c, preferred)) => category(*arg) == *c && (!preferred || is_preferred(*arg)),
-            })
+            wanted
+                .iter()
+                .zip(&candidate.args)
+                .all(|(wanted, arg)| match wanted {
+                    None => true,
+                    Some((c, preferred)) => {
+                        category(*arg) == *c && (!preferred || is_preferred(*arg))
+                    }
+                })
         })
         .cloned()
         .collect();

@@ -182,7 +182,9 @@ pub(crate) struct Level {
 
 pub(crate) fn column(qualifier: Option<&str>, name: &str) -> Column {
     Column {
-        relation: qualifier.map(|q| TableReference::Bare { table: Arc::from(q) }),
+        relation: qualifier.map(|q| TableReference::Bare {
+            table: Arc::from(q),
+        }),
         name: name.to_string(),
         spans: Spans::new(),
     }
@@ -227,13 +229,20 @@ impl Binder<'_> {
         let depth = self.levels.len();
         self.levels.push(Level::default());
         let result = self.nested(f);
-        let level = self.levels.pop().ok_or_else(|| Error::internal("no query level"))?;
+        let level = self
+            .levels
+            .pop()
+            .ok_or_else(|| Error::internal("no query level"))?;
         debug_assert_eq!(depth, self.levels.len());
         result.map(|value| (value, level))
     }
 
     /// Runs `f` while expressions belong to `clause`.
-    pub fn in_clause<T>(&mut self, clause: Clause, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub fn in_clause<T>(
+        &mut self,
+        clause: Clause,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let outer = self.level().clause.replace(clause);
         let result = f(self);
         self.level().clause = outer;
@@ -246,7 +255,12 @@ impl Binder<'_> {
 
     fn find(level: &Level, name: &str) -> Found {
         let mut found = Found::None;
-        for (i, item) in level.items.iter().enumerate().filter(|(_, item)| item.columns_visible) {
+        for (i, item) in level
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| item.columns_visible)
+        {
             for (c, column) in item.columns.iter().enumerate() {
                 if column.name == name {
                     match found {
@@ -268,25 +282,39 @@ impl Binder<'_> {
             match Self::find(&self.levels[depth], name) {
                 Found::None => {}
                 Found::Ambiguous => {
-                    return Err(
-                        self.at(error!(AmbiguousColumn, "column reference \"{name}\" is ambiguous"), location)
-                    );
+                    return Err(self.at(
+                        error!(AmbiguousColumn, "column reference \"{name}\" is ambiguous"),
+                        location,
+                    ));
                 }
-                Found::One(item, column) => return self.use_column(depth, item, column, location).map(Some),
+                Found::One(item, column) => {
+                    return self.use_column(depth, item, column, location).map(Some);
+                }
             }
         }
         Ok(None)
     }
 
     /// An expression for a column of the level at `depth`.
-    pub fn use_column(&mut self, depth: usize, item: usize, column: usize, location: i32) -> Result<Typed> {
+    pub fn use_column(
+        &mut self,
+        depth: usize,
+        item: usize,
+        column: usize,
+        location: i32,
+    ) -> Result<Typed> {
         let level = &self.levels[depth];
         let item = &level.items[item];
         if item.lateral_refused && depth + 1 < self.levels.len() {
             let name = item.name.clone().unwrap_or_default();
             return Err(self.at(
-                error!(InvalidColumnReference, "invalid reference to FROM-clause entry for table \"{name}\"")
-                    .with_detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."),
+                error!(
+                    InvalidColumnReference,
+                    "invalid reference to FROM-clause entry for table \"{name}\""
+                )
+                .with_detail(
+                    "The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
+                ),
                 location,
             ));
         }
@@ -306,10 +334,15 @@ impl Binder<'_> {
             return Ok(Typed::new(expr, ty, location));
         }
         for column in columns_of(&expr) {
-            if self.levels[depth].phase != FromPhase::Done && !self.levels[depth].lateral.contains(&column) {
+            if self.levels[depth].phase != FromPhase::Done
+                && !self.levels[depth].lateral.contains(&column)
+            {
                 self.levels[depth].lateral.push(column.clone());
             }
-            self.levels[depth].positions.entry(column).or_insert(location);
+            self.levels[depth]
+                .positions
+                .entry(column)
+                .or_insert(location);
         }
         let reference = outer_reference(expr, ty)?;
         let _ = reference.apply(|e| {
@@ -330,16 +363,34 @@ impl Binder<'_> {
     pub fn outer_columns(&self, expr: Expr, outer: &mut Vec<Expr>) -> Result<Expr> {
         let level = self.levels.last();
         let type_of = |column: &Column| {
-            let items = level.into_iter().flat_map(|l| &l.items).flat_map(|i| &i.columns);
-            let in_from = items.filter(|c| matches!(&c.expr, Expr::Column(e) if e == column)).map(|c| c.ty).next();
+            let items = level
+                .into_iter()
+                .flat_map(|l| &l.items)
+                .flat_map(|i| &i.columns);
+            let in_from = items
+                .filter(|c| matches!(&c.expr, Expr::Column(e) if e == column))
+                .map(|c| c.ty)
+                .next();
             let computed = || {
                 let level = level?;
-                let known = level.aggregates.iter().chain(&level.windows).find(|a| a.name == column.name);
-                known.map(|a| a.ty).or_else(|| level.sets.iter().find(|s| s.name == column.name).map(|s| s.ty))
+                let known = level
+                    .aggregates
+                    .iter()
+                    .chain(&level.windows)
+                    .find(|a| a.name == column.name);
+                known.map(|a| a.ty).or_else(|| {
+                    level
+                        .sets
+                        .iter()
+                        .find(|s| s.name == column.name)
+                        .map(|s| s.ty)
+                })
             };
             in_from.or_else(computed).unwrap_or(Type::TEXT)
         };
-        let stand_in = TableReference::Bare { table: Arc::from(STAND_IN) };
+        let stand_in = TableReference::Bare {
+            table: Arc::from(STAND_IN),
+        };
         expr.transform_up(|e| {
             let reference = match e {
                 Expr::Column(c) if c.relation.as_ref() != Some(&stand_in) => {
@@ -359,7 +410,12 @@ impl Binder<'_> {
     }
 
     /// The item that `[schema.]name` means: (depth, index).
-    pub fn find_item(&self, schema: Option<&str>, name: &str, location: i32) -> Result<Option<(usize, usize)>> {
+    pub fn find_item(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        location: i32,
+    ) -> Result<Option<(usize, usize)>> {
         for depth in (0..self.levels.len()).rev() {
             let level = &self.levels[depth];
             if level.phase == FromPhase::Hidden {
@@ -372,9 +428,10 @@ impl Binder<'_> {
             });
             if let Some((index, _)) = found.next() {
                 if found.next().is_some() {
-                    return Err(
-                        self.at(error!(DuplicateAlias, "table reference \"{name}\" is ambiguous"), location)
-                    );
+                    return Err(self.at(
+                        error!(DuplicateAlias, "table reference \"{name}\" is ambiguous"),
+                        location,
+                    ));
                 }
                 return Ok(Some((depth, index)));
             }
@@ -387,8 +444,10 @@ impl Binder<'_> {
         for level in self.levels.iter().rev() {
             for item in &level.items {
                 if item.name.as_deref() == Some(name) && item.name.is_some() {
-                    let error =
-                        error!(UndefinedTable, "invalid reference to FROM-clause entry for table \"{name}\"");
+                    let error = error!(
+                        UndefinedTable,
+                        "invalid reference to FROM-clause entry for table \"{name}\""
+                    );
                     let error = if level.phase == FromPhase::Hidden {
                         error
                             .with_detail(format!(
@@ -405,25 +464,48 @@ impl Binder<'_> {
                 if let (Some(hidden), Some(alias)) = (&item.hidden_name, &item.name)
                     && hidden == name
                 {
-                    let hint = format!("Perhaps you meant to reference the table alias \"{alias}\".");
+                    let hint =
+                        format!("Perhaps you meant to reference the table alias \"{alias}\".");
                     return self.at(
-                        error!(UndefinedTable, "invalid reference to FROM-clause entry for table \"{name}\"")
-                            .with_hint(hint),
+                        error!(
+                            UndefinedTable,
+                            "invalid reference to FROM-clause entry for table \"{name}\""
+                        )
+                        .with_hint(hint),
                         location,
                     );
                 }
             }
         }
-        self.at(error!(UndefinedTable, "missing FROM-clause entry for table \"{name}\""), location)
+        self.at(
+            error!(
+                UndefinedTable,
+                "missing FROM-clause entry for table \"{name}\""
+            ),
+            location,
+        )
     }
 
     /// `item.name`: a column, a system column, or nothing.
-    pub fn item_column(&mut self, depth: usize, index: usize, name: &str, location: i32) -> Result<Option<Typed>> {
+    pub fn item_column(
+        &mut self,
+        depth: usize,
+        index: usize,
+        name: &str,
+        location: i32,
+    ) -> Result<Option<Typed>> {
         let item = &self.levels[depth].items[index];
-        let mut matches = item.columns.iter().enumerate().filter(|(_, c)| c.name == name);
+        let mut matches = item
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.name == name);
         if let Some((column, _)) = matches.next() {
             if matches.next().is_some() {
-                return Err(self.at(error!(AmbiguousColumn, "column reference \"{name}\" is ambiguous"), location));
+                return Err(self.at(
+                    error!(AmbiguousColumn, "column reference \"{name}\" is ambiguous"),
+                    location,
+                ));
             }
             return self.use_column(depth, index, column, location).map(Some);
         }
@@ -431,12 +513,22 @@ impl Binder<'_> {
     }
 
     /// `tableoid` is given; the columns of PostgreSQL's own row format are refused.
-    fn system_column(&mut self, depth: usize, index: usize, name: &str, location: i32) -> Result<Option<Typed>> {
-        let Some(relation) = self.levels[depth].items[index].relation else { return Ok(None) };
+    fn system_column(
+        &mut self,
+        depth: usize,
+        index: usize,
+        name: &str,
+        location: i32,
+    ) -> Result<Option<Typed>> {
+        let Some(relation) = self.levels[depth].items[index].relation else {
+            return Ok(None);
+        };
         match name {
-            "tableoid" => {
-                Ok(Some(Typed::new(construct::oid_literal(relation.0, Type::OID), Type::OID, location)))
-            }
+            "tableoid" => Ok(Some(Typed::new(
+                construct::oid_literal(relation.0, Type::OID),
+                Type::OID,
+                location,
+            ))),
             "ctid" | "xmin" | "xmax" | "cmin" | "cmax" => {
                 self.unsupported(format_args!("system column \"{name}\""), location)
             }
@@ -445,8 +537,15 @@ impl Binder<'_> {
     }
 
     /// A system column without a table name.
-    pub fn unqualified_system_column(&mut self, name: &str, location: i32) -> Result<Option<Typed>> {
-        if !matches!(name, "tableoid" | "ctid" | "xmin" | "xmax" | "cmin" | "cmax") {
+    pub fn unqualified_system_column(
+        &mut self,
+        name: &str,
+        location: i32,
+    ) -> Result<Option<Typed>> {
+        if !matches!(
+            name,
+            "tableoid" | "ctid" | "xmin" | "xmax" | "cmin" | "cmax"
+        ) {
             return Ok(None);
         }
         for depth in (0..self.levels.len()).rev() {
@@ -474,7 +573,9 @@ impl Binder<'_> {
         };
         let error = match self.column_hint(table, name) {
             Some(ColumnHint::Detail(text)) => message.with_detail(text),
-            Some(ColumnHint::DetailAndHint(detail, hint)) => message.with_detail(detail).with_hint(hint),
+            Some(ColumnHint::DetailAndHint(detail, hint)) => {
+                message.with_detail(detail).with_hint(hint)
+            }
             Some(ColumnHint::Hint(text)) => message.with_hint(text),
             None => message,
         };
@@ -497,7 +598,8 @@ impl Binder<'_> {
                     );
                     return Some(ColumnHint::DetailAndHint(
                         detail,
-                        "To reference that column, you must mark this subquery with LATERAL.".into(),
+                        "To reference that column, you must mark this subquery with LATERAL."
+                            .into(),
                     ));
                 }
                 if table.is_none()
@@ -512,7 +614,9 @@ impl Binder<'_> {
         }
         let mut best: Option<(usize, Vec<(String, String)>)> = None;
         for item in &level.items {
-            let Some(item_name) = &item.name else { continue };
+            let Some(item_name) = &item.name else {
+                continue;
+            };
             let table_distance = table.map_or(0, |t| edit_distance(t, item_name));
             for column in &item.columns {
                 let distance = edit_distance(name, &column.name) + table_distance;
@@ -532,7 +636,10 @@ impl Binder<'_> {
         let (_, list) = best?;
         let quoted = |(t, c): &(String, String)| format!("\"{t}.{c}\"");
         match list.as_slice() {
-            [one] => Some(ColumnHint::Hint(format!("Perhaps you meant to reference the column {}.", quoted(one)))),
+            [one] => Some(ColumnHint::Hint(format!(
+                "Perhaps you meant to reference the column {}.",
+                quoted(one)
+            ))),
             [one, two] => Some(ColumnHint::Hint(format!(
                 "Perhaps you meant to reference the column {} or the column {}.",
                 quoted(one),

@@ -13,7 +13,8 @@ use datafusion::logical_expr::{Distinct, DistinctOn, Expr, LogicalPlan};
 use helios_types::{Error, Result, Type, error};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    LimitOption, LockClauseStrength, LockWaitPolicy, LockingClause, RangeVar, SelectStmt, SetOperation, a_const,
+    LimitOption, LockClauseStrength, LockWaitPolicy, LockingClause, RangeVar, SelectStmt,
+    SetOperation,
 };
 use std::sync::Arc;
 
@@ -97,7 +98,11 @@ impl Binder<'_> {
             }
         }
         if !tail.locks.is_empty() {
-            self.check_locking(!distinct_clause.is_empty(), !group_clause.is_empty(), having.is_some())?;
+            self.check_locking(
+                !distinct_clause.is_empty(),
+                !group_clause.is_empty(),
+                having.is_some(),
+            )?;
         }
         let mut input = from.unwrap_or_else(plan::one_row);
         if let Some(predicate) = predicate {
@@ -118,7 +123,9 @@ impl Binder<'_> {
         let mut groups: Vec<Vec<Expr>> = Vec::new();
         let specification = |e: &Expr| match e {
             Expr::Alias(a) => match a.expr.as_ref() {
-                Expr::WindowFunction(w) => Some((w.params.partition_by.clone(), w.params.order_by.clone())),
+                Expr::WindowFunction(w) => {
+                    Some((w.params.partition_by.clone(), w.params.order_by.clone()))
+                }
                 _ => None,
             },
             _ => None,
@@ -126,7 +133,10 @@ impl Binder<'_> {
         for call in windows {
             let aliased = plan::alias(call.expr, &call.name, call.ty);
             let own = specification(&aliased);
-            match groups.iter_mut().find(|g| g.first().and_then(specification) == own) {
+            match groups
+                .iter_mut()
+                .find(|g| g.first().and_then(specification) == own)
+            {
                 Some(group) => group.push(aliased),
                 None => groups.push(vec![aliased]),
             }
@@ -146,9 +156,13 @@ impl Binder<'_> {
             if calls.is_empty() {
                 continue;
             }
-            let fields: Vec<(String, Type)> = calls.iter().map(|c| (c.name.clone(), c.ty)).collect();
+            let fields: Vec<(String, Type)> =
+                calls.iter().map(|c| (c.name.clone(), c.ty)).collect();
             let added = plan::schema(&fields)?;
-            let schema = input.schema().join(&added).map_err(super::binder::internal)?;
+            let schema = input
+                .schema()
+                .join(&added)
+                .map_err(super::binder::internal)?;
             input = plan::extension(ProjectSet {
                 input: Arc::new(input),
                 calls: calls.iter().map(|c| c.expr.clone()).collect(),
@@ -184,7 +198,9 @@ impl Binder<'_> {
                 .map(|t| (t.value.expr.clone(), t.name.clone(), t.value.ty))
                 .collect()
         };
-        let plain_keys = keys.iter().all(|k| matches!(targets[k.target].value.expr, Expr::Column(_)));
+        let plain_keys = keys
+            .iter()
+            .all(|k| matches!(targets[k.target].value.expr, Expr::Column(_)));
         if distinct.is_none() && (plain_keys || !locks.is_empty()) {
             let mut plan = input;
             if !keys.is_empty() {
@@ -204,8 +220,10 @@ impl Binder<'_> {
             let plan = plan::limit(plan::project_output(plan, visible(&targets))?, skip, fetch);
             return Ok(Query { plan, columns });
         }
-        let all: Vec<(Expr, String, Type)> =
-            targets.iter().map(|t| (t.value.expr.clone(), t.name.clone(), t.value.ty)).collect();
+        let all: Vec<(Expr, String, Type)> = targets
+            .iter()
+            .map(|t| (t.value.expr.clone(), t.name.clone(), t.value.ty))
+            .collect();
         let junk = targets.iter().any(|t| t.junk);
         let mut plan = plan::project_output(input, all)?;
         match distinct {
@@ -216,7 +234,10 @@ impl Binder<'_> {
                 let on_exprs: Vec<Expr> = on.iter().map(|&i| outputs[i].clone()).collect();
                 let mut sorts = sort_exprs(&keys, |t| outputs[t].clone());
                 if sorts.is_empty() {
-                    sorts = on_exprs.iter().map(|e| e.clone().sort(true, false)).collect();
+                    sorts = on_exprs
+                        .iter()
+                        .map(|e| e.clone().sort(true, false))
+                        .collect();
                 }
                 let node = DistinctOn::try_new(on_exprs, outputs, Some(sorts), Arc::new(plan));
                 plan = LogicalPlan::Distinct(Distinct::On(node.map_err(super::binder::internal)?));
@@ -228,10 +249,18 @@ impl Binder<'_> {
         }
         if junk {
             let outputs = plan::output_columns(&plan);
-            let kept = targets.iter().zip(outputs).filter(|(t, _)| !t.junk).map(|(_, e)| e).collect();
+            let kept = targets
+                .iter()
+                .zip(outputs)
+                .filter(|(t, _)| !t.junk)
+                .map(|(_, e)| e)
+                .collect();
             plan = plan::project(plan, kept)?;
         }
-        Ok(Query { plan: plan::limit(plan, skip, fetch), columns })
+        Ok(Query {
+            plan: plan::limit(plan, skip, fetch),
+            columns,
+        })
     }
 
     /// `None` without DISTINCT, an empty list for plain DISTINCT, positions for DISTINCT ON.
@@ -260,7 +289,10 @@ impl Binder<'_> {
                 if !super::operator::ordered(target.value.ty) {
                     let shown = super::type_name::display(Type::new(target.value.ty.oid));
                     return Err(self.at(
-                        error!(UndefinedFunction, "could not identify an equality operator for type {shown}"),
+                        error!(
+                            UndefinedFunction,
+                            "could not identify an equality operator for type {shown}"
+                        ),
                         target.value.at,
                     ));
                 }
@@ -278,7 +310,10 @@ impl Binder<'_> {
         }
         let leading = keys.iter().take_while(|k| on.contains(&k.target)).count();
         if leading < keys.len() && leading < on.len() {
-            let at = nodes.first().and_then(|n| n.node.as_ref()).map_or(-1, location);
+            let at = nodes
+                .first()
+                .and_then(|n| n.node.as_ref())
+                .map_or(-1, location);
             return Err(self.at(
                 error!(
                     InvalidColumnReference,
@@ -316,20 +351,38 @@ impl Binder<'_> {
         let value = self.in_clause(clause, |b| b.expression(node))?;
         let at = value.at;
         if !columns_of(&value.expr).is_empty() {
-            return Err(self.at(error!(InvalidColumnReference, "argument of {name} must not contain variables"), at));
+            return Err(self.at(
+                error!(
+                    InvalidColumnReference,
+                    "argument of {name} must not contain variables"
+                ),
+                at,
+            ));
         }
         let source = value.ty;
         match self.coerce_base(value, Type::INT8, CastContext::Assignment)? {
             Some(value) => {
                 if literal::value_of(&value).is_some_and(|v| v.as_i64().is_some_and(|n| n < 0)) {
-                    let state = if clause == Clause::Limit { *b"2201W" } else { *b"2201X" };
-                    return Err(error!(InvalidRowCount, "{name} must not be negative").with_sqlstate(state));
+                    let state = if clause == Clause::Limit {
+                        *b"2201W"
+                    } else {
+                        *b"2201X"
+                    };
+                    return Err(
+                        error!(InvalidRowCount, "{name} must not be negative").with_sqlstate(state)
+                    );
                 }
                 Ok(Some(value.expr))
             }
             None => {
                 let shown = super::type_name::display(Type::new(source.oid));
-                Err(self.at(error!(DatatypeMismatch, "argument of {name} must be type bigint, not type {shown}"), at))
+                Err(self.at(
+                    error!(
+                        DatatypeMismatch,
+                        "argument of {name} must be type bigint, not type {shown}"
+                    ),
+                    at,
+                ))
             }
         }
     }
@@ -337,15 +390,24 @@ impl Binder<'_> {
     fn locking(&mut self, nodes: &[pg_query::Node]) -> Result<Vec<RowLock>> {
         let mut locks: Vec<RowLock> = Vec::new();
         for node in nodes {
-            let NodeEnum::LockingClause(clause) = inner(node)? else { return Err(Error::internal("locking clause")) };
-            let LockingClause { locked_rels, strength, wait_policy } = clause;
-            let (name, strength) = match LockClauseStrength::try_from(*strength).map_err(Error::internal)? {
-                LockClauseStrength::LcsForkeyshare => ("FOR KEY SHARE", LockStrength::KeyShare),
-                LockClauseStrength::LcsForshare => ("FOR SHARE", LockStrength::Share),
-                LockClauseStrength::LcsFornokeyupdate => ("FOR NO KEY UPDATE", LockStrength::NoKeyUpdate),
-                LockClauseStrength::LcsForupdate => ("FOR UPDATE", LockStrength::Update),
-                _ => return Err(Error::internal("lock strength")),
+            let NodeEnum::LockingClause(clause) = inner(node)? else {
+                return Err(Error::internal("locking clause"));
             };
+            let LockingClause {
+                locked_rels,
+                strength,
+                wait_policy,
+            } = clause;
+            let (name, strength) =
+                match LockClauseStrength::try_from(*strength).map_err(Error::internal)? {
+                    LockClauseStrength::LcsForkeyshare => ("FOR KEY SHARE", LockStrength::KeyShare),
+                    LockClauseStrength::LcsForshare => ("FOR SHARE", LockStrength::Share),
+                    LockClauseStrength::LcsFornokeyupdate => {
+                        ("FOR NO KEY UPDATE", LockStrength::NoKeyUpdate)
+                    }
+                    LockClauseStrength::LcsForupdate => ("FOR UPDATE", LockStrength::Update),
+                    _ => return Err(Error::internal("lock strength")),
+                };
             let wait = match LockWaitPolicy::try_from(*wait_policy).map_err(Error::internal)? {
                 LockWaitPolicy::LockWaitSkip => LockWait::SkipLocked,
                 LockWaitPolicy::LockWaitError => LockWait::NoWait,
@@ -364,7 +426,11 @@ impl Binder<'_> {
                         lock.strength = lock.strength.max(strength);
                         lock.wait = lock.wait.max(wait);
                     }
-                    None => locks.push(RowLock { target, strength, wait }),
+                    None => locks.push(RowLock {
+                        target,
+                        strength,
+                        wait,
+                    }),
                 }
             }
         }
@@ -386,12 +452,24 @@ impl Binder<'_> {
         }
         for var in named {
             if !var.schemaname.is_empty() {
-                return Err(self.at(error!(SyntaxError, "{clause} must specify unqualified relation names"), var.location));
+                return Err(self.at(
+                    error!(
+                        SyntaxError,
+                        "{clause} must specify unqualified relation names"
+                    ),
+                    var.location,
+                ));
             }
             let name = &var.relname;
-            let Some(item) = items.iter().find(|i| i.name.as_deref() == Some(name.as_str())) else {
+            let Some(item) = items
+                .iter()
+                .find(|i| i.name.as_deref() == Some(name.as_str()))
+            else {
                 return Err(self.at(
-                    error!(UndefinedTable, "relation \"{name}\" in {clause} clause not found in FROM clause"),
+                    error!(
+                        UndefinedTable,
+                        "relation \"{name}\" in {clause} clause not found in FROM clause"
+                    ),
                     var.location,
                 ));
             };
@@ -400,7 +478,12 @@ impl Binder<'_> {
                     self.require(table.id, 'w');
                     targets.push(item.qualifier.clone());
                 }
-                None => return self.unsupported(format_args!("{clause} of \"{name}\", which is not a table,"), var.location),
+                None => {
+                    return self.unsupported(
+                        format_args!("{clause} of \"{name}\", which is not a table,"),
+                        var.location,
+                    );
+                }
             }
         }
         Ok(targets)
@@ -429,11 +512,16 @@ impl Binder<'_> {
     fn values(&mut self, select: &SelectStmt, resolve_unknown: bool) -> Result<Query> {
         let mut rows: Vec<Vec<Typed>> = Vec::with_capacity(select.values_lists.len());
         for list in &select.values_lists {
-            let NodeEnum::List(list) = inner(list)? else { return Err(Error::internal("VALUES list")) };
+            let NodeEnum::List(list) = inner(list)? else {
+                return Err(Error::internal("VALUES list"));
+            };
             let row = self.in_clause(Clause::Values, |b| b.expressions(&list.items))?;
             if rows.first().is_some_and(|first| first.len() != row.len()) {
                 let at = row.first().map_or(-1, |v| v.at);
-                return Err(self.at(error!(SyntaxError, "VALUES lists must all be the same length"), at));
+                return Err(self.at(
+                    error!(SyntaxError, "VALUES lists must all be the same length"),
+                    at,
+                ));
             }
             rows.push(row);
         }
@@ -442,7 +530,11 @@ impl Binder<'_> {
         for column in 0..width {
             let all: Vec<&Typed> = rows.iter().map(|r| &r[column]).collect();
             let unknown = !resolve_unknown && all.iter().all(|v| v.is_unknown());
-            let ty = if unknown { Type::TEXT } else { self.common_type(&all, "VALUES")? };
+            let ty = if unknown {
+                Type::TEXT
+            } else {
+                self.common_type(&all, "VALUES")?
+            };
             types.push((ty.with_modifier(Self::common_modifier(&all, ty)), unknown));
         }
         let mut out = Vec::with_capacity(rows.len());
@@ -453,11 +545,19 @@ impl Binder<'_> {
             }
             out.push(exprs);
         }
-        let named: Vec<(String, Type)> =
-            types.iter().enumerate().map(|(i, (ty, _))| (format!("column{}", i + 1), *ty)).collect();
+        let named: Vec<(String, Type)> = types
+            .iter()
+            .enumerate()
+            .map(|(i, (ty, _))| (format!("column{}", i + 1), *ty))
+            .collect();
         let columns = named
             .iter()
-            .map(|(name, ty)| QueryColumn { name: name.clone(), ty: *ty, origin: None, unknown: false })
+            .map(|(name, ty)| QueryColumn {
+                name: name.clone(),
+                ty: *ty,
+                origin: None,
+                unknown: false,
+            })
             .collect();
         let plan = plan::values(&named, out)?;
         self.order_and_limit(Query { plan, columns }, select)
@@ -466,7 +566,11 @@ impl Binder<'_> {
     /// ORDER BY, LIMIT and OFFSET over the output columns of a set operation or VALUES.
     pub fn order_and_limit(&mut self, query: Query, select: &SelectStmt) -> Result<Query> {
         if !select.locking_clause.is_empty() {
-            let what = if select.values_lists.is_empty() { "UNION/INTERSECT/EXCEPT" } else { "VALUES" };
+            let what = if select.values_lists.is_empty() {
+                "UNION/INTERSECT/EXCEPT"
+            } else {
+                "VALUES"
+            };
             return Err(error!(Unsupported, "FOR UPDATE is not allowed with {what}")
                 .with_cause("locking clause"));
         }
@@ -493,12 +597,21 @@ impl Binder<'_> {
             }
             plan = plan::sort(plan, sort_exprs(&keys, |t| outputs[t].clone()));
         }
-        let tail = self.tail(&select.limit_offset, &select.limit_count, select.limit_option, &[])?;
+        let tail = self.tail(
+            &select.limit_offset,
+            &select.limit_count,
+            select.limit_option,
+            &[],
+        )?;
         plan = plan::limit(plan, tail.skip, tail.fetch);
         Ok(Query { plan, columns })
     }
 
-    fn output_order(&mut self, select: &SelectStmt, targets: &mut Vec<Target>) -> Result<Vec<SortKey>> {
+    fn output_order(
+        &mut self,
+        select: &SelectStmt,
+        targets: &mut Vec<Target>,
+    ) -> Result<Vec<SortKey>> {
         let named: Vec<_> = targets
             .iter()
             .map(|t| super::scope::ItemColumn {

@@ -34,11 +34,21 @@ impl Binder<'_> {
                 && select.locking_clause.is_empty();
             let operation = select.op != SetOperation::SetopNone as i32 && select.op != 0;
             // A nested operation shares this level; PostgreSQL binds it in the same pass.
-            if operation && bare { b.set_tree(select) } else { b.select(select, false) }
+            if operation && bare {
+                b.set_tree(select)
+            } else {
+                b.select(select, false)
+            }
         })
     }
 
-    pub fn unite(&mut self, operation: SetOperation, all: bool, left: Query, right: Query) -> Result<Query> {
+    pub fn unite(
+        &mut self,
+        operation: SetOperation,
+        all: bool,
+        left: Query,
+        right: Query,
+    ) -> Result<Query> {
         let name = match operation {
             SetOperation::SetopUnion => "UNION",
             SetOperation::SetopIntersect => "INTERSECT",
@@ -46,7 +56,10 @@ impl Binder<'_> {
             _ => return Err(Error::internal("set operation of no kind")),
         };
         if left.columns.len() != right.columns.len() {
-            return Err(error!(SyntaxError, "each {name} query must have the same number of columns"));
+            return Err(error!(
+                SyntaxError,
+                "each {name} query must have the same number of columns"
+            ));
         }
         let types = self.common_columns(name, &left, &right)?;
         let names = plan::unique_names(left.columns.iter().map(|c| c.name.as_str()));
@@ -54,28 +67,40 @@ impl Binder<'_> {
             .columns
             .iter()
             .zip(&types)
-            .map(|(c, ty)| QueryColumn { name: c.name.clone(), ty: *ty, origin: None, unknown: false })
+            .map(|(c, ty)| QueryColumn {
+                name: c.name.clone(),
+                ty: *ty,
+                origin: None,
+                unknown: false,
+            })
             .collect();
         if !all {
             for (column, ty) in columns.iter().zip(&types) {
                 if !super::operator::ordered(*ty) {
                     let shown = super::type_name::display(Type::new(ty.oid));
                     let _ = column;
-                    return Err(error!(UndefinedFunction, "could not identify an equality operator for type {shown}"));
+                    return Err(error!(
+                        UndefinedFunction,
+                        "could not identify an equality operator for type {shown}"
+                    ));
                 }
             }
         }
         let left = self.brought_to(left, &types, &names, name)?;
         let right = self.brought_to(right, &types, &names, name)?;
-        let fields: Vec<(String, Type)> = names.iter().cloned().zip(types.iter().copied()).collect();
+        let fields: Vec<(String, Type)> =
+            names.iter().cloned().zip(types.iter().copied()).collect();
         let plan = match operation {
             SetOperation::SetopUnion => {
                 let union = plan::union(flattened(all, left, right), &fields)?;
                 if all { union } else { plan::distinct(union) }
             }
             _ => {
-                let operator =
-                    if name == "INTERSECT" { SetOperator::Intersect } else { SetOperator::Except };
+                let operator = if name == "INTERSECT" {
+                    SetOperator::Intersect
+                } else {
+                    SetOperator::Except
+                };
                 plan::extension(node::SetOperation {
                     operator,
                     all,
@@ -113,8 +138,17 @@ impl Binder<'_> {
         names: &[String],
         context: &str,
     ) -> Result<datafusion::logical_expr::LogicalPlan> {
-        let same = query.columns.iter().zip(types).all(|(c, ty)| c.ty.oid == ty.oid && !c.unknown)
-            && query.plan.schema().iter().map(|(q, f)| (q.is_none(), f.name())).eq(names.iter().map(|n| (true, n)));
+        let same = query
+            .columns
+            .iter()
+            .zip(types)
+            .all(|(c, ty)| c.ty.oid == ty.oid && !c.unknown)
+            && query
+                .plan
+                .schema()
+                .iter()
+                .map(|(q, f)| (q.is_none(), f.name()))
+                .eq(names.iter().map(|n| (true, n)));
         if same {
             return Ok(query.plan);
         }
@@ -130,7 +164,11 @@ impl Binder<'_> {
                     other => other.clone(),
                 };
                 let column = &query.columns[i];
-                let ty = if column.unknown { Type::UNKNOWN } else { column.ty };
+                let ty = if column.unknown {
+                    Type::UNKNOWN
+                } else {
+                    column.ty
+                };
                 let value = self.coerce_to_common(Typed::new(bare, ty, -1), types[i], context)?;
                 exprs.push(plan::alias(value.expr, &names[i], types[i]));
             }
@@ -138,7 +176,11 @@ impl Binder<'_> {
         }
         let mut exprs = Vec::with_capacity(names.len());
         for (i, column) in query.columns.iter().enumerate() {
-            let ty = if column.unknown { Type::UNKNOWN } else { column.ty };
+            let ty = if column.unknown {
+                Type::UNKNOWN
+            } else {
+                column.ty
+            };
             let value = Typed::new(plan::output_column(&query.plan, i), ty, -1);
             let value = self.coerce_to_common(value, types[i], context)?;
             exprs.push(plan::alias(value.expr, &names[i], types[i]));
@@ -156,7 +198,8 @@ fn flattened(
     use datafusion::logical_expr::LogicalPlan;
     match left {
         LogicalPlan::Union(union) if all => {
-            let mut inputs: Vec<LogicalPlan> = union.inputs.iter().map(|i| i.as_ref().clone()).collect();
+            let mut inputs: Vec<LogicalPlan> =
+                union.inputs.iter().map(|i| i.as_ref().clone()).collect();
             inputs.push(right);
             inputs
         }

@@ -9,7 +9,7 @@ use crate::catalog::Table;
 use crate::template::{Command, OutputColumn, RequiredPrivilege};
 use crate::utility::Utility;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use helios_types::{Error, Result, Type, bail, error};
+use helios_types::{Error, Result, Type, bail};
 use pg_query::NodeEnum;
 use std::sync::Arc;
 
@@ -38,7 +38,11 @@ pub fn bind(statement: &Statement, context: &BindContext<'_>) -> Result<Bound> {
 }
 
 /// Binds a statement's node; `source` is the text that its locations count in.
-pub(crate) fn bind_node(node: &NodeEnum, source: Option<Arc<str>>, context: &BindContext<'_>) -> Result<Bound> {
+pub(crate) fn bind_node(
+    node: &NodeEnum,
+    source: Option<Arc<str>>,
+    context: &BindContext<'_>,
+) -> Result<Bound> {
     match node {
         NodeEnum::SelectStmt(select) if select.into_clause.is_none() => {
             bind_plan(node, source, context).map(Bound::Plan)
@@ -56,14 +60,22 @@ pub fn bind_query_as_plan(statement: &Statement, context: &BindContext<'_>) -> R
     bind_plan(&statement.node, Some(statement.source.clone()), context)
 }
 
-pub(crate) fn bind_plan(node: &NodeEnum, source: Option<Arc<str>>, context: &BindContext<'_>) -> Result<BoundPlan> {
+pub(crate) fn bind_plan(
+    node: &NodeEnum,
+    source: Option<Arc<str>>,
+    context: &BindContext<'_>,
+) -> Result<BoundPlan> {
     let mut binder = Binder::new(context.clone(), source);
     let (query, command) = binder.top_level(node)?;
     let params = binder.parameter_types()?;
     let output = query
         .columns
         .into_iter()
-        .map(|c| OutputColumn { name: c.name, ty: c.ty, origin: c.origin })
+        .map(|c| OutputColumn {
+            name: c.name,
+            ty: c.ty,
+            origin: c.origin,
+        })
         .collect();
     Ok(BoundPlan {
         plan: query.plan,
@@ -157,7 +169,11 @@ impl Binder<'_> {
         let value = bound?;
         match (clause, target) {
             (Clause::Check | Clause::IndexPredicate, Some(Type::BOOL)) => {
-                let name = if clause == Clause::Check { "CHECK" } else { "WHERE" };
+                let name = if clause == Clause::Check {
+                    "CHECK"
+                } else {
+                    "WHERE"
+                };
                 let at = value.at;
                 Ok(Typed::bool(self.coerce_bool(value, name)?, at))
             }
@@ -169,6 +185,8 @@ impl Binder<'_> {
     /// A column's stored default as an expression of the column's type.
     pub fn stored_default(&mut self, text: &str, target: Type, column: &str) -> Result<Typed> {
         let node = parse_expression(text)?;
-        self.with_source(None, |b| b.table_expression(&node, None, Clause::Default, Some(target), column))
+        self.with_source(None, |b| {
+            b.table_expression(&node, None, Clause::Default, Some(target), column)
+        })
     }
 }

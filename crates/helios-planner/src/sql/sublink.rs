@@ -3,7 +3,7 @@
 use super::binder::{Binder, Typed};
 use super::construct;
 use super::literal;
-use super::node::{inner, kind, optional, required};
+use super::node::{optional, required};
 use super::operator::comparison;
 use super::plan::{self, Query};
 use super::scope::{Level, STAND_IN};
@@ -30,7 +30,15 @@ pub(crate) fn subquery(query: Query, level: &Level) -> Subquery {
 
 impl Binder<'_> {
     pub fn sublink(&mut self, node: &SubLink) -> Result<Typed> {
-        let SubLink { xpr: _, sub_link_type, sub_link_id: _, testexpr, oper_name, subselect, location } = node;
+        let SubLink {
+            xpr: _,
+            sub_link_type,
+            sub_link_id: _,
+            testexpr,
+            oper_name,
+            subselect,
+            location,
+        } = node;
         let at = *location;
         if let Some(reason) = self.table_expression {
             return Err(self.at(error!(Unsupported, "cannot use subquery in {reason}"), at));
@@ -40,17 +48,28 @@ impl Binder<'_> {
         match link {
             SubLinkType::ExistsSublink => {
                 let (query, level) = self.in_subquery(select)?;
-                Ok(Typed::bool(Expr::Exists(Exists::new(subquery(query, &level), false)), at))
+                Ok(Typed::bool(
+                    Expr::Exists(Exists::new(subquery(query, &level), false)),
+                    at,
+                ))
             }
             SubLinkType::ExprSublink => {
                 let (query, level) = self.in_subquery(select)?;
                 let ty = self.single_column(&query, at)?;
-                Ok(Typed::new(Expr::ScalarSubquery(subquery(query, &level)), ty, at))
+                Ok(Typed::new(
+                    Expr::ScalarSubquery(subquery(query, &level)),
+                    ty,
+                    at,
+                ))
             }
             SubLinkType::ArraySublink => self.array_subquery(select, at),
             SubLinkType::AnySublink | SubLinkType::AllSublink => {
                 let all = link == SubLinkType::AllSublink;
-                let op = if oper_name.is_empty() { "=" } else { self.operator_name(oper_name, at)? };
+                let op = if oper_name.is_empty() {
+                    "="
+                } else {
+                    self.operator_name(oper_name, at)?
+                };
                 let test = required(testexpr)?;
                 match test {
                     NodeEnum::RowExpr(row) => self.quantified_rows(all, op, row, select, at),
@@ -76,19 +95,36 @@ impl Binder<'_> {
     fn single_column(&self, query: &Query, at: i32) -> Result<Type> {
         match query.columns.as_slice() {
             [only] => Ok(only.ty),
-            _ => Err(self.at(error!(SyntaxError, "subquery must return only one column"), at)),
+            _ => Err(self.at(
+                error!(SyntaxError, "subquery must return only one column"),
+                at,
+            )),
         }
     }
 
     fn array_subquery(&mut self, select: &NodeEnum, at: i32) -> Result<Typed> {
         let (query, level) = self.in_subquery(select)?;
         let element = Type::new(self.single_column(&query, at)?.oid);
-        let array = if element.is_array() { Some(element) } else { element.array_of() };
+        let array = if element.is_array() {
+            Some(element)
+        } else {
+            element.array_of()
+        };
         let Some(array) = array else {
             let shown = display(element);
-            return Err(self.at(error!(UndefinedObject, "could not find array type for data type {shown}"), at));
+            return Err(self.at(
+                error!(
+                    UndefinedObject,
+                    "could not find array type for data type {shown}"
+                ),
+                at,
+            ));
         };
-        let wanted = if element.is_array() { Type::ANYARRAY.oid } else { Type::ANYNONARRAY.oid };
+        let wanted = if element.is_array() {
+            Type::ANYARRAY.oid
+        } else {
+            Type::ANYNONARRAY.oid
+        };
         let def = self
             .cx
             .registry
@@ -97,12 +133,26 @@ impl Binder<'_> {
             .filter(|d| matches!(d.implementation, Implementation::Aggregate(_)))
             .find(|d| d.args == [wanted] || d.args == [Type::ANYELEMENT.oid])
             .copied();
-        let Some(def) = def else { return self.unsupported("ARRAY(subquery)", at) };
+        let Some(def) = def else {
+            return self.unsupported("ARRAY(subquery)", at);
+        };
         let value = plan::output_column(&query.plan, 0);
-        let udf = Arc::new(AggregateUDF::from(PgAggregate::new(def, vec![element], array)));
-        let call = Expr::AggregateFunction(AggregateFunction::new_udf(udf, vec![value], false, None, vec![], None));
+        let udf = Arc::new(AggregateUDF::from(PgAggregate::new(
+            def,
+            vec![element],
+            array,
+        )));
+        let call = Expr::AggregateFunction(AggregateFunction::new_udf(
+            udf,
+            vec![value],
+            false,
+            None,
+            vec![],
+            None,
+        ));
         let name = self.unique("array");
-        let aggregated = plan::aggregate(query.plan, vec![], vec![plan::alias(call, &name, array)])?;
+        let aggregated =
+            plan::aggregate(query.plan, vec![], vec![plan::alias(call, &name, array)])?;
         let outer = Subquery {
             subquery: Arc::new(aggregated),
             outer_ref_columns: level.outer.clone(),
@@ -111,7 +161,11 @@ impl Binder<'_> {
         let aggregate = Typed::new(Expr::ScalarSubquery(outer), array, at);
         let scalar = array.element().unwrap_or(element);
         let empty = Typed::new(construct::array(scalar, vec![], array), array, at);
-        Ok(Typed::new(construct::coalesce(vec![aggregate, empty], array), array, at))
+        Ok(Typed::new(
+            construct::coalesce(vec![aggregate, empty], array),
+            array,
+            at,
+        ))
     }
 
     /// `x op ANY|ALL (SELECT y)`
@@ -138,32 +192,60 @@ impl Binder<'_> {
         let stand_in = Expr::Column(super::scope::column(Some(STAND_IN), "value"));
         let compared = self.binary(op, left, Typed::new(stand_in.clone(), ty, at), at)?;
         if compared.ty.oid != Type::BOOL.oid {
-            return Err(self.at(error!(DatatypeMismatch, "row comparison operator must yield type boolean, not type {}", display(compared.ty)), at));
+            return Err(self.at(
+                error!(
+                    DatatypeMismatch,
+                    "row comparison operator must yield type boolean, not type {}",
+                    display(compared.ty)
+                ),
+                at,
+            ));
         }
-        if let Expr::BinaryExpr(BinaryExpr { left, op: operator, right }) = compared.expr {
+        if let Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: operator,
+            right,
+        }) = compared.expr
+        {
             // What the right side needs around the column moves into the subquery.
             if *right != stand_in {
                 let column = plan::output_column(&query.plan, 0);
                 let value = plan::replace(*right, &stand_in, &column)?;
                 let cast_type = plan::function_type(&value).unwrap_or(ty);
-                query.plan = plan::project(query.plan, vec![plan::alias(value, &self.unique("value"), cast_type)])?;
+                query.plan = plan::project(
+                    query.plan,
+                    vec![plan::alias(value, &self.unique("value"), cast_type)],
+                )?;
             }
             let subquery = subquery(query, &level);
             let expr = match (operator, all) {
                 (Operator::Eq, false) => Expr::InSubquery(InSubquery::new(left, subquery, false)),
                 (Operator::NotEq, true) => Expr::InSubquery(InSubquery::new(left, subquery, true)),
                 (operator, all) => {
-                    let quantifier = if all { SetQuantifier::All } else { SetQuantifier::Any };
+                    let quantifier = if all {
+                        SetQuantifier::All
+                    } else {
+                        SetQuantifier::Any
+                    };
                     Expr::SetComparison(SetComparison::new(left, subquery, operator, quantifier))
                 }
             };
             return Ok(Typed::bool(expr, at));
         }
-        self.by_existence(all, vec![(stand_in, ty)], select, at, |_| Ok(compared.expr.clone()))
+        self.by_existence(all, vec![(stand_in, ty)], select, at, |_| {
+            Ok(compared.expr.clone())
+        })
     }
 
     /// `(a, b) op ANY|ALL (SELECT c, d)`
-    fn quantified_rows(&mut self, all: bool, op: &str, row: &RowExpr, select: &NodeEnum, at: i32) -> Result<Typed> {
+    fn quantified_rows(
+        &mut self,
+        all: bool,
+        op: &str,
+        row: &RowExpr,
+        select: &NodeEnum,
+        at: i32,
+    ) -> Result<Typed> {
         if comparison(op).is_none() {
             return self.unsupported(format_args!("row comparison operator {op}"), at);
         }
@@ -183,9 +265,17 @@ impl Binder<'_> {
             .columns
             .iter()
             .enumerate()
-            .map(|(i, c)| (Expr::Column(super::scope::column(Some(STAND_IN), &i.to_string())), c.ty))
+            .map(|(i, c)| {
+                (
+                    Expr::Column(super::scope::column(Some(STAND_IN), &i.to_string())),
+                    c.ty,
+                )
+            })
             .collect();
-        let right: Vec<Typed> = stand_ins.iter().map(|(e, ty)| Typed::new(e.clone(), *ty, at)).collect();
+        let right: Vec<Typed> = stand_ins
+            .iter()
+            .map(|(e, ty)| Typed::new(e.clone(), *ty, at))
+            .collect();
         let test = self.compare_rows(op, left, right, at)?.expr;
         self.by_existence(all, stand_ins, select, at, |_| Ok(test.clone()))
     }
@@ -209,13 +299,22 @@ impl Binder<'_> {
                 inside = plan::replace(inside, stand_in, &column)?;
             }
             let filtered = plan::filter(query.plan, wanted(inside))?;
-            let query = Query { plan: filtered, columns: query.columns };
+            let query = Query {
+                plan: filtered,
+                columns: query.columns,
+            };
             Ok(Expr::Exists(Exists::new(subquery(query, &level), false)))
         };
         let (decided, open) = if all {
-            (exists(|e| Expr::IsFalse(Box::new(e)))?, exists(|e| Expr::IsUnknown(Box::new(e)))?)
+            (
+                exists(|e| Expr::IsFalse(Box::new(e)))?,
+                exists(|e| Expr::IsUnknown(Box::new(e)))?,
+            )
         } else {
-            (exists(|e| Expr::IsTrue(Box::new(e)))?, exists(|e| Expr::IsUnknown(Box::new(e)))?)
+            (
+                exists(|e| Expr::IsTrue(Box::new(e)))?,
+                exists(|e| Expr::IsUnknown(Box::new(e)))?,
+            )
         };
         let case = Case {
             expr: None,
@@ -229,11 +328,23 @@ impl Binder<'_> {
     }
 
     /// `(a, b) = (SELECT c, d)`
-    pub fn row_subquery(&mut self, op: &str, left: &RowExpr, sub: &SubLink, at: i32) -> Result<Typed> {
+    pub fn row_subquery(
+        &mut self,
+        op: &str,
+        left: &RowExpr,
+        sub: &SubLink,
+        at: i32,
+    ) -> Result<Typed> {
         self.compare_with_subquery(op, left, required(&sub.subselect)?, at)
     }
 
-    fn compare_with_subquery(&mut self, op: &str, row: &RowExpr, select: &NodeEnum, at: i32) -> Result<Typed> {
+    fn compare_with_subquery(
+        &mut self,
+        op: &str,
+        row: &RowExpr,
+        select: &NodeEnum,
+        at: i32,
+    ) -> Result<Typed> {
         let left = self.expressions(&row.args)?;
         let fields = self.row_of_subquery(select, at)?;
         if fields.len() != left.len() {
@@ -253,8 +364,17 @@ impl Binder<'_> {
             .collect();
         let types: Vec<Type> = columns.iter().map(|c| c.ty).collect();
         let name = self.unique("row");
-        let plan = plan::project(query.plan, vec![plan::alias(construct::row(columns), &name, Type::RECORD)])?;
-        let record = Expr::ScalarSubquery(subquery(Query { plan, columns: Vec::new() }, &level));
+        let plan = plan::project(
+            query.plan,
+            vec![plan::alias(construct::row(columns), &name, Type::RECORD)],
+        )?;
+        let record = Expr::ScalarSubquery(subquery(
+            Query {
+                plan,
+                columns: Vec::new(),
+            },
+            &level,
+        ));
         Ok(types
             .into_iter()
             .enumerate()

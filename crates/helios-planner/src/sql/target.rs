@@ -23,8 +23,15 @@ impl Binder<'_> {
     pub fn target_list(&mut self, nodes: &[pg_query::Node]) -> Result<Vec<Target>> {
         let mut targets = Vec::with_capacity(nodes.len());
         for node in nodes {
-            let NodeEnum::ResTarget(target) = inner(node)? else { return Err(Error::internal("select list")) };
-            let ResTarget { name, indirection: _, val, location: _ } = target.as_ref();
+            let NodeEnum::ResTarget(target) = inner(node)? else {
+                return Err(Error::internal("select list"));
+            };
+            let ResTarget {
+                name,
+                indirection: _,
+                val,
+                location: _,
+            } = target.as_ref();
             let value = required(val)?;
             if let Some(columns) = self.star(value)? {
                 targets.extend(columns.into_iter().map(|(name, value, origin)| Target {
@@ -36,16 +43,27 @@ impl Binder<'_> {
                 continue;
             }
             let bound = self.expression(value)?;
-            let shown = if name.is_empty() { figure_name(value) } else { name.clone() };
+            let shown = if name.is_empty() {
+                figure_name(value)
+            } else {
+                name.clone()
+            };
             let origin = self.origin_of(&bound);
-            targets.push(Target { name: shown, value: bound, origin, junk: false });
+            targets.push(Target {
+                name: shown,
+                value: bound,
+                origin,
+                junk: false,
+            });
         }
         Ok(targets)
     }
 
     /// The table column that a plain column expression is.
     fn origin_of(&mut self, value: &Typed) -> Option<(ObjectId, i16)> {
-        let datafusion::logical_expr::Expr::Column(_) = &value.expr else { return None };
+        let datafusion::logical_expr::Expr::Column(_) = &value.expr else {
+            return None;
+        };
         self.level()
             .items
             .iter()
@@ -58,7 +76,10 @@ impl Binder<'_> {
     fn star(&mut self, node: &NodeEnum) -> Result<Option<Vec<StarColumn>>> {
         match node {
             NodeEnum::ColumnRef(reference)
-                if matches!(reference.fields.last().and_then(|f| f.node.as_ref()), Some(NodeEnum::AStar(_))) =>
+                if matches!(
+                    reference.fields.last().and_then(|f| f.node.as_ref()),
+                    Some(NodeEnum::AStar(_))
+                ) =>
             {
                 self.expand_star(reference).map(Some)
             }
@@ -75,7 +96,10 @@ impl Binder<'_> {
     }
 
     /// `(t).*` of a FROM item, `(f(x)).*` of a function with known columns.
-    fn expand_record(&mut self, node: &pg_query::protobuf::AIndirection) -> Result<Vec<StarColumn>> {
+    fn expand_record(
+        &mut self,
+        node: &pg_query::protobuf::AIndirection,
+    ) -> Result<Vec<StarColumn>> {
         let base = required(&node.arg)?;
         let at = super::node::location(base);
         if node.indirection.len() != 1 {
@@ -84,16 +108,30 @@ impl Binder<'_> {
         match base {
             NodeEnum::ColumnRef(reference) => {
                 let mut fields = reference.fields.clone();
-                fields.push(pg_query::Node { node: Some(NodeEnum::AStar(pg_query::protobuf::AStar {})) });
-                self.expand_star(&ColumnRef { fields, location: at })
+                fields.push(pg_query::Node {
+                    node: Some(NodeEnum::AStar(pg_query::protobuf::AStar {})),
+                });
+                self.expand_star(&ColumnRef {
+                    fields,
+                    location: at,
+                })
             }
             NodeEnum::FuncCall(call) => {
-                let name = strings(&call.funcname)?.last().copied().unwrap_or_default().to_string();
-                let columns = self.cx.registry.functions_named(&name).iter().find_map(|d| {
-                    (!d.columns.is_empty()).then_some(d.columns)
-                });
+                let name = strings(&call.funcname)?
+                    .last()
+                    .copied()
+                    .unwrap_or_default()
+                    .to_string();
+                let columns = self
+                    .cx
+                    .registry
+                    .functions_named(&name)
+                    .iter()
+                    .find_map(|d| (!d.columns.is_empty()).then_some(d.columns));
                 let Some(columns) = columns else {
-                    return Err(self.at(error!(WrongObjectType, "type record is not composite"), at));
+                    return Err(
+                        self.at(error!(WrongObjectType, "type record is not composite"), at)
+                    );
                 };
                 let value = self.expression(base)?;
                 columns
@@ -116,7 +154,13 @@ impl Binder<'_> {
             [] => {
                 let columns = self.all_columns(at)?;
                 if self.level().items.is_empty() {
-                    return Err(self.at(error!(SyntaxError, "SELECT * with no tables specified is not valid"), at));
+                    return Err(self.at(
+                        error!(
+                            SyntaxError,
+                            "SELECT * with no tables specified is not valid"
+                        ),
+                        at,
+                    ));
                 }
                 return Ok(columns);
             }
@@ -125,7 +169,13 @@ impl Binder<'_> {
             [_, schema, table] => (Some(*schema), *table),
             _ => {
                 let full = names.join(".");
-                return Err(self.at(error!(SyntaxError, "improper qualified name (too many dotted names): {full}.*"), at));
+                return Err(self.at(
+                    error!(
+                        SyntaxError,
+                        "improper qualified name (too many dotted names): {full}.*"
+                    ),
+                    at,
+                ));
             }
         };
         let Some((depth, index)) = self.find_item(schema, table, at)? else {
@@ -155,10 +205,14 @@ fn figure(node: &NodeEnum) -> Option<(String, bool)> {
             _ => None,
         },
         NodeEnum::AIndirection(n) => {
-            let field = n.indirection.iter().rev().find_map(|i| match i.node.as_ref() {
-                Some(NodeEnum::String(s)) => Some(s.sval.clone()),
-                _ => None,
-            });
+            let field = n
+                .indirection
+                .iter()
+                .rev()
+                .find_map(|i| match i.node.as_ref() {
+                    Some(NodeEnum::String(s)) => Some(s.sval.clone()),
+                    _ => None,
+                });
             match field {
                 Some(name) => Some((name, true)),
                 None => figure(optional(&n.arg)?),
@@ -168,7 +222,11 @@ fn figure(node: &NodeEnum) -> Option<(String, bool)> {
         NodeEnum::AExpr(n) if n.kind == AExprKind::AexprNullif as i32 => strong("nullif"),
         NodeEnum::TypeCast(n) => match optional(&n.arg).and_then(figure) {
             Some((name, true)) => Some((name, true)),
-            other => match n.type_name.as_ref().and_then(|t| strings(&t.names).ok()?.last().map(|s| s.to_string())) {
+            other => match n
+                .type_name
+                .as_ref()
+                .and_then(|t| strings(&t.names).ok()?.last().map(|s| s.to_string()))
+            {
                 Some(name) => Some((name, false)),
                 None => other,
             },
@@ -191,7 +249,11 @@ fn figure(node: &NodeEnum) -> Option<(String, bool)> {
         NodeEnum::AArrayExpr(_) => strong("array"),
         NodeEnum::RowExpr(_) => strong("row"),
         NodeEnum::CoalesceExpr(_) => strong("coalesce"),
-        NodeEnum::MinMaxExpr(n) => strong(if n.op == MinMaxOp::IsGreatest as i32 { "greatest" } else { "least" }),
+        NodeEnum::MinMaxExpr(n) => strong(if n.op == MinMaxOp::IsGreatest as i32 {
+            "greatest"
+        } else {
+            "least"
+        }),
         NodeEnum::SqlvalueFunction(n) => strong(match Op::try_from(n.op).ok()? {
             Op::SvfopCurrentDate => "current_date",
             Op::SvfopCurrentTime | Op::SvfopCurrentTimeN => "current_time",

@@ -27,7 +27,9 @@ pub(crate) fn display(ty: Type) -> String {
             Some((p, s)) => format!("numeric({p},{s})"),
             None => name,
         },
-        1042 | 1043 => ty.char_length().map_or(name.clone(), |n| format!("{name}({n})")),
+        1042 | 1043 => ty
+            .char_length()
+            .map_or(name.clone(), |n| format!("{name}({n})")),
         1083 => format!("time({}) without time zone", ty.modifier),
         1114 => format!("timestamp({}) without time zone", ty.modifier),
         1184 => format!("timestamp({}) with time zone", ty.modifier),
@@ -43,24 +45,73 @@ fn named(name: &str) -> Option<Oid> {
         _ => {}
     }
     if let Some(element) = name.strip_prefix('_') {
-        return named(element).and_then(|oid| Type::new(oid).array_of()).map(|t| t.oid);
+        return named(element)
+            .and_then(|oid| Type::new(oid).array_of())
+            .map(|t| t.oid);
     }
     BUILTIN.iter().find(|i| i.name == name).map(|i| i.oid)
 }
 
 /// Known to PostgreSQL 15 and not here: refused as unsupported instead of as unknown.
 const UNSUPPORTED: &[&str] = &[
-    "money", "bit", "varbit", "inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path",
-    "polygon", "circle", "xml", "tsvector", "tsquery", "jsonpath", "int4range", "int8range", "numrange", "tsrange",
-    "tstzrange", "daterange", "int4multirange", "int8multirange", "nummultirange", "tsmultirange",
-    "tstzmultirange", "datemultirange", "pg_lsn", "txid_snapshot", "pg_snapshot", "xid8", "cid", "refcursor",
-    "regconfig", "regdictionary", "regcollation", "gtsvector", "pg_ndistinct", "pg_dependencies", "pg_mcv_list",
+    "money",
+    "bit",
+    "varbit",
+    "inet",
+    "cidr",
+    "macaddr",
+    "macaddr8",
+    "point",
+    "line",
+    "lseg",
+    "box",
+    "path",
+    "polygon",
+    "circle",
+    "xml",
+    "tsvector",
+    "tsquery",
+    "jsonpath",
+    "int4range",
+    "int8range",
+    "numrange",
+    "tsrange",
+    "tstzrange",
+    "daterange",
+    "int4multirange",
+    "int8multirange",
+    "nummultirange",
+    "tsmultirange",
+    "tstzmultirange",
+    "datemultirange",
+    "pg_lsn",
+    "txid_snapshot",
+    "pg_snapshot",
+    "xid8",
+    "cid",
+    "refcursor",
+    "regconfig",
+    "regdictionary",
+    "regcollation",
+    "gtsvector",
+    "pg_ndistinct",
+    "pg_dependencies",
+    "pg_mcv_list",
 ];
 
 impl Binder<'_> {
     /// A type name in an expression or a column definition.
     pub fn type_name(&self, name: &TypeName) -> Result<Type> {
-        let TypeName { names, type_oid: _, setof, pct_type, typmods, typemod: _, array_bounds, location } = name;
+        let TypeName {
+            names,
+            type_oid: _,
+            setof,
+            pct_type,
+            typmods,
+            typemod: _,
+            array_bounds,
+            location,
+        } = name;
         if *setof {
             return self.unsupported("SETOF in a type name", *location);
         }
@@ -77,8 +128,13 @@ impl Binder<'_> {
             }
             _ => {
                 let full = names.join(".");
-                return Err(self
-                    .at(error!(SyntaxError, "improper qualified name (too many dotted names): {full}"), *location));
+                return Err(self.at(
+                    error!(
+                        SyntaxError,
+                        "improper qualified name (too many dotted names): {full}"
+                    ),
+                    *location,
+                ));
             }
         };
         if schema.is_some_and(|s| s != "pg_catalog") || named(base).is_none() {
@@ -86,20 +142,36 @@ impl Binder<'_> {
                 return self.unsupported(format_args!("type {base}"), *location);
             }
             if let Some(schema) = schema
-                && self.cx.catalog.schema_named(self.cx.database, schema).is_none()
+                && self
+                    .cx
+                    .catalog
+                    .schema_named(self.cx.database, schema)
+                    .is_none()
             {
-                return Err(self.at(error!(UndefinedSchema, "schema \"{schema}\" does not exist"), *location));
+                return Err(self.at(
+                    error!(UndefinedSchema, "schema \"{schema}\" does not exist"),
+                    *location,
+                ));
             }
             let relation = self.find_relation(None, schema, base).is_some();
             if relation && schema != Some("pg_catalog") {
-                return self.unsupported(format_args!("row type of relation \"{base}\" as a type name"), *location);
+                return self.unsupported(
+                    format_args!("row type of relation \"{base}\" as a type name"),
+                    *location,
+                );
             }
             let full = names.join(".") + if array_bounds.is_empty() { "" } else { "[]" };
-            return Err(self.at(error!(UndefinedObject, "type \"{full}\" does not exist"), *location));
+            return Err(self.at(
+                error!(UndefinedObject, "type \"{full}\" does not exist"),
+                *location,
+            ));
         }
         let oid = named(base).unwrap_or(Type::TEXT.oid);
         let modifiers = self.modifiers(typmods, *location)?;
-        let ty = Type { oid, modifier: self.modifier(oid, &modifiers, *location)? };
+        let ty = Type {
+            oid,
+            modifier: self.modifier(oid, &modifiers, *location)?,
+        };
         if array_bounds.is_empty() {
             return Ok(ty);
         }
@@ -107,7 +179,13 @@ impl Binder<'_> {
             Some(array) => Ok(array),
             None => {
                 let shown = display(ty);
-                Err(self.at(error!(UndefinedObject, "could not find array type for data type {shown}"), *location))
+                Err(self.at(
+                    error!(
+                        UndefinedObject,
+                        "could not find array type for data type {shown}"
+                    ),
+                    *location,
+                ))
             }
         }
     }
@@ -118,7 +196,10 @@ impl Binder<'_> {
             .map(|node| {
                 integer(inner(node)?).ok_or_else(|| {
                     self.at(
-                        error!(SyntaxError, "type modifiers must be simple constants or identifiers"),
+                        error!(
+                            SyntaxError,
+                            "type modifiers must be simple constants or identifiers"
+                        ),
                         location,
                     )
                 })
@@ -128,9 +209,8 @@ impl Binder<'_> {
 
     /// PostgreSQL's `typmodin` of each type.
     fn modifier(&self, oid: Oid, modifiers: &[i64], location: i32) -> Result<i32> {
-        let invalid = |message: String| {
-            Err(self.at(error!(InvalidParameterValue, "{message}"), location))
-        };
+        let invalid =
+            |message: String| Err(self.at(error!(InvalidParameterValue, "{message}"), location));
         match (oid, modifiers) {
             (_, []) => Ok(-1),
             (1042 | 1043, [n]) => {
@@ -156,23 +236,40 @@ impl Binder<'_> {
             (1700, _) => invalid("invalid NUMERIC type modifier".into()),
             (1083 | 1114 | 1184 | 1266, [p]) => {
                 if *p < 0 {
-                    let name = if matches!(oid, 1083 | 1266) { "TIME" } else { "TIMESTAMP" };
-                    let zone = if matches!(oid, 1184 | 1266) { " WITH TIME ZONE" } else { "" };
+                    let name = if matches!(oid, 1083 | 1266) {
+                        "TIME"
+                    } else {
+                        "TIMESTAMP"
+                    };
+                    let zone = if matches!(oid, 1184 | 1266) {
+                        " WITH TIME ZONE"
+                    } else {
+                        ""
+                    };
                     return invalid(format!("{name}({p}){zone} precision must not be negative"));
                 }
                 Ok((*p).min(6) as i32)
             }
-            (1186, [range]) => Ok(if *range == 0x7fff { -1 } else { (*range as i32) << 16 | 0xffff }),
+            (1186, [range]) => Ok(if *range == 0x7fff {
+                -1
+            } else {
+                (*range as i32) << 16 | 0xffff
+            }),
             (1186, [range, p]) => {
                 if *p < 0 {
                     return invalid(format!("INTERVAL({p}) precision must not be negative"));
                 }
                 Ok((*range as i32) << 16 | (*p).min(6) as i32)
             }
-            (1042 | 1043 | 1083 | 1114 | 1184 | 1186 | 1266, _) => invalid("invalid type modifier".into()),
+            (1042 | 1043 | 1083 | 1114 | 1184 | 1186 | 1266, _) => {
+                invalid("invalid type modifier".into())
+            }
             _ => {
                 let shown = display(Type::new(oid));
-                bail!(SyntaxError, "type modifier is not allowed for type \"{shown}\"")
+                bail!(
+                    SyntaxError,
+                    "type modifier is not allowed for type \"{shown}\""
+                )
             }
         }
     }

@@ -8,15 +8,24 @@ use super::plan::{self, Query};
 use super::scope::{Clause, FromPhase};
 use crate::catalog::Table;
 use crate::node::{Assignment, ModifyOp, ModifyTable};
-use helios_types::{Error, Result, Type, error};
+use helios_types::{Error, Result, error};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{MultiAssignRef, ResTarget, UpdateStmt};
 use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn update(&mut self, update: &UpdateStmt) -> Result<Query> {
-        let UpdateStmt { relation, target_list, where_clause, from_clause, returning_clause, with_clause } = update;
-        let var = relation.as_ref().ok_or_else(|| Error::internal("UPDATE without a table"))?;
+        let UpdateStmt {
+            relation,
+            target_list,
+            where_clause,
+            from_clause,
+            returning_clause,
+            with_clause,
+        } = update;
+        let var = relation
+            .as_ref()
+            .ok_or_else(|| Error::internal("UPDATE without a table"))?;
         let (query, _) = self.in_level(|b| {
             let ctes = b.with_clause(with_clause.as_ref())?;
             let table = b.target_table(var, "updating")?;
@@ -45,7 +54,13 @@ impl Binder<'_> {
                 returning,
                 schema: returning_schema(&output)?,
             };
-            b.finish_with(Query { plan: plan::extension(node), columns: output }, ctes)
+            b.finish_with(
+                Query {
+                    plan: plan::extension(node),
+                    columns: output,
+                },
+                ctes,
+            )
         })?;
         Ok(query)
     }
@@ -86,15 +101,28 @@ impl Binder<'_> {
         // The fields of a row that several columns are assigned from, by the row's place.
         let mut rows: Vec<Typed> = Vec::new();
         for node in nodes {
-            let NodeEnum::ResTarget(target) = inner(node)? else { return Err(Error::internal("SET list")) };
-            let ResTarget { name, indirection, val, location } = target.as_ref();
+            let NodeEnum::ResTarget(target) = inner(node)? else {
+                return Err(Error::internal("SET list"));
+            };
+            let ResTarget {
+                name,
+                indirection,
+                val,
+                location,
+            } = target.as_ref();
             let at = *location;
             if !indirection.is_empty() {
                 return self.unsupported("assignment to an array element or field", at);
             }
             let position = self.column_position(table, name, at)?;
             if assignments.iter().any(|a| a.column == position) {
-                return Err(self.at(error!(SyntaxError, "multiple assignments to same column \"{name}\""), at));
+                return Err(self.at(
+                    error!(
+                        SyntaxError,
+                        "multiple assignments to same column \"{name}\""
+                    ),
+                    at,
+                ));
             }
             let column = &table.columns[position];
             let value = match required(val)? {
@@ -111,14 +139,22 @@ impl Binder<'_> {
             let value = match value {
                 Some(value) => {
                     if super::insert::always_identity(table, position) {
-                        return Err(error!(GeneratedAlways, "column \"{name}\" can only be updated to DEFAULT")
-                            .with_detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")));
+                        return Err(error!(
+                            GeneratedAlways,
+                            "column \"{name}\" can only be updated to DEFAULT"
+                        )
+                        .with_detail(format!(
+                            "Column \"{name}\" is an identity column defined as GENERATED ALWAYS."
+                        )));
                     }
                     self.coerce_assignment(value, column.ty, &column.name)?
                 }
                 None => self.column_default(table, position)?,
             };
-            assignments.push(Assignment { column: position, value: value.expr });
+            assignments.push(Assignment {
+                column: position,
+                value: value.expr,
+            });
         }
         Ok(assignments)
     }
@@ -131,8 +167,15 @@ impl Binder<'_> {
         clause: Clause,
         at: i32,
     ) -> Result<Option<Typed>> {
-        let MultiAssignRef { source, colno, ncolumns } = part;
-        let (index, count) = (usize::try_from(*colno - 1).unwrap_or(0), usize::try_from(*ncolumns).unwrap_or(0));
+        let MultiAssignRef {
+            source,
+            colno,
+            ncolumns,
+        } = part;
+        let (index, count) = (
+            usize::try_from(*colno - 1).unwrap_or(0),
+            usize::try_from(*ncolumns).unwrap_or(0),
+        );
         match required(source)? {
             NodeEnum::RowExpr(row) => {
                 if row.args.len() != count {

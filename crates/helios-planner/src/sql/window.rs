@@ -9,7 +9,8 @@ use crate::function::{CastContext, Implementation, PgAggregate, PgWindow};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, WindowUDF,
+    AggregateUDF, Expr, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, WindowUDF,
 };
 use helios_types::{Error, Result, Type, error};
 use pg_query::NodeEnum;
@@ -49,24 +50,44 @@ impl Binder<'_> {
 
     pub fn check_window_allowed(&mut self, at: i32) -> Result<()> {
         if let Some(reason) = self.table_expression {
-            return Err(self.at(error!(WindowingError, "window functions are not allowed in {reason}"), at));
+            return Err(self.at(
+                error!(
+                    WindowingError,
+                    "window functions are not allowed in {reason}"
+                ),
+                at,
+            ));
         }
         if self.level().in_window {
-            return Err(self.at(error!(WindowingError, "window function calls cannot be nested"), at));
+            return Err(self.at(
+                error!(WindowingError, "window function calls cannot be nested"),
+                at,
+            ));
         }
         if self.level().in_aggregate {
-            return Err(
-                self.at(error!(GroupingError, "aggregate function calls cannot contain window function calls"), at)
-            );
+            return Err(self.at(
+                error!(
+                    GroupingError,
+                    "aggregate function calls cannot contain window function calls"
+                ),
+                at,
+            ));
         }
         match self.clause() {
             Clause::SelectTarget | Clause::OrderBy | Clause::DistinctOn => Ok(()),
-            Clause::WindowPartition | Clause::WindowOrder | Clause::WindowFrame => {
-                Err(self.at(error!(WindowingError, "window functions are not allowed in window definitions"), at))
-            }
+            Clause::WindowPartition | Clause::WindowOrder | Clause::WindowFrame => Err(self.at(
+                error!(
+                    WindowingError,
+                    "window functions are not allowed in window definitions"
+                ),
+                at,
+            )),
             other => {
                 let name = other.name();
-                Err(self.at(error!(WindowingError, "window functions are not allowed in {name}"), at))
+                Err(self.at(
+                    error!(WindowingError, "window functions are not allowed in {name}"),
+                    at,
+                ))
             }
         }
     }
@@ -89,38 +110,77 @@ impl Binder<'_> {
         let ResolvedCall { def, args, result } = call;
         let name = def.name;
         let Some(over) = over else {
-            return Err(self.at(error!(WrongObjectType, "window function {name} requires an OVER clause"), at));
+            return Err(self.at(
+                error!(
+                    WrongObjectType,
+                    "window function {name} requires an OVER clause"
+                ),
+                at,
+            ));
         };
         let aggregate = matches!(def.implementation, Implementation::Aggregate(_));
         if *agg_within_group {
             return self.unsupported(format_args!("OVER for ordered-set aggregate {name}"), at);
         }
         if *agg_distinct {
-            return Err(self.at(error!(Unsupported, "DISTINCT is not implemented for window functions"), at));
+            return Err(self.at(
+                error!(
+                    Unsupported,
+                    "DISTINCT is not implemented for window functions"
+                ),
+                at,
+            ));
         }
         if !agg_order.is_empty() {
-            return Err(self.at(error!(Unsupported, "aggregate ORDER BY is not implemented for window functions"), at));
+            return Err(self.at(
+                error!(
+                    Unsupported,
+                    "aggregate ORDER BY is not implemented for window functions"
+                ),
+                at,
+            ));
         }
         if !aggregate && agg_filter.is_some() {
-            return Err(self.at(error!(Unsupported, "FILTER is not implemented for non-aggregate window functions"), at));
+            return Err(self.at(
+                error!(
+                    Unsupported,
+                    "FILTER is not implemented for non-aggregate window functions"
+                ),
+                at,
+            ));
         }
         if aggregate && args.is_empty() && !*agg_star {
-            return Err(self.at(error!(WrongObjectType, "{name}(*) must be used to call a parameterless aggregate function"), at));
+            return Err(self.at(
+                error!(
+                    WrongObjectType,
+                    "{name}(*) must be used to call a parameterless aggregate function"
+                ),
+                at,
+            ));
         }
         let filter = match optional(agg_filter) {
             Some(condition) => {
-                let bound =
-                    self.in_window(|b| b.in_clause(Clause::Filter, |b| b.condition(condition, "FILTER")))?;
+                let bound = self.in_window(|b| {
+                    b.in_clause(Clause::Filter, |b| b.condition(condition, "FILTER"))
+                })?;
                 Some(Box::new(bound))
             }
             None => None,
         };
-        let Definition { partition, order, frame } = self.window_definition(over)?;
+        let Definition {
+            partition,
+            order,
+            frame,
+        } = self.window_definition(over)?;
         let types = args.iter().map(|a| a.ty).collect();
         let fun = if aggregate {
-            WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::from(PgAggregate::new(def, types, result))))
+            WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::from(PgAggregate::new(
+                def, types, result,
+            ))))
         } else {
-            WindowFunctionDefinition::WindowUDF(Arc::new(WindowUDF::from(PgWindow::new(def, types, result))))
+            WindowFunctionDefinition::WindowUDF(Arc::new(WindowUDF::from(PgWindow::new(
+                def, types, result,
+            ))))
         };
         let params = WindowFunctionParams {
             args: args.into_iter().map(|a| a.expr).collect(),
@@ -132,12 +192,21 @@ impl Binder<'_> {
             distinct: false,
         };
         let expr = Expr::WindowFunction(Box::new(WindowFunction { fun, params }));
-        let known = self.level().windows.iter().find(|w| w.expr == expr).map(|w| w.name.clone());
+        let known = self
+            .level()
+            .windows
+            .iter()
+            .find(|w| w.expr == expr)
+            .map(|w| w.name.clone());
         let column = match known {
             Some(column) => column,
             None => {
                 let column = self.unique(name);
-                self.level().windows.push(AggregateCall { expr, name: column.clone(), ty: result });
+                self.level().windows.push(AggregateCall {
+                    expr,
+                    name: column.clone(),
+                    ty: result,
+                });
                 column
             }
         };
@@ -147,19 +216,37 @@ impl Binder<'_> {
     /// The WINDOW clause's names, kept until calls use them.
     pub fn window_clause(&mut self, nodes: &[pg_query::Node]) -> Result<()> {
         for node in nodes {
-            let NodeEnum::WindowDef(def) = inner(node)? else { return Err(Error::internal("WINDOW")) };
+            let NodeEnum::WindowDef(def) = inner(node)? else {
+                return Err(Error::internal("WINDOW"));
+            };
             let name = def.name.clone();
             if self.level().named_windows.iter().any(|w| w.name == name) {
-                return Err(self.at(error!(WindowingError, "window \"{name}\" is already defined"), def.location));
+                return Err(self.at(
+                    error!(WindowingError, "window \"{name}\" is already defined"),
+                    def.location,
+                ));
             }
-            self.level().named_windows.push(NamedWindow { name, def: def.as_ref().clone() });
+            self.level().named_windows.push(NamedWindow {
+                name,
+                def: def.as_ref().clone(),
+            });
         }
         Ok(())
     }
 
     fn named_window(&mut self, name: &str, at: i32) -> Result<WindowDef> {
-        let found = self.level().named_windows.iter().find(|w| w.name == name).map(|w| w.def.clone());
-        found.ok_or_else(|| self.at(error!(UndefinedObject, "window \"{name}\" does not exist"), at))
+        let found = self
+            .level()
+            .named_windows
+            .iter()
+            .find(|w| w.name == name)
+            .map(|w| w.def.clone());
+        found.ok_or_else(|| {
+            self.at(
+                error!(UndefinedObject, "window \"{name}\" does not exist"),
+                at,
+            )
+        })
     }
 
     /// `OVER name`, `OVER (…)` and `OVER (name …)`.
@@ -177,13 +264,17 @@ impl Binder<'_> {
         let at = *location;
         if !name.is_empty() {
             let named = self.named_window(name, at)?;
-            return self.window_definition(&WindowDef { name: String::new(), ..named });
+            return self.window_definition(&WindowDef {
+                name: String::new(),
+                ..named
+            });
         }
         let mut partition_nodes = partition_clause.clone();
         let mut order_nodes = order_clause.clone();
         if !refname.is_empty() {
             let base = self.named_window(refname, at)?;
-            let copied = |what: &str| error!(WindowingError, "cannot {what} of window \"{refname}\"");
+            let copied =
+                |what: &str| error!(WindowingError, "cannot {what} of window \"{refname}\"");
             if !partition_nodes.is_empty() {
                 return Err(self.at(copied("override PARTITION BY clause"), at));
             }
@@ -191,7 +282,13 @@ impl Binder<'_> {
                 return Err(self.at(copied("override ORDER BY clause"), at));
             }
             if base.frame_options & BETWEEN_OR_GIVEN != 0 {
-                return Err(self.at(error!(WindowingError, "cannot copy window \"{refname}\" because it has a frame clause"), at));
+                return Err(self.at(
+                    error!(
+                        WindowingError,
+                        "cannot copy window \"{refname}\" because it has a frame clause"
+                    ),
+                    at,
+                ));
             }
             partition_nodes = base.partition_clause.clone();
             if order_nodes.is_empty() {
@@ -207,8 +304,18 @@ impl Binder<'_> {
                 partition.push(value.expr);
             }
             let order = b.in_clause(Clause::WindowOrder, |b| b.sort_expressions(&order_nodes))?;
-            let frame = b.frame(*frame_options, optional(start_offset), optional(end_offset), &order, at)?;
-            Ok(Definition { partition, order, frame })
+            let frame = b.frame(
+                *frame_options,
+                optional(start_offset),
+                optional(end_offset),
+                &order,
+                at,
+            )?;
+            Ok(Definition {
+                partition,
+                order,
+                frame,
+            })
         })
     }
 
@@ -231,13 +338,22 @@ impl Binder<'_> {
             WindowFrameUnits::Rows
         };
         if units == WindowFrameUnits::Groups && order.is_empty() {
-            return Err(self.at(error!(WindowingError, "GROUPS mode requires an ORDER BY clause"), at));
+            return Err(self.at(
+                error!(WindowingError, "GROUPS mode requires an ORDER BY clause"),
+                at,
+            ));
         }
         if options & START_UNBOUNDED_FOLLOWING != 0 {
-            return Err(self.at(error!(WindowingError, "frame start cannot be UNBOUNDED FOLLOWING"), at));
+            return Err(self.at(
+                error!(WindowingError, "frame start cannot be UNBOUNDED FOLLOWING"),
+                at,
+            ));
         }
         if options & END_UNBOUNDED_PRECEDING != 0 {
-            return Err(self.at(error!(WindowingError, "frame end cannot be UNBOUNDED PRECEDING"), at));
+            return Err(self.at(
+                error!(WindowingError, "frame end cannot be UNBOUNDED PRECEDING"),
+                at,
+            ));
         }
         let unbounded = ScalarValue::Null;
         let start = if options & START_UNBOUNDED_PRECEDING != 0 {
@@ -303,19 +419,33 @@ impl Binder<'_> {
         };
         let offset_at = value.at;
         let Some(value) = self.coerce_base(value, target, CastContext::Implicit)? else {
-            let mode = if units == WindowFrameUnits::Rows { "ROWS" } else { "GROUPS" };
+            let mode = if units == WindowFrameUnits::Rows {
+                "ROWS"
+            } else {
+                "GROUPS"
+            };
             let shown = super::type_name::display(target);
-            return Err(self.at(error!(DatatypeMismatch, "argument of {mode} must be type {shown}"), offset_at));
+            return Err(self.at(
+                error!(DatatypeMismatch, "argument of {mode} must be type {shown}"),
+                offset_at,
+            ));
         };
         let constant = literal::value_of(&value);
         match (&value.expr, constant) {
             (Expr::Literal(scalar, _), Some(v)) => {
                 if v.is_null() {
-                    return Err(self.at(error!(NullNotAllowed, "frame {which} offset must not be null"), offset_at));
+                    return Err(self.at(
+                        error!(NullNotAllowed, "frame {which} offset must not be null"),
+                        offset_at,
+                    ));
                 }
                 if v.as_i64().is_some_and(|i| i < 0) {
                     return Err(self.at(
-                        error!(InvalidParameterValue, "frame {which} offset must not be negative").with_sqlstate(*b"22013"),
+                        error!(
+                            InvalidParameterValue,
+                            "frame {which} offset must not be negative"
+                        )
+                        .with_sqlstate(*b"22013"),
                         offset_at,
                     ));
                 }

@@ -9,14 +9,23 @@ use crate::sql::node::{inner, kind, optional, required};
 use crate::sql::scope::Clause;
 use crate::utility::{AlterObject, AlterTable, SequenceOptions, Utility};
 use helios_types::{Error, ObjectId, Result, error};
-use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, AlterTableType as Kind, ConstrType, ObjectType};
+use pg_query::protobuf::{
+    AlterTableCmd, AlterTableStmt, AlterTableType as Kind, ConstrType, ObjectType,
+};
 use pg_query::{Node, NodeEnum};
 use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn alter_table(&mut self, node: &AlterTableStmt) -> Result<Utility> {
-        let AlterTableStmt { relation, cmds, objtype, missing_ok } = node;
-        let var = relation.as_ref().ok_or_else(|| Error::internal("ALTER TABLE without a table"))?;
+        let AlterTableStmt {
+            relation,
+            cmds,
+            objtype,
+            missing_ok,
+        } = node;
+        let var = relation
+            .as_ref()
+            .ok_or_else(|| Error::internal("ALTER TABLE without a table"))?;
         let name = Name::of_range_var(var);
         let found = match self.relation(&name) {
             Ok(found) => found,
@@ -35,10 +44,15 @@ impl Binder<'_> {
         };
         let mut changes = Vec::with_capacity(cmds.len());
         for command in cmds {
-            let NodeEnum::AlterTableCmd(command) = inner(command)? else { return Err(Error::internal("ALTER TABLE")) };
+            let NodeEnum::AlterTableCmd(command) = inner(command)? else {
+                return Err(Error::internal("ALTER TABLE"));
+            };
             self.alter_command(command, &table, &mut changes)?;
         }
-        Ok(Utility::AlterTable { table: table.id, changes })
+        Ok(Utility::AlterTable {
+            table: table.id,
+            changes,
+        })
     }
 
     fn alter_other(&mut self, relation: &Relation, cmds: &[Node], name: &Name) -> Result<Utility> {
@@ -47,14 +61,34 @@ impl Binder<'_> {
             && command.subtype == Kind::AtChangeOwner as i32
         {
             let owner = self.role_of(command.newowner.as_ref())?;
-            return Ok(Utility::AlterRelation { relation: relation.id(), change: AlterObject::Owner(owner) });
+            return Ok(Utility::AlterRelation {
+                relation: relation.id(),
+                change: AlterObject::Owner(owner),
+            });
         }
         let shown = &name.name;
-        Err(error!(WrongObjectType, "ALTER action cannot be performed on relation \"{shown}\""))
+        Err(error!(
+            WrongObjectType,
+            "ALTER action cannot be performed on relation \"{shown}\""
+        ))
     }
 
-    fn alter_command(&mut self, node: &AlterTableCmd, table: &Arc<Table>, changes: &mut Vec<AlterTable>) -> Result<()> {
-        let AlterTableCmd { subtype, name, num: _, newowner, def, behavior, missing_ok, recurse: _ } = node;
+    fn alter_command(
+        &mut self,
+        node: &AlterTableCmd,
+        table: &Arc<Table>,
+        changes: &mut Vec<AlterTable>,
+    ) -> Result<()> {
+        let AlterTableCmd {
+            subtype,
+            name,
+            num: _,
+            newowner,
+            def,
+            behavior,
+            missing_ok,
+            recurse: _,
+        } = node;
         let column = name.clone();
         let kind_of = Kind::try_from(*subtype).map_err(Error::internal)?;
         let change = match kind_of {
@@ -63,14 +97,21 @@ impl Binder<'_> {
                 if !*missing_ok {
                     self.column_position(table, name, -1)?;
                 }
-                AlterTable::DropColumn { name: column, if_exists: *missing_ok, cascade: cascades(*behavior) }
+                AlterTable::DropColumn {
+                    name: column,
+                    if_exists: *missing_ok,
+                    cascade: cascades(*behavior),
+                }
             }
             Kind::AtColumnDefault => {
                 let (_, found) = self.existing(table, name)?;
                 let (ty, generated) = (found.ty, found.generated.is_some());
                 if generated {
                     let relation = &table.name;
-                    return Err(error!(SyntaxError, "column \"{name}\" of relation \"{relation}\" is a generated column"));
+                    return Err(error!(
+                        SyntaxError,
+                        "column \"{name}\" of relation \"{relation}\" is a generated column"
+                    ));
                 }
                 let default = match optional(def) {
                     Some(expr) => Some(self.default_text(expr, ty, name)?),
@@ -80,13 +121,21 @@ impl Binder<'_> {
             }
             Kind::AtSetNotNull | Kind::AtDropNotNull => {
                 self.existing(table, name)?;
-                AlterTable::SetNotNull { column, not_null: kind_of == Kind::AtSetNotNull }
+                AlterTable::SetNotNull {
+                    column,
+                    not_null: kind_of == Kind::AtSetNotNull,
+                }
             }
             Kind::AtAlterColumnType => self.alter_type(node, table)?,
-            Kind::AtAddIdentity | Kind::AtSetIdentity | Kind::AtDropIdentity => self.alter_identity(node, table)?,
+            Kind::AtAddIdentity | Kind::AtSetIdentity | Kind::AtDropIdentity => {
+                self.alter_identity(node, table)?
+            }
             Kind::AtDropExpression => {
                 self.existing(table, name)?;
-                AlterTable::DropExpression { column, if_exists: *missing_ok }
+                AlterTable::DropExpression {
+                    column,
+                    if_exists: *missing_ok,
+                }
             }
             Kind::AtAddConstraint => {
                 let NodeEnum::Constraint(constraint) = required(def)? else {
@@ -94,11 +143,15 @@ impl Binder<'_> {
                 };
                 AlterTable::AddConstraint(self.constraint(constraint, table, None)?)
             }
-            Kind::AtDropConstraint => {
-                AlterTable::DropConstraint { name: column, if_exists: *missing_ok, cascade: cascades(*behavior) }
-            }
+            Kind::AtDropConstraint => AlterTable::DropConstraint {
+                name: column,
+                if_exists: *missing_ok,
+                cascade: cascades(*behavior),
+            },
             Kind::AtValidateConstraint => AlterTable::ValidateConstraint { name: column },
-            Kind::AtChangeOwner => AlterTable::Object(AlterObject::Owner(self.role_of(newowner.as_ref())?)),
+            Kind::AtChangeOwner => {
+                AlterTable::Object(AlterObject::Owner(self.role_of(newowner.as_ref())?))
+            }
             Kind::AtSetRelOptions => AlterTable::Options(options(def, false)?),
             Kind::AtResetRelOptions => AlterTable::Options(options(def, true)?),
             // What these set has no effect on anything here, and PostgreSQL's own dumps write them.
@@ -109,17 +162,31 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn existing<'t>(&self, table: &'t Table, name: &str) -> Result<(usize, &'t crate::catalog::Column)> {
+    fn existing<'t>(
+        &self,
+        table: &'t Table,
+        name: &str,
+    ) -> Result<(usize, &'t crate::catalog::Column)> {
         let position = self.column_position(table, name, -1)?;
         Ok((position, &table.columns[position]))
     }
 
-    fn add_column(&mut self, node: &AlterTableCmd, table: &Arc<Table>, changes: &mut Vec<AlterTable>) -> Result<()> {
-        let NodeEnum::ColumnDef(definition) = required(&node.def)? else { return Err(Error::internal("ADD COLUMN")) };
+    fn add_column(
+        &mut self,
+        node: &AlterTableCmd,
+        table: &Arc<Table>,
+        changes: &mut Vec<AlterTable>,
+    ) -> Result<()> {
+        let NodeEnum::ColumnDef(definition) = required(&node.def)? else {
+            return Err(Error::internal("ADD COLUMN"));
+        };
         let exists = table.column(&definition.colname).is_some();
         if exists && !node.missing_ok {
             let (column, relation) = (&definition.colname, &table.name);
-            return Err(error!(DuplicateColumn, "column \"{column}\" of relation \"{relation}\" already exists"));
+            return Err(error!(
+                DuplicateColumn,
+                "column \"{column}\" of relation \"{relation}\" already exists"
+            ));
         }
         let (spec, mut constraints, later) = self.column_definition(definition)?;
         let mut widened = table.as_ref().clone();
@@ -146,15 +213,24 @@ impl Binder<'_> {
                 self.generated_expression(required(&constraint.raw_expr)?, &widened, &spec)?;
             }
         }
-        changes.push(AlterTable::AddColumn { column: spec, constraints, if_not_exists: node.missing_ok });
+        changes.push(AlterTable::AddColumn {
+            column: spec,
+            constraints,
+            if_not_exists: node.missing_ok,
+        });
         Ok(())
     }
 
     fn alter_type(&mut self, node: &AlterTableCmd, table: &Arc<Table>) -> Result<AlterTable> {
-        let NodeEnum::ColumnDef(definition) = required(&node.def)? else { return Err(Error::internal("ALTER TYPE")) };
+        let NodeEnum::ColumnDef(definition) = required(&node.def)? else {
+            return Err(Error::internal("ALTER TYPE"));
+        };
         let (_, column) = self.existing(table, &node.name)?;
         let (from, name) = (column.ty, column.name.clone());
-        let type_name = definition.type_name.as_ref().ok_or_else(|| Error::internal("ALTER TYPE"))?;
+        let type_name = definition
+            .type_name
+            .as_ref()
+            .ok_or_else(|| Error::internal("ALTER TYPE"))?;
         let ty = self.type_name(type_name)?;
         if let Some(collation) = &definition.coll_clause {
             self.check_collation(&collation.collname, collation.location)?;
@@ -163,7 +239,10 @@ impl Binder<'_> {
             Some(expr) => {
                 let bound = self.table_expression(expr, Some(table), Clause::Using, None, &name)?;
                 let shown = crate::sql::type_name::display(ty);
-                if self.coerce(bound, ty, crate::function::CastContext::Assignment)?.is_none() {
+                if self
+                    .coerce(bound, ty, crate::function::CastContext::Assignment)?
+                    .is_none()
+                {
                     return Err(error!(
                         DatatypeMismatch,
                         "result of USING clause for column \"{name}\" cannot be cast automatically to type {shown}"
@@ -187,19 +266,31 @@ impl Binder<'_> {
                 None
             }
         };
-        Ok(AlterTable::AlterType { column: name, ty, using })
+        Ok(AlterTable::AlterType {
+            column: name,
+            ty,
+            using,
+        })
     }
 
     fn alter_identity(&mut self, node: &AlterTableCmd, table: &Arc<Table>) -> Result<AlterTable> {
         let (_, column) = self.existing(table, &node.name)?;
         let name = column.name.clone();
-        match (Kind::try_from(node.subtype).map_err(Error::internal)?, optional(&node.def)) {
-            (Kind::AtDropIdentity, _) => Ok(AlterTable::DropIdentity { column: name, if_exists: node.missing_ok }),
-            (Kind::AtAddIdentity, Some(NodeEnum::Constraint(constraint))) => Ok(AlterTable::AddIdentity {
+        match (
+            Kind::try_from(node.subtype).map_err(Error::internal)?,
+            optional(&node.def),
+        ) {
+            (Kind::AtDropIdentity, _) => Ok(AlterTable::DropIdentity {
                 column: name,
-                identity: identity(&constraint.generated_when),
-                options: self.sequence_options(&constraint.options)?,
+                if_exists: node.missing_ok,
             }),
+            (Kind::AtAddIdentity, Some(NodeEnum::Constraint(constraint))) => {
+                Ok(AlterTable::AddIdentity {
+                    column: name,
+                    identity: identity(&constraint.generated_when),
+                    options: self.sequence_options(&constraint.options)?,
+                })
+            }
             (Kind::AtSetIdentity, Some(NodeEnum::List(list))) => {
                 let mut generated = None;
                 let mut rest = Vec::new();
@@ -207,13 +298,21 @@ impl Binder<'_> {
                     match inner(item)? {
                         NodeEnum::DefElem(option) if option.defname == "generated" => {
                             let letter = optional(&option.arg).and_then(crate::sql::node::integer);
-                            generated = Some(identity(if letter == Some(i64::from(b'a')) { "a" } else { "d" }));
+                            generated = Some(identity(if letter == Some(i64::from(b'a')) {
+                                "a"
+                            } else {
+                                "d"
+                            }));
                         }
                         _ => rest.push(item.clone()),
                     }
                 }
                 let options: SequenceOptions = self.sequence_options(&rest)?;
-                Ok(AlterTable::SetIdentity { column: name, identity: generated, options })
+                Ok(AlterTable::SetIdentity {
+                    column: name,
+                    identity: generated,
+                    options,
+                })
             }
             (other, _) => Err(Error::unsupported(alter_name(other))),
         }
@@ -225,7 +324,9 @@ impl Binder<'_> {
         let spec = spec.ok_or_else(|| Error::internal("role missing"))?;
         match RoleSpecType::try_from(spec.roletype).map_err(Error::internal)? {
             RoleSpecType::RolespecCstring => self.role_named(&spec.rolename),
-            RoleSpecType::RolespecPublic => Err(error!(ReservedName, "role name \"public\" is reserved")),
+            RoleSpecType::RolespecPublic => {
+                Err(error!(ReservedName, "role name \"public\" is reserved"))
+            }
             _ => Ok(self.cx.role),
         }
     }
@@ -237,9 +338,23 @@ impl Binder<'_> {
 }
 
 fn options(def: &Option<Box<Node>>, reset: bool) -> Result<Vec<(String, Option<String>)>> {
-    let NodeEnum::List(list) = required(def)? else { return Err(Error::internal(kind(required(def)?))) };
+    let NodeEnum::List(list) = required(def)? else {
+        return Err(Error::internal(kind(required(def)?)));
+    };
     let options = relation_options(&list.items)?;
-    Ok(options.into_iter().map(|(name, value)| (name, if reset { None } else { Some(value.unwrap_or_default()) })).collect())
+    Ok(options
+        .into_iter()
+        .map(|(name, value)| {
+            (
+                name,
+                if reset {
+                    None
+                } else {
+                    Some(value.unwrap_or_default())
+                },
+            )
+        })
+        .collect())
 }
 
 /// The clause's name for a refusal: `AtEnableTrig` is ALTER TABLE ... ENABLE TRIG.

@@ -16,7 +16,16 @@ use std::sync::Arc;
 
 impl Binder<'_> {
     pub fn copy(&mut self, node: &CopyStmt) -> Result<Utility> {
-        let CopyStmt { relation, query, attlist, is_from, is_program, filename, options, where_clause } = node;
+        let CopyStmt {
+            relation,
+            query,
+            attlist,
+            is_from,
+            is_program,
+            filename,
+            options,
+            where_clause,
+        } = node;
         if *is_program {
             return self.unsupported("COPY ... PROGRAM", -1);
         }
@@ -29,15 +38,31 @@ impl Binder<'_> {
                 match self.relation(&name)? {
                     Relation::Table(table) => {
                         let columns = self.copy_columns(&table, attlist, *is_from)?;
-                        let names = columns.iter().map(|&i| table.columns[i].name.clone()).collect();
+                        let names = columns
+                            .iter()
+                            .map(|&i| table.columns[i].name.clone())
+                            .collect();
                         let filter = match optional(where_clause) {
                             Some(node) => {
-                                self.table_expression(node, Some(&table), Clause::CopyWhere, Some(Type::BOOL), "WHERE")?;
+                                self.table_expression(
+                                    node,
+                                    Some(&table),
+                                    Clause::CopyWhere,
+                                    Some(Type::BOOL),
+                                    "WHERE",
+                                )?;
                                 Some(self.expression_text(node)?)
                             }
                             None => None,
                         };
-                        (CopySource::Table { table: table.id, columns, filter }, names)
+                        (
+                            CopySource::Table {
+                                table: table.id,
+                                columns,
+                                filter,
+                            },
+                            names,
+                        )
                     }
                     Relation::View(_) => {
                         let shown = &name.name;
@@ -49,7 +74,12 @@ impl Binder<'_> {
                         };
                         return Err(error);
                     }
-                    _ => return Err(error!(WrongObjectType, "cannot copy relation \"{}\"", name.name)),
+                    _ => {
+                        return Err(error!(
+                            WrongObjectType,
+                            "cannot copy relation \"{}\"", name.name
+                        ));
+                    }
                 }
             }
             None => {
@@ -60,23 +90,42 @@ impl Binder<'_> {
             }
         };
         let options = copy_options(options, &names, *is_from)?;
-        Ok(Utility::Copy(Copy { source, from: *is_from, options }))
+        Ok(Utility::Copy(Copy {
+            source,
+            from: *is_from,
+            options,
+        }))
     }
 
-    fn copy_columns(&mut self, table: &Arc<Table>, names: &[Node], from: bool) -> Result<Vec<usize>> {
+    fn copy_columns(
+        &mut self,
+        table: &Arc<Table>,
+        names: &[Node],
+        from: bool,
+    ) -> Result<Vec<usize>> {
         if names.is_empty() {
-            return Ok(table.live_columns().filter(|(_, c)| c.generated.is_none()).map(|(i, _)| i).collect());
+            return Ok(table
+                .live_columns()
+                .filter(|(_, c)| c.generated.is_none())
+                .map(|(i, _)| i)
+                .collect());
         }
         let mut columns = Vec::with_capacity(names.len());
         for name in strings(names)? {
             let position = self.column_position(table, name, -1)?;
             if columns.contains(&position) {
-                return Err(error!(DuplicateColumn, "column \"{name}\" specified more than once"));
+                return Err(error!(
+                    DuplicateColumn,
+                    "column \"{name}\" specified more than once"
+                ));
             }
             if table.columns[position].generated.is_some() {
                 let _ = from;
-                return Err(error!(InvalidColumnReference, "column \"{name}\" is a generated column")
-                    .with_detail("Generated columns cannot be used in COPY."));
+                return Err(error!(
+                    InvalidColumnReference,
+                    "column \"{name}\" is a generated column"
+                )
+                .with_detail("Generated columns cannot be used in COPY."));
             }
             columns.push(position);
         }
@@ -96,7 +145,12 @@ fn copy_options(nodes: &[Node], columns: &[String], from: bool) -> Result<CopyOp
                     "text" => CopyFormat::Text,
                     "csv" => CopyFormat::Csv,
                     "binary" => CopyFormat::Binary,
-                    other => return Err(error!(InvalidParameterValue, "COPY format \"{other}\" not recognized")),
+                    other => {
+                        return Err(error!(
+                            InvalidParameterValue,
+                            "COPY format \"{other}\" not recognized"
+                        ));
+                    }
                 };
             }
             "delimiter" => delimiter = option_text(argument)?,
@@ -106,7 +160,12 @@ fn copy_options(nodes: &[Node], columns: &[String], from: bool) -> Result<CopyOp
             "header" => {
                 options.header = match option_text(argument)?.as_deref() {
                     Some("match") if from => CopyHeader::Match,
-                    Some("match") => return Err(error!(Unsupported, "cannot use \"match\" with HEADER in COPY TO")),
+                    Some("match") => {
+                        return Err(error!(
+                            Unsupported,
+                            "cannot use \"match\" with HEADER in COPY TO"
+                        ));
+                    }
                     _ if boolean_option(argument)? => CopyHeader::Write,
                     _ => CopyHeader::None,
                 };
@@ -118,14 +177,18 @@ fn copy_options(nodes: &[Node], columns: &[String], from: bool) -> Result<CopyOp
                 Some(e) if e.eq_ignore_ascii_case("utf8") || e.eq_ignore_ascii_case("utf-8") => {}
                 other => {
                     let shown = other.unwrap_or_default();
-                    return Err(Error::unsupported(format_args!("COPY encoding \"{shown}\"")));
+                    return Err(Error::unsupported(format_args!(
+                        "COPY encoding \"{shown}\""
+                    )));
                 }
             },
             "force_quote" | "force_not_null" | "force_null" => forced.push((name, argument)),
             other => return Err(error!(SyntaxError, "option \"{other}\" not recognized")),
         }
     }
-    finish(options, delimiter, null, quote, escape, forced, columns, from)
+    finish(
+        options, delimiter, null, quote, escape, forced, columns, from,
+    )
 }
 
 /// The options that depend on the format, checked against each other as PostgreSQL does.
@@ -143,7 +206,10 @@ fn finish(
     let csv = options.format == CopyFormat::Csv;
     if options.format == CopyFormat::Binary {
         if delimiter.is_some() {
-            return Err(error!(SyntaxError, "cannot specify DELIMITER in BINARY mode"));
+            return Err(error!(
+                SyntaxError,
+                "cannot specify DELIMITER in BINARY mode"
+            ));
         }
         if null.is_some() {
             return Err(error!(SyntaxError, "cannot specify NULL in BINARY mode"));
@@ -156,23 +222,40 @@ fn finish(
         None if csv => b',',
         None => b'\t',
         Some([b'\r' | b'\n']) => {
-            return Err(error!(InvalidParameterValue, "COPY delimiter cannot be newline or carriage return"));
+            return Err(error!(
+                InvalidParameterValue,
+                "COPY delimiter cannot be newline or carriage return"
+            ));
         }
         Some([one]) => {
             if !csv && (one.is_ascii_alphanumeric() || matches!(one, b'\\' | b'.')) {
                 let shown = char::from(*one);
-                return Err(error!(InvalidParameterValue, "COPY delimiter cannot be \"{shown}\""));
+                return Err(error!(
+                    InvalidParameterValue,
+                    "COPY delimiter cannot be \"{shown}\""
+                ));
             }
             *one
         }
-        Some(_) => return Err(error!(Unsupported, "COPY delimiter must be a single one-byte character")),
+        Some(_) => {
+            return Err(error!(
+                Unsupported,
+                "COPY delimiter must be a single one-byte character"
+            ));
+        }
     };
     options.null = match null {
         Some(text) if text.contains(['\r', '\n']) => {
-            return Err(error!(InvalidParameterValue, "COPY null representation cannot use newline or carriage return"));
+            return Err(error!(
+                InvalidParameterValue,
+                "COPY null representation cannot use newline or carriage return"
+            ));
         }
         Some(text) if text.as_bytes().contains(&options.delimiter) => {
-            return Err(error!(Unsupported, "COPY delimiter must not appear in the NULL specification"));
+            return Err(error!(
+                Unsupported,
+                "COPY delimiter must not appear in the NULL specification"
+            ));
         }
         Some(text) => text,
         None if csv => String::new(),
@@ -181,26 +264,45 @@ fn finish(
     let single = |text: Option<String>, name: &str, default: u8| -> Result<u8> {
         match text.as_deref().map(str::as_bytes) {
             None => Ok(default),
-            Some(_) if !csv => Err(error!(Unsupported, "COPY {name} available only in CSV mode")),
+            Some(_) if !csv => Err(error!(
+                Unsupported,
+                "COPY {name} available only in CSV mode"
+            )),
             Some([one]) => Ok(*one),
-            Some(_) => Err(error!(Unsupported, "COPY {name} must be a single one-byte character")),
+            Some(_) => Err(error!(
+                Unsupported,
+                "COPY {name} must be a single one-byte character"
+            )),
         }
     };
     options.quote = single(quote, "quote", b'"')?;
     let quote = options.quote;
     options.escape = single(escape, "escape", quote)?;
     if csv && options.delimiter == options.quote {
-        return Err(error!(InvalidParameterValue, "COPY delimiter and quote must be different"));
+        return Err(error!(
+            InvalidParameterValue,
+            "COPY delimiter and quote must be different"
+        ));
     }
     for (name, argument) in forced {
         let shown = name.replace('_', " ");
         if !csv {
-            return Err(error!(Unsupported, "COPY {shown} available only in CSV mode"));
+            return Err(error!(
+                Unsupported,
+                "COPY {shown} available only in CSV mode"
+            ));
         }
         if (name == "force_quote") == from {
-            let (direction, mode) = if from { ("COPY FROM", "COPY TO") } else { ("COPY TO", "COPY FROM") };
+            let (direction, mode) = if from {
+                ("COPY FROM", "COPY TO")
+            } else {
+                ("COPY TO", "COPY FROM")
+            };
             let _ = direction;
-            return Err(error!(Unsupported, "COPY {shown} only available using {mode}"));
+            return Err(error!(
+                Unsupported,
+                "COPY {shown} only available using {mode}"
+            ));
         }
         let positions = forced_columns(argument, columns)?;
         match name {
@@ -223,12 +325,17 @@ fn forced_columns(argument: Option<&NodeEnum>, columns: &[String]) -> Result<Vec
                     NodeEnum::String(s) => s.sval.as_str(),
                     other => return Err(Error::internal(kind(other))),
                 };
-                columns
-                    .iter()
-                    .position(|c| c == name)
-                    .ok_or_else(|| error!(InvalidColumnReference, "column \"{name}\" not referenced by COPY"))
+                columns.iter().position(|c| c == name).ok_or_else(|| {
+                    error!(
+                        InvalidColumnReference,
+                        "column \"{name}\" not referenced by COPY"
+                    )
+                })
             })
             .collect(),
-        _ => Err(error!(InvalidParameterValue, "argument to option must be a list of column names")),
+        _ => Err(error!(
+            InvalidParameterValue,
+            "argument to option must be a list of column names"
+        )),
     }
 }

@@ -43,10 +43,17 @@ impl Binder<'_> {
             if_not_exists,
             reset_default_tblspc: _,
         } = node;
-        let var = relation.as_ref().ok_or_else(|| Error::internal("CREATE INDEX without a table"))?;
+        let var = relation
+            .as_ref()
+            .ok_or_else(|| Error::internal("CREATE INDEX without a table"))?;
         match access_method.as_str() {
             "" | "btree" => {}
-            other => return self.unsupported(format_args!("index access method \"{other}\""), var.location),
+            other => {
+                return self.unsupported(
+                    format_args!("index access method \"{other}\""),
+                    var.location,
+                );
+            }
         }
         if !table_space.is_empty() {
             return self.unsupported("TABLESPACE", var.location);
@@ -57,19 +64,26 @@ impl Binder<'_> {
         for option in options {
             let (name, _) = option_of(option)?;
             if !matches!(name, "fillfactor" | "deduplicate_items") {
-                return Err(error!(InvalidParameterValue, "unrecognized parameter \"{name}\""));
+                return Err(error!(
+                    InvalidParameterValue,
+                    "unrecognized parameter \"{name}\""
+                ));
             }
         }
         let name = Name::of_range_var(var);
         let table = self.table(&name)?;
         let mut columns = Vec::with_capacity(index_params.len());
         for param in index_params {
-            let NodeEnum::IndexElem(elem) = inner(param)? else { return Err(Error::internal("index column")) };
+            let NodeEnum::IndexElem(elem) = inner(param)? else {
+                return Err(Error::internal("index column"));
+            };
             columns.push(self.index_column(elem, &table)?);
         }
         let mut include = Vec::with_capacity(index_including_params.len());
         for param in index_including_params {
-            let NodeEnum::IndexElem(elem) = inner(param)? else { return Err(Error::internal("INCLUDE column")) };
+            let NodeEnum::IndexElem(elem) = inner(param)? else {
+                return Err(Error::internal("INCLUDE column"));
+            };
             if optional(&elem.expr).is_some() {
                 return self.unsupported("an expression in INCLUDE", var.location);
             }
@@ -85,7 +99,10 @@ impl Binder<'_> {
                     "predicate",
                 )?;
                 if super::table::is_mutable(&bound.expr) {
-                    return Err(error!(InvalidObjectDefinition, "functions in index predicate must be marked IMMUTABLE"));
+                    return Err(error!(
+                        InvalidObjectDefinition,
+                        "functions in index predicate must be marked IMMUTABLE"
+                    ));
                 }
                 Some(self.expression_text(expr)?)
             }
@@ -112,7 +129,16 @@ impl Binder<'_> {
     }
 
     fn index_column(&mut self, elem: &IndexElem, table: &Arc<Table>) -> Result<IndexColumn> {
-        let IndexElem { name, expr, indexcolname: _, collation, opclass, opclassopts, ordering, nulls_ordering } = elem;
+        let IndexElem {
+            name,
+            expr,
+            indexcolname: _,
+            collation,
+            opclass,
+            opclassopts,
+            ordering,
+            nulls_ordering,
+        } = elem;
         if !collation.is_empty() {
             self.check_collation(collation, -1)?;
         }
@@ -123,9 +149,25 @@ impl Binder<'_> {
         if let Some(class) = strings(opclass)?.last()
             && !matches!(
                 *class,
-                "text_pattern_ops" | "varchar_pattern_ops" | "bpchar_pattern_ops" | "text_ops" | "varchar_ops" | "int4_ops"
-                    | "int8_ops" | "int2_ops" | "numeric_ops" | "timestamptz_ops" | "timestamp_ops" | "date_ops"
-                    | "uuid_ops" | "bool_ops" | "bytea_ops" | "float8_ops" | "float4_ops" | "jsonb_ops" | "name_ops"
+                "text_pattern_ops"
+                    | "varchar_pattern_ops"
+                    | "bpchar_pattern_ops"
+                    | "text_ops"
+                    | "varchar_ops"
+                    | "int4_ops"
+                    | "int8_ops"
+                    | "int2_ops"
+                    | "numeric_ops"
+                    | "timestamptz_ops"
+                    | "timestamp_ops"
+                    | "date_ops"
+                    | "uuid_ops"
+                    | "bool_ops"
+                    | "bytea_ops"
+                    | "float8_ops"
+                    | "float4_ops"
+                    | "jsonb_ops"
+                    | "name_ops"
             )
         {
             return self.unsupported(format_args!("operator class \"{class}\""), -1);
@@ -142,11 +184,18 @@ impl Binder<'_> {
                 (IndexKey::Column(position), table.columns[position].ty)
             }
             Some(node) => {
-                let bound = self.table_expression(node, Some(table), Clause::Index, None, "expression")?;
+                let bound =
+                    self.table_expression(node, Some(table), Clause::Index, None, "expression")?;
                 if super::table::is_mutable(&bound.expr) {
-                    return Err(error!(InvalidObjectDefinition, "functions in index expression must be marked IMMUTABLE"));
+                    return Err(error!(
+                        InvalidObjectDefinition,
+                        "functions in index expression must be marked IMMUTABLE"
+                    ));
                 }
-                (IndexKey::Expression(self.expression_text(node)?, bound.ty), bound.ty)
+                (
+                    IndexKey::Expression(self.expression_text(node)?, bound.ty),
+                    bound.ty,
+                )
             }
         };
         if !ordered(ty) {
@@ -154,6 +203,10 @@ impl Binder<'_> {
             return Err(error!(UndefinedObject, "data type {shown} has no default operator class for access method \"btree\"")
                 .with_hint("You must specify an operator class for the index or define a default operator class for the data type."));
         }
-        Ok(IndexColumn { key, descending, nulls_first })
+        Ok(IndexColumn {
+            key,
+            descending,
+            nulls_first,
+        })
     }
 }

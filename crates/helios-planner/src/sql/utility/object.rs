@@ -9,8 +9,8 @@ use crate::sql::node::{inner, kind, required, string, strings};
 use crate::utility::{AlterObject, AlterTable, CommentTarget, Drop, ObjectKind, Utility};
 use helios_types::{DatabaseId, Error, ObjectId, Result, error};
 use pg_query::protobuf::{
-    AlterObjectSchemaStmt, AlterOwnerStmt, CommentStmt, CreateSchemaStmt, CreatedbStmt, DropStmt, DropdbStmt, ObjectType,
-    RenameStmt, TruncateStmt,
+    AlterObjectSchemaStmt, AlterOwnerStmt, CommentStmt, CreateSchemaStmt, CreatedbStmt, DropStmt,
+    DropdbStmt, ObjectType, RenameStmt, TruncateStmt,
 };
 use pg_query::{Node, NodeEnum};
 
@@ -28,7 +28,9 @@ fn relation_kind(object: ObjectType) -> Option<(ObjectKind, &'static str)> {
 
 /// `ObjectFunction` is FUNCTION.
 fn object_name(object: ObjectType) -> String {
-    format!("{object:?}").trim_start_matches("Object").to_ascii_uppercase()
+    format!("{object:?}")
+        .trim_start_matches("Object")
+        .to_ascii_uppercase()
 }
 
 fn is_kind(relation: &Relation, kind: ObjectKind) -> bool {
@@ -52,22 +54,45 @@ fn hint(relation: &Relation) -> &'static str {
 
 impl Binder<'_> {
     pub fn drop(&mut self, node: &DropStmt) -> Result<Utility> {
-        let DropStmt { objects, remove_type, behavior, missing_ok, concurrent: _ } = node;
+        let DropStmt {
+            objects,
+            remove_type,
+            behavior,
+            missing_ok,
+            concurrent: _,
+        } = node;
         let object = ObjectType::try_from(*remove_type).map_err(Error::internal)?;
         let Some((kind, word)) = relation_kind(object) else {
             if object == ObjectType::ObjectExtension && *missing_ok {
-                return Ok(Utility::Nothing { tag: "DROP EXTENSION", notice: None });
+                return Ok(Utility::Nothing {
+                    tag: "DROP EXTENSION",
+                    notice: None,
+                });
             }
-            return Err(Error::unsupported(format_args!("DROP {}", object_name(object))));
+            return Err(Error::unsupported(format_args!(
+                "DROP {}",
+                object_name(object)
+            )));
         };
-        let mut drop = Drop { kind, objects: Vec::new(), cascade: cascades(*behavior), notices: Vec::new() };
+        let mut drop = Drop {
+            kind,
+            objects: Vec::new(),
+            cascade: cascades(*behavior),
+            notices: Vec::new(),
+        };
         for node in objects {
             let parts = name_parts(inner(node)?)?;
             let found = if kind == ObjectKind::Schema {
-                let name = strings(&parts)?.last().map(|s| s.to_string()).unwrap_or_default();
+                let name = strings(&parts)?
+                    .last()
+                    .map(|s| s.to_string())
+                    .unwrap_or_default();
                 match self.schema(&name, -1) {
                     Ok(schema) if schema.database == DatabaseId(0) => {
-                        return Err(error!(DependentObjectsStillExist, "cannot drop schema {name} because it is required by the database system"));
+                        return Err(error!(
+                            DependentObjectsStillExist,
+                            "cannot drop schema {name} because it is required by the database system"
+                        ));
                     }
                     Ok(schema) => Ok(schema.id),
                     Err(error) => Err((error, name)),
@@ -78,7 +103,8 @@ impl Binder<'_> {
             match found {
                 Ok(id) => drop.objects.push(id),
                 Err((_, name)) if *missing_ok => {
-                    drop.notices.push(format!("{word} \"{name}\" does not exist, skipping"));
+                    drop.notices
+                        .push(format!("{word} \"{name}\" does not exist, skipping"));
                 }
                 Err((error, _)) => return Err(error),
             }
@@ -95,7 +121,11 @@ impl Binder<'_> {
     ) -> Result<std::result::Result<ObjectId, (Error, String)>> {
         let shown = &name.name;
         if let Some(schema) = &name.schema
-            && self.cx.catalog.schema_named(self.cx.database, schema).is_none()
+            && self
+                .cx
+                .catalog
+                .schema_named(self.cx.database, schema)
+                .is_none()
             && schema != "pg_temp"
         {
             let error = error!(UndefinedSchema, "schema \"{schema}\" does not exist");
@@ -104,45 +134,90 @@ impl Binder<'_> {
         match self.find_relation(name.database.as_deref(), name.schema.as_deref(), &name.name) {
             Some(relation) if is_kind(&relation, kind) => {
                 if matches!(relation, Relation::Virtual(_)) {
-                    return Err(error!(InsufficientPrivilege, "permission denied: \"{shown}\" is a system catalog"));
+                    return Err(error!(
+                        InsufficientPrivilege,
+                        "permission denied: \"{shown}\" is a system catalog"
+                    ));
                 }
                 Ok(Ok(relation.id()))
             }
             Some(relation) => {
                 let article = if word == "index" { "an" } else { "a" };
-                Err(error!(WrongObjectType, "\"{shown}\" is not {article} {word}").with_hint(hint(&relation)))
+                Err(
+                    error!(WrongObjectType, "\"{shown}\" is not {article} {word}")
+                        .with_hint(hint(&relation)),
+                )
             }
             None => {
                 // PostgreSQL says only the name in the notice, and what kind it is in the error.
-                Ok(Err((error!(UndefinedTable, "{word} \"{name}\" does not exist").with_sqlstate(if word == "index" { *b"42704" } else { *b"42P01" }), shown.clone())))
+                Ok(Err((
+                    error!(UndefinedTable, "{word} \"{name}\" does not exist").with_sqlstate(
+                        if word == "index" {
+                            *b"42704"
+                        } else {
+                            *b"42P01"
+                        },
+                    ),
+                    shown.clone(),
+                )))
             }
         }
     }
 
     pub fn truncate(&mut self, node: &TruncateStmt) -> Result<Utility> {
-        let TruncateStmt { relations, restart_seqs, behavior } = node;
+        let TruncateStmt {
+            relations,
+            restart_seqs,
+            behavior,
+        } = node;
         let mut tables = Vec::with_capacity(relations.len());
         for node in relations {
-            let NodeEnum::RangeVar(var) = inner(node)? else { return Err(Error::internal("TRUNCATE")) };
+            let NodeEnum::RangeVar(var) = inner(node)? else {
+                return Err(Error::internal("TRUNCATE"));
+            };
             tables.push(self.table(&Name::of_range_var(var))?.id);
         }
-        Ok(Utility::Truncate { tables, restart_identity: *restart_seqs, cascade: cascades(*behavior) })
+        Ok(Utility::Truncate {
+            tables,
+            restart_identity: *restart_seqs,
+            cascade: cascades(*behavior),
+        })
     }
 
     pub fn rename(&mut self, node: &RenameStmt) -> Result<Utility> {
-        let RenameStmt { rename_type, relation_type: _, relation, object, subname, newname, behavior: _, missing_ok } = node;
+        let RenameStmt {
+            rename_type,
+            relation_type: _,
+            relation,
+            object,
+            subname,
+            newname,
+            behavior: _,
+            missing_ok,
+        } = node;
         let what = ObjectType::try_from(*rename_type).map_err(Error::internal)?;
         let to = newname.clone();
         match what {
             ObjectType::ObjectSchema => {
                 let schema = self.schema(subname, -1)?;
-                return Ok(Utility::AlterSchema { schema: schema.id, change: AlterObject::Rename(to) });
+                return Ok(Utility::AlterSchema {
+                    schema: schema.id,
+                    change: AlterObject::Rename(to),
+                });
             }
             ObjectType::ObjectDatabase => {
                 let database = self.database(subname)?;
-                return Ok(Utility::AlterDatabase { database, change: AlterObject::Rename(to) });
+                return Ok(Utility::AlterDatabase {
+                    database,
+                    change: AlterObject::Rename(to),
+                });
             }
-            ObjectType::ObjectRole => return Ok(Utility::RenameRole { role: self.role_named(subname)?, name: to }),
+            ObjectType::ObjectRole => {
+                return Ok(Utility::RenameRole {
+                    role: self.role_named(subname)?,
+                    name: to,
+                });
+            }
             ObjectType::ObjectTable
             | ObjectType::ObjectView
             | ObjectType::ObjectSequence
@@ -151,10 +226,15 @@ impl Binder<'_> {
             | ObjectType::ObjectTabconstraint => {}
             other => {
                 let _ = object;
-                return Err(Error::unsupported(format_args!("ALTER {} ... RENAME", object_name(other))));
+                return Err(Error::unsupported(format_args!(
+                    "ALTER {} ... RENAME",
+                    object_name(other)
+                )));
             }
         }
-        let var = relation.as_ref().ok_or_else(|| Error::internal("RENAME without a relation"))?;
+        let var = relation
+            .as_ref()
+            .ok_or_else(|| Error::internal("RENAME without a relation"))?;
         let name = Name::of_range_var(var);
         let found = match self.relation(&name) {
             Ok(found) => found,
@@ -171,32 +251,62 @@ impl Binder<'_> {
                 self.column_position(table, subname, -1)?;
                 if table.column(newname).is_some() {
                     let relation = &table.name;
-                    return Err(error!(DuplicateColumn, "column \"{newname}\" of relation \"{relation}\" already exists"));
+                    return Err(error!(
+                        DuplicateColumn,
+                        "column \"{newname}\" of relation \"{relation}\" already exists"
+                    ));
                 }
-                let change = AlterTable::RenameColumn { from: subname.clone(), to };
-                Ok(Utility::AlterTable { table: table.id, changes: vec![change] })
+                let change = AlterTable::RenameColumn {
+                    from: subname.clone(),
+                    to,
+                };
+                Ok(Utility::AlterTable {
+                    table: table.id,
+                    changes: vec![change],
+                })
             }
             (Relation::Table(table), ObjectType::ObjectTabconstraint) => {
-                let change = AlterTable::RenameConstraint { from: subname.clone(), to };
-                Ok(Utility::AlterTable { table: table.id, changes: vec![change] })
+                let change = AlterTable::RenameConstraint {
+                    from: subname.clone(),
+                    to,
+                };
+                Ok(Utility::AlterTable {
+                    table: table.id,
+                    changes: vec![change],
+                })
             }
-            (_, ObjectType::ObjectColumn | ObjectType::ObjectTabconstraint) => {
-                Err(Error::unsupported("renaming a column of a relation that is not a table"))
-            }
+            (_, ObjectType::ObjectColumn | ObjectType::ObjectTabconstraint) => Err(
+                Error::unsupported("renaming a column of a relation that is not a table"),
+            ),
             (Relation::Table(table), _) => Ok(Utility::AlterTable {
                 table: table.id,
                 changes: vec![AlterTable::Object(AlterObject::Rename(to))],
             }),
-            (Relation::Virtual(_), _) => Err(error!(InsufficientPrivilege, "permission denied: \"{name}\" is a system catalog")),
-            (other, _) => Ok(Utility::AlterRelation { relation: other.id(), change: AlterObject::Rename(to) }),
+            (Relation::Virtual(_), _) => Err(error!(
+                InsufficientPrivilege,
+                "permission denied: \"{name}\" is a system catalog"
+            )),
+            (other, _) => Ok(Utility::AlterRelation {
+                relation: other.id(),
+                change: AlterObject::Rename(to),
+            }),
         }
     }
 
     pub fn set_schema(&mut self, node: &AlterObjectSchemaStmt) -> Result<Utility> {
-        let AlterObjectSchemaStmt { object_type, relation, object: _, newschema, missing_ok } = node;
+        let AlterObjectSchemaStmt {
+            object_type,
+            relation,
+            object: _,
+            newschema,
+            missing_ok,
+        } = node;
         let what = ObjectType::try_from(*object_type).map_err(Error::internal)?;
         let Some(var) = relation else {
-            return Err(Error::unsupported(format_args!("ALTER {} ... SET SCHEMA", object_name(what))));
+            return Err(Error::unsupported(format_args!(
+                "ALTER {} ... SET SCHEMA",
+                object_name(what)
+            )));
         };
         let name = Name::of_range_var(var);
         let schema = self.schema(newschema, -1)?.id;
@@ -205,7 +315,10 @@ impl Binder<'_> {
                 table: table.id,
                 changes: vec![AlterTable::Object(AlterObject::Schema(schema))],
             }),
-            Ok(other) => Ok(Utility::AlterRelation { relation: other.id(), change: AlterObject::Schema(schema) }),
+            Ok(other) => Ok(Utility::AlterRelation {
+                relation: other.id(),
+                change: AlterObject::Schema(schema),
+            }),
             Err(_) if *missing_ok => Ok(Utility::Nothing {
                 tag: "ALTER TABLE",
                 notice: Some(format!("relation \"{name}\" does not exist, skipping")),
@@ -215,23 +328,44 @@ impl Binder<'_> {
     }
 
     pub fn set_owner(&mut self, node: &AlterOwnerStmt) -> Result<Utility> {
-        let AlterOwnerStmt { object_type, relation, object, newowner } = node;
+        let AlterOwnerStmt {
+            object_type,
+            relation,
+            object,
+            newowner,
+        } = node;
         let what = ObjectType::try_from(*object_type).map_err(Error::internal)?;
         let owner = AlterObject::Owner(self.role_of(newowner.as_ref())?);
         if let Some(var) = relation {
             let found = self.relation(&Name::of_range_var(var))?;
-            return Ok(Utility::AlterRelation { relation: found.id(), change: owner });
+            return Ok(Utility::AlterRelation {
+                relation: found.id(),
+                change: owner,
+            });
         }
         let name = match required(object)? {
             NodeEnum::String(s) => s.sval.clone(),
-            other => return Err(Error::unsupported(format_args!("ALTER {} ... OWNER TO ({})", object_name(what), kind(other)))),
+            other => {
+                return Err(Error::unsupported(format_args!(
+                    "ALTER {} ... OWNER TO ({})",
+                    object_name(what),
+                    kind(other)
+                )));
+            }
         };
         match what {
-            ObjectType::ObjectSchema => {
-                Ok(Utility::AlterSchema { schema: self.schema(&name, -1)?.id, change: owner })
-            }
-            ObjectType::ObjectDatabase => Ok(Utility::AlterDatabase { database: self.database(&name)?, change: owner }),
-            other => Err(Error::unsupported(format_args!("ALTER {} ... OWNER TO", object_name(other)))),
+            ObjectType::ObjectSchema => Ok(Utility::AlterSchema {
+                schema: self.schema(&name, -1)?.id,
+                change: owner,
+            }),
+            ObjectType::ObjectDatabase => Ok(Utility::AlterDatabase {
+                database: self.database(&name)?,
+                change: owner,
+            }),
+            other => Err(Error::unsupported(format_args!(
+                "ALTER {} ... OWNER TO",
+                object_name(other)
+            ))),
         }
     }
 
@@ -241,7 +375,11 @@ impl Binder<'_> {
     }
 
     pub fn comment(&mut self, node: &CommentStmt) -> Result<Utility> {
-        let CommentStmt { objtype, object, comment } = node;
+        let CommentStmt {
+            objtype,
+            object,
+            comment,
+        } = node;
         let what = ObjectType::try_from(*objtype).map_err(Error::internal)?;
         let object = required(object)?;
         let text = (!comment.is_empty()).then(|| comment.clone());
@@ -252,38 +390,67 @@ impl Binder<'_> {
             }
         };
         let target = match what {
-            ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectSequence | ObjectType::ObjectIndex => {
+            ObjectType::ObjectTable
+            | ObjectType::ObjectView
+            | ObjectType::ObjectSequence
+            | ObjectType::ObjectIndex => {
                 CommentTarget::Relation(self.relation(&Name::of_list(&name_parts(object)?)?)?.id())
             }
             ObjectType::ObjectColumn => {
                 let parts = name_parts(object)?;
-                let (column, table) = parts.split_last().ok_or_else(|| Error::internal("COMMENT ON COLUMN"))?;
+                let (column, table) = parts
+                    .split_last()
+                    .ok_or_else(|| Error::internal("COMMENT ON COLUMN"))?;
                 let table = self.table(&Name::of_list(table)?)?;
                 let column = self.column_position(&table, string(column)?, -1)?;
-                CommentTarget::Column { table: table.id, column }
+                CommentTarget::Column {
+                    table: table.id,
+                    column,
+                }
             }
             ObjectType::ObjectTabconstraint => {
                 let parts = name_parts(object)?;
-                let (name, table) = parts.split_last().ok_or_else(|| Error::internal("COMMENT ON CONSTRAINT"))?;
+                let (name, table) = parts
+                    .split_last()
+                    .ok_or_else(|| Error::internal("COMMENT ON CONSTRAINT"))?;
                 let table = self.table(&Name::of_list(table)?)?;
-                CommentTarget::Constraint { table: table.id, name: string(name)?.to_string() }
+                CommentTarget::Constraint {
+                    table: table.id,
+                    name: string(name)?.to_string(),
+                }
             }
             ObjectType::ObjectSchema => CommentTarget::Schema(self.schema(&plain()?, -1)?.id),
             ObjectType::ObjectDatabase => CommentTarget::Database(self.database(&plain()?)?),
             ObjectType::ObjectRole => CommentTarget::Role(self.role_named(&plain()?)?),
-            other => return Err(Error::unsupported(format_args!("COMMENT ON {}", object_name(other)))),
+            other => {
+                return Err(Error::unsupported(format_args!(
+                    "COMMENT ON {}",
+                    object_name(other)
+                )));
+            }
         };
         Ok(Utility::Comment { target, text })
     }
 
     pub fn create_schema(&mut self, node: &CreateSchemaStmt) -> Result<Utility> {
-        let CreateSchemaStmt { schemaname, authrole, schema_elts, if_not_exists } = node;
+        let CreateSchemaStmt {
+            schemaname,
+            authrole,
+            schema_elts,
+            if_not_exists,
+        } = node;
         let owner = match authrole {
             Some(role) => Some(self.role_of(Some(role))?),
             None => None,
         };
         let name = match (schemaname.as_str(), owner) {
-            ("", Some(owner)) => self.cx.catalog.roles.get(&owner).map(|r| r.name.clone()).unwrap_or_default(),
+            ("", Some(owner)) => self
+                .cx
+                .catalog
+                .roles
+                .get(&owner)
+                .map(|r| r.name.clone())
+                .unwrap_or_default(),
             (name, _) => name.to_string(),
         };
         if name.starts_with("pg_") {
@@ -293,7 +460,12 @@ impl Binder<'_> {
         if !schema_elts.is_empty() {
             return self.unsupported("elements in CREATE SCHEMA", -1);
         }
-        Ok(Utility::CreateSchema { name, if_not_exists: *if_not_exists, owner, elements: Vec::new() })
+        Ok(Utility::CreateSchema {
+            name,
+            if_not_exists: *if_not_exists,
+            owner,
+            elements: Vec::new(),
+        })
     }
 
     pub fn create_database(&mut self, node: &CreatedbStmt) -> Result<Utility> {
@@ -306,28 +478,49 @@ impl Binder<'_> {
                 ("owner", Some(role)) => owner = Some(self.role_named(role)?),
                 ("owner", None) => {}
                 // The one encoding, the one collation, and copies of nothing.
-                ("encoding", Some(e)) if e.eq_ignore_ascii_case("utf8") || e.eq_ignore_ascii_case("utf-8") || e == "6" => {}
-                ("locale" | "lc_collate" | "lc_ctype", Some("C" | "POSIX" | "C.UTF-8" | "C.utf8")) => {}
+                ("encoding", Some(e))
+                    if e.eq_ignore_ascii_case("utf8")
+                        || e.eq_ignore_ascii_case("utf-8")
+                        || e == "6" => {}
+                (
+                    "locale" | "lc_collate" | "lc_ctype",
+                    Some("C" | "POSIX" | "C.UTF-8" | "C.utf8"),
+                ) => {}
                 ("template", Some("template0" | "template1")) => {}
                 (_, None) => {}
                 (other, Some(value)) => {
-                    return Err(Error::unsupported(format_args!("CREATE DATABASE option {other} = {value}")));
+                    return Err(Error::unsupported(format_args!(
+                        "CREATE DATABASE option {other} = {value}"
+                    )));
                 }
             }
         }
-        Ok(Utility::CreateDatabase { name: dbname.clone(), owner })
+        Ok(Utility::CreateDatabase {
+            name: dbname.clone(),
+            owner,
+        })
     }
 
     pub fn drop_database(&mut self, node: &DropdbStmt) -> Result<Utility> {
-        let DropdbStmt { dbname, missing_ok, options } = node;
+        let DropdbStmt {
+            dbname,
+            missing_ok,
+            options,
+        } = node;
         for option in options {
             let (name, _) = option_of(option)?;
             if name != "force" {
-                return Err(error!(SyntaxError, "unrecognized DROP DATABASE option \"{name}\""));
+                return Err(error!(
+                    SyntaxError,
+                    "unrecognized DROP DATABASE option \"{name}\""
+                ));
             }
             return self.unsupported("DROP DATABASE ... WITH (FORCE)", -1);
         }
-        Ok(Utility::DropDatabase { name: dbname.clone(), if_exists: *missing_ok })
+        Ok(Utility::DropDatabase {
+            name: dbname.clone(),
+            if_exists: *missing_ok,
+        })
     }
 }
 

@@ -12,8 +12,9 @@ use crate::template::OutputColumn;
 use crate::utility::{CreateTableAs, CreateView, DeclareCursor, Explain, FetchDirection, Utility};
 use helios_types::{Error, ObjectId, Result, Type, error};
 use pg_query::protobuf::{
-    CreateTableAsStmt, DeclareCursorStmt, ExecuteStmt, ExplainStmt, FetchDirection as Direction, FetchStmt, IntoClause,
-    ObjectType, OnCommitAction, PrepareStmt, SelectStmt, ViewCheckOption, ViewStmt,
+    CreateTableAsStmt, DeclareCursorStmt, ExecuteStmt, ExplainStmt, FetchDirection as Direction,
+    FetchStmt, IntoClause, ObjectType, OnCommitAction, PrepareStmt, SelectStmt, ViewCheckOption,
+    ViewStmt,
 };
 use pg_query::{Node, NodeEnum};
 
@@ -23,41 +24,74 @@ const FETCH_ALL: i64 = i64::MAX;
 impl Binder<'_> {
     pub fn explain(&mut self, node: &ExplainStmt) -> Result<Utility> {
         let ExplainStmt { query, options } = node;
-        let mut explain = Explain { analyze: false, verbose: false, json: false, statement: String::new() };
+        let mut explain = Explain {
+            analyze: false,
+            verbose: false,
+            json: false,
+            statement: String::new(),
+        };
         for option in options {
             let (name, argument) = option_of(option)?;
             match name {
                 "analyze" => explain.analyze = boolean_option(argument)?,
                 "verbose" => explain.verbose = boolean_option(argument)?,
-                "format" => match option_text(argument)?.unwrap_or_default().to_ascii_lowercase().as_str() {
+                "format" => match option_text(argument)?
+                    .unwrap_or_default()
+                    .to_ascii_lowercase()
+                    .as_str()
+                {
                     "text" => explain.json = false,
                     "json" => explain.json = true,
-                    other => return Err(Error::unsupported(format_args!("EXPLAIN format \"{other}\""))),
+                    other => {
+                        return Err(Error::unsupported(format_args!(
+                            "EXPLAIN format \"{other}\""
+                        )));
+                    }
                 },
                 // Parts of the output that are always or never there.
                 "costs" | "timing" | "summary" | "buffers" | "settings" | "wal" => {
                     boolean_option(argument)?;
                 }
-                other => return Err(error!(SyntaxError, "unrecognized EXPLAIN option \"{other}\"")),
+                other => {
+                    return Err(error!(
+                        SyntaxError,
+                        "unrecognized EXPLAIN option \"{other}\""
+                    ));
+                }
             }
         }
         let body = required(query)?;
         // Binding it now gives errors their place in the text as it was written.
         let bindable = matches!(
             body,
-            NodeEnum::SelectStmt(_) | NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_)
+            NodeEnum::SelectStmt(_)
+                | NodeEnum::InsertStmt(_)
+                | NodeEnum::UpdateStmt(_)
+                | NodeEnum::DeleteStmt(_)
         );
         if bindable {
             bind_plan(body, self.source().cloned(), &self.cx)?;
-        } else if !matches!(body, NodeEnum::ExecuteStmt(_) | NodeEnum::DeclareCursorStmt(_) | NodeEnum::CreateTableAsStmt(_)) {
-            return Err(Error::unsupported(format_args!("EXPLAIN of {}", kind(body))));
+        } else if !matches!(
+            body,
+            NodeEnum::ExecuteStmt(_)
+                | NodeEnum::DeclareCursorStmt(_)
+                | NodeEnum::CreateTableAsStmt(_)
+        ) {
+            return Err(Error::unsupported(format_args!(
+                "EXPLAIN of {}",
+                kind(body)
+            )));
         }
         explain.statement = statement_text(body.clone())?;
         Ok(Utility::Explain(explain))
     }
 
     pub fn prepare(&mut self, node: &PrepareStmt) -> Result<Utility> {
-        let PrepareStmt { name, argtypes, query } = node;
+        let PrepareStmt {
+            name,
+            argtypes,
+            query,
+        } = node;
         let params = argtypes
             .iter()
             .map(|n| match inner(n)? {
@@ -73,7 +107,11 @@ impl Binder<'_> {
         context.param_types = &params;
         bind_plan(body, self.source().cloned(), &context)?;
         let text = statement_text(body.clone())?;
-        Ok(Utility::Prepare { name: name.clone(), params, text })
+        Ok(Utility::Prepare {
+            name: name.clone(),
+            params,
+            text,
+        })
     }
 
     pub fn execute(&mut self, node: &ExecuteStmt) -> Result<Utility> {
@@ -84,17 +122,33 @@ impl Binder<'_> {
             let ty = value.ty;
             match literal::value_of(&value) {
                 Some(constant) => args.push((constant, ty)),
-                None => return self.unsupported("an EXECUTE argument that is not a constant", value.at),
+                None => {
+                    return self
+                        .unsupported("an EXECUTE argument that is not a constant", value.at);
+                }
             }
         }
-        Ok(Utility::Execute { name: name.clone(), args })
+        Ok(Utility::Execute {
+            name: name.clone(),
+            args,
+        })
     }
 
     pub fn declare_cursor(&mut self, node: &DeclareCursorStmt) -> Result<Utility> {
-        let DeclareCursorStmt { portalname, options, query } = node;
+        let DeclareCursorStmt {
+            portalname,
+            options,
+            query,
+        } = node;
         // CURSOR_OPT_* bits.
-        let (binary, scroll, no_scroll, insensitive, asensitive, hold) =
-            (options & 1 != 0, options & 2 != 0, options & 4 != 0, options & 8 != 0, options & 16 != 0, options & 32 != 0);
+        let (binary, scroll, no_scroll, insensitive, asensitive, hold) = (
+            options & 1 != 0,
+            options & 2 != 0,
+            options & 4 != 0,
+            options & 8 != 0,
+            options & 16 != 0,
+            options & 32 != 0,
+        );
         if binary {
             return self.unsupported("BINARY cursor", -1);
         }
@@ -118,7 +172,12 @@ impl Binder<'_> {
     }
 
     pub fn fetch(&mut self, node: &FetchStmt) -> Result<Utility> {
-        let FetchStmt { direction, how_many, portalname, ismove } = node;
+        let FetchStmt {
+            direction,
+            how_many,
+            portalname,
+            ismove,
+        } = node;
         let n = *how_many;
         let direction = match Direction::try_from(*direction).map_err(Error::internal)? {
             Direction::FetchForward if n == FETCH_ALL => FetchDirection::All,
@@ -129,16 +188,32 @@ impl Binder<'_> {
             Direction::FetchRelative => FetchDirection::Relative(n),
             Direction::Undefined => return Err(Error::internal("FETCH of no direction")),
         };
-        Ok(Utility::Fetch { cursor: portalname.clone(), direction, move_only: *ismove })
+        Ok(Utility::Fetch {
+            cursor: portalname.clone(),
+            direction,
+            move_only: *ismove,
+        })
     }
 
     pub fn create_view(&mut self, node: &ViewStmt) -> Result<Utility> {
-        let ViewStmt { view, aliases, query, replace, options, with_check_option } = node;
-        let var = view.as_ref().ok_or_else(|| Error::internal("CREATE VIEW without a name"))?;
+        let ViewStmt {
+            view,
+            aliases,
+            query,
+            replace,
+            options,
+            with_check_option,
+        } = node;
+        let var = view
+            .as_ref()
+            .ok_or_else(|| Error::internal("CREATE VIEW without a name"))?;
         if !options.is_empty() {
             return self.unsupported("CREATE VIEW ... WITH (...)", var.location);
         }
-        if !matches!(ViewCheckOption::try_from(*with_check_option), Ok(ViewCheckOption::NoCheckOption | ViewCheckOption::Undefined)) {
+        if !matches!(
+            ViewCheckOption::try_from(*with_check_option),
+            Ok(ViewCheckOption::NoCheckOption | ViewCheckOption::Undefined)
+        ) {
             return self.unsupported("WITH CHECK OPTION", var.location);
         }
         let body = required(query)?;
@@ -152,7 +227,10 @@ impl Binder<'_> {
             return Err(error!(UndefinedParameter, "there is no parameter $1"));
         }
         if bound.writes {
-            return Err(error!(Unsupported, "views must not contain data-modifying statements in WITH or row locks"));
+            return Err(error!(
+                Unsupported,
+                "views must not contain data-modifying statements in WITH or row locks"
+            ));
         }
         let columns = named_columns(&bound.output, &strings(aliases)?, "CREATE VIEW")?;
         let (schema, name) = self.creation_name(var)?;
@@ -182,22 +260,38 @@ impl Binder<'_> {
     }
 
     pub fn create_table_as(&mut self, node: &CreateTableAsStmt) -> Result<Utility> {
-        let CreateTableAsStmt { query, into, objtype, is_select_into: _, if_not_exists } = node;
+        let CreateTableAsStmt {
+            query,
+            into,
+            objtype,
+            is_select_into: _,
+            if_not_exists,
+        } = node;
         if *objtype == ObjectType::ObjectMatview as i32 {
             return self.unsupported("CREATE MATERIALIZED VIEW", -1);
         }
-        let into = into.as_ref().ok_or_else(|| Error::internal("CREATE TABLE AS without a name"))?;
+        let into = into
+            .as_ref()
+            .ok_or_else(|| Error::internal("CREATE TABLE AS without a name"))?;
         self.table_as(required(query)?, into, *if_not_exists)
     }
 
     pub fn select_into(&mut self, node: &SelectStmt) -> Result<Utility> {
-        let into = node.into_clause.as_ref().ok_or_else(|| Error::internal("SELECT as a utility statement"))?;
+        let into = node
+            .into_clause
+            .as_ref()
+            .ok_or_else(|| Error::internal("SELECT as a utility statement"))?;
         let mut query = node.clone();
         query.into_clause = None;
         self.table_as(&NodeEnum::SelectStmt(Box::new(query)), into, false)
     }
 
-    fn table_as(&mut self, query: &NodeEnum, into: &IntoClause, if_not_exists: bool) -> Result<Utility> {
+    fn table_as(
+        &mut self,
+        query: &NodeEnum,
+        into: &IntoClause,
+        if_not_exists: bool,
+    ) -> Result<Utility> {
         let IntoClause {
             rel,
             col_names,
@@ -208,9 +302,14 @@ impl Binder<'_> {
             view_query: _,
             skip_data,
         } = into;
-        let var = rel.as_ref().ok_or_else(|| Error::internal("CREATE TABLE AS without a name"))?;
+        let var = rel
+            .as_ref()
+            .ok_or_else(|| Error::internal("CREATE TABLE AS without a name"))?;
         if !access_method.is_empty() && access_method != "heap" {
-            return self.unsupported(format_args!("access method \"{access_method}\" for CREATE TABLE AS"), var.location);
+            return self.unsupported(
+                format_args!("access method \"{access_method}\" for CREATE TABLE AS"),
+                var.location,
+            );
         }
         if !options.is_empty() {
             return self.unsupported("CREATE TABLE AS ... WITH (...)", var.location);
@@ -218,7 +317,10 @@ impl Binder<'_> {
         if !table_space_name.is_empty() {
             return self.unsupported("TABLESPACE", var.location);
         }
-        if matches!(OnCommitAction::try_from(*on_commit), Ok(OnCommitAction::OncommitDeleteRows | OnCommitAction::OncommitDrop)) {
+        if matches!(
+            OnCommitAction::try_from(*on_commit),
+            Ok(OnCommitAction::OncommitDeleteRows | OnCommitAction::OncommitDrop)
+        ) {
             return self.unsupported("ON COMMIT", var.location);
         }
         if !matches!(query, NodeEnum::SelectStmt(_)) {
@@ -228,7 +330,10 @@ impl Binder<'_> {
         let columns = named_columns(&bound.output, &strings(col_names)?, "CREATE TABLE AS")?;
         for (i, (name, _)) in columns.iter().enumerate() {
             if columns[..i].iter().any(|(other, _)| other == name) {
-                return Err(error!(DuplicateColumn, "column \"{name}\" specified more than once"));
+                return Err(error!(
+                    DuplicateColumn,
+                    "column \"{name}\" specified more than once"
+                ));
             }
         }
         let (schema, name) = self.creation_name(var)?;
@@ -245,10 +350,17 @@ impl Binder<'_> {
 }
 
 /// A query's columns under the names given, which may be fewer.
-fn named_columns(output: &[OutputColumn], names: &[&str], what: &str) -> Result<Vec<(String, Type)>> {
+fn named_columns(
+    output: &[OutputColumn],
+    names: &[&str],
+    what: &str,
+) -> Result<Vec<(String, Type)>> {
     if names.len() > output.len() {
         return Err(if what == "CREATE VIEW" {
-            error!(SyntaxError, "CREATE VIEW specifies more column names than columns")
+            error!(
+                SyntaxError,
+                "CREATE VIEW specifies more column names than columns"
+            )
         } else {
             error!(SyntaxError, "too many column names were specified")
         });
@@ -256,11 +368,21 @@ fn named_columns(output: &[OutputColumn], names: &[&str], what: &str) -> Result<
     let columns: Vec<(String, Type)> = output
         .iter()
         .enumerate()
-        .map(|(i, c)| (names.get(i).map_or_else(|| c.name.clone(), |n| n.to_string()), c.ty))
+        .map(|(i, c)| {
+            (
+                names
+                    .get(i)
+                    .map_or_else(|| c.name.clone(), |n| n.to_string()),
+                c.ty,
+            )
+        })
         .collect();
     for (i, (name, _)) in columns.iter().enumerate() {
         if columns[..i].iter().any(|(other, _)| other == name) {
-            return Err(error!(DuplicateColumn, "column \"{name}\" specified more than once"));
+            return Err(error!(
+                DuplicateColumn,
+                "column \"{name}\" specified more than once"
+            ));
         }
     }
     Ok(columns)

@@ -12,24 +12,51 @@ use pg_query::{Node, NodeEnum};
 
 impl Binder<'_> {
     pub fn create_sequence(&mut self, node: &CreateSeqStmt) -> Result<Utility> {
-        let CreateSeqStmt { sequence, options, owner_id: _, for_identity: _, if_not_exists } = node;
-        let var = sequence.as_ref().ok_or_else(|| Error::internal("CREATE SEQUENCE without a name"))?;
+        let CreateSeqStmt {
+            sequence,
+            options,
+            owner_id: _,
+            for_identity: _,
+            if_not_exists,
+        } = node;
+        let var = sequence
+            .as_ref()
+            .ok_or_else(|| Error::internal("CREATE SEQUENCE without a name"))?;
         let temporary = var.relpersistence == "t";
         let (schema, name) = self.creation_name(var)?;
         let options = self.sequence_options(options)?;
-        Ok(Utility::CreateSequence(CreateSequence { schema, name, temporary, if_not_exists: *if_not_exists, options }))
+        Ok(Utility::CreateSequence(CreateSequence {
+            schema,
+            name,
+            temporary,
+            if_not_exists: *if_not_exists,
+            options,
+        }))
     }
 
     pub fn alter_sequence(&mut self, node: &AlterSeqStmt) -> Result<Utility> {
-        let AlterSeqStmt { sequence, options, for_identity: _, missing_ok } = node;
-        let var = sequence.as_ref().ok_or_else(|| Error::internal("ALTER SEQUENCE without a name"))?;
+        let AlterSeqStmt {
+            sequence,
+            options,
+            for_identity: _,
+            missing_ok,
+        } = node;
+        let var = sequence
+            .as_ref()
+            .ok_or_else(|| Error::internal("ALTER SEQUENCE without a name"))?;
         let name = Name::of_range_var(var);
         match self.relation(&name) {
             Ok(Relation::Sequence(sequence)) => {
                 let options = self.sequence_options(options)?;
-                Ok(Utility::AlterSequence { sequence: sequence.id, options })
+                Ok(Utility::AlterSequence {
+                    sequence: sequence.id,
+                    options,
+                })
             }
-            Ok(_) => Err(error!(WrongObjectType, "\"{}\" is not a sequence", name.name)),
+            Ok(_) => Err(error!(
+                WrongObjectType,
+                "\"{}\" is not a sequence", name.name
+            )),
             Err(_) if *missing_ok => Ok(Utility::Nothing {
                 tag: "ALTER SEQUENCE",
                 notice: Some(format!("relation \"{name}\" does not exist, skipping")),
@@ -43,20 +70,29 @@ impl Binder<'_> {
         for node in nodes {
             let (name, argument) = option_of(node)?;
             let number = || -> Result<i64> {
-                argument.and_then(integer).ok_or_else(|| error!(SyntaxError, "{name} requires an integer"))
+                argument
+                    .and_then(integer)
+                    .ok_or_else(|| error!(SyntaxError, "{name} requires an integer"))
             };
             let optional_number = || -> Result<Option<i64>> {
                 match argument {
                     None => Ok(None),
-                    Some(node) => integer(node).map(Some).ok_or_else(|| error!(SyntaxError, "{name} requires an integer")),
+                    Some(node) => integer(node)
+                        .map(Some)
+                        .ok_or_else(|| error!(SyntaxError, "{name} requires an integer")),
                 }
             };
             match name {
                 "as" => {
-                    let Some(NodeEnum::TypeName(ty)) = argument else { return Err(Error::internal("AS type")) };
+                    let Some(NodeEnum::TypeName(ty)) = argument else {
+                        return Err(Error::internal("AS type"));
+                    };
                     let ty = self.type_name(ty)?;
                     if !matches!(Type::new(ty.oid), Type::INT2 | Type::INT4 | Type::INT8) {
-                        return Err(error!(InvalidParameterValue, "sequence type must be smallint, integer, or bigint"));
+                        return Err(error!(
+                            InvalidParameterValue,
+                            "sequence type must be smallint, integer, or bigint"
+                        ));
                     }
                     options.ty = Some(ty);
                 }
@@ -75,7 +111,10 @@ impl Binder<'_> {
                 "restart" => options.restart = Some(optional_number()?),
                 "owned_by" => options.owned_by = Some(self.owned_by(argument)?),
                 "sequence_name" => {
-                    let parts = argument.map(super::text::name_parts).transpose()?.unwrap_or_default();
+                    let parts = argument
+                        .map(super::text::name_parts)
+                        .transpose()?
+                        .unwrap_or_default();
                     options.name = strings(&parts)?.last().map(|s| s.to_string());
                 }
                 "logged" | "unlogged" => {}
@@ -85,8 +124,14 @@ impl Binder<'_> {
         Ok(options)
     }
 
-    fn owned_by(&mut self, argument: Option<&NodeEnum>) -> Result<Option<(helios_types::ObjectId, usize)>> {
-        let parts = argument.map(super::text::name_parts).transpose()?.unwrap_or_default();
+    fn owned_by(
+        &mut self,
+        argument: Option<&NodeEnum>,
+    ) -> Result<Option<(helios_types::ObjectId, usize)>> {
+        let parts = argument
+            .map(super::text::name_parts)
+            .transpose()?
+            .unwrap_or_default();
         let names = strings(&parts)?;
         let (column, table) = match names.as_slice() {
             ["none"] => return Ok(None),

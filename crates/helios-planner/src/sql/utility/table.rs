@@ -16,7 +16,15 @@ use std::sync::Arc;
 impl Binder<'_> {
     /// Schema and name of a relation to be created.
     pub fn creation_name(&self, var: &RangeVar) -> Result<(ObjectId, String)> {
-        let RangeVar { catalogname, schemaname, relname, inh: _, relpersistence, alias: _, location } = var;
+        let RangeVar {
+            catalogname,
+            schemaname,
+            relname,
+            inh: _,
+            relpersistence,
+            alias: _,
+            location,
+        } = var;
         if relpersistence == "u" {
             return self.unsupported("UNLOGGED", *location);
         }
@@ -29,7 +37,10 @@ impl Binder<'_> {
         if relpersistence == "t" {
             if !schemaname.is_empty() && schemaname != "pg_temp" {
                 return Err(self.at(
-                    error!(InvalidTableDefinition, "cannot create temporary relation in non-temporary schema"),
+                    error!(
+                        InvalidTableDefinition,
+                        "cannot create temporary relation in non-temporary schema"
+                    ),
                     *location,
                 ));
             }
@@ -47,8 +58,11 @@ impl Binder<'_> {
         };
         if schema.database == DatabaseId(0) {
             let shown = &schema.name;
-            return Err(error!(InsufficientPrivilege, "permission denied to create \"{shown}.{relname}\"")
-                .with_detail("System catalog modifications are currently disallowed."));
+            return Err(error!(
+                InsufficientPrivilege,
+                "permission denied to create \"{shown}.{relname}\""
+            )
+            .with_detail("System catalog modifications are currently disallowed."));
         }
         Ok((schema.id, relname.clone()))
     }
@@ -69,7 +83,9 @@ impl Binder<'_> {
             access_method,
             if_not_exists,
         } = node;
-        let var = relation.as_ref().ok_or_else(|| Error::internal("CREATE TABLE without a name"))?;
+        let var = relation
+            .as_ref()
+            .ok_or_else(|| Error::internal("CREATE TABLE without a name"))?;
         for (refused, what) in [
             (!inh_relations.is_empty(), "INHERITS"),
             (partbound.is_some(), "PARTITION OF"),
@@ -91,7 +107,12 @@ impl Binder<'_> {
         let document = match access_method.as_str() {
             "" | "heap" | "relational" => false,
             "document" => true,
-            other => return Err(error!(UndefinedObject, "access method \"{other}\" does not exist")),
+            other => {
+                return Err(error!(
+                    UndefinedObject,
+                    "access method \"{other}\" does not exist"
+                ));
+            }
         };
         let (schema, name) = self.creation_name(var)?;
         let mut create = CreateTable {
@@ -101,7 +122,10 @@ impl Binder<'_> {
             if_not_exists: *if_not_exists,
             columns: Vec::new(),
             constraints: Vec::new(),
-            options: relation_options(options)?.into_iter().map(|(n, v)| (n, v.unwrap_or_default())).collect(),
+            options: relation_options(options)?
+                .into_iter()
+                .map(|(n, v)| (n, v.unwrap_or_default()))
+                .collect(),
             document,
         };
         let mut checks = Vec::new();
@@ -111,7 +135,10 @@ impl Binder<'_> {
                     let (spec, mut own, more) = self.column_definition(column)?;
                     if create.columns.iter().any(|c| c.name == spec.name) {
                         return Err(self.at(
-                            error!(DuplicateColumn, "column \"{}\" specified more than once", spec.name),
+                            error!(
+                                DuplicateColumn,
+                                "column \"{}\" specified more than once", spec.name
+                            ),
                             -1,
                         ));
                     }
@@ -125,7 +152,10 @@ impl Binder<'_> {
             }
         }
         if create.columns.len() > COLUMNS_MAX {
-            return Err(error!(LimitExceeded, "tables can have at most {COLUMNS_MAX} columns"));
+            return Err(error!(
+                LimitExceeded,
+                "tables can have at most {COLUMNS_MAX} columns"
+            ));
         }
         // Constraints and generated columns may name every column of the table.
         let table = Arc::new(self.future_table(&create));
@@ -139,11 +169,17 @@ impl Binder<'_> {
     }
 
     fn check_primary_keys(&self, create: &CreateTable) -> Result<()> {
-        let keys =
-            create.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::PrimaryKey { .. })).count();
+        let keys = create
+            .constraints
+            .iter()
+            .filter(|c| matches!(c.kind, ConstraintKind::PrimaryKey { .. }))
+            .count();
         let name = &create.name;
         if keys > 1 {
-            return Err(error!(InvalidTableDefinition, "multiple primary keys for table \"{name}\" are not allowed"));
+            return Err(error!(
+                InvalidTableDefinition,
+                "multiple primary keys for table \"{name}\" are not allowed"
+            ));
         }
         Ok(())
     }
@@ -189,15 +225,26 @@ impl Binder<'_> {
         }
     }
 
-    fn check_generated(&mut self, create: &CreateTable, table: &Arc<Table>, elements: &[Node]) -> Result<()> {
+    fn check_generated(
+        &mut self,
+        create: &CreateTable,
+        table: &Arc<Table>,
+        elements: &[Node],
+    ) -> Result<()> {
         for element in elements {
-            let NodeEnum::ColumnDef(column) = inner(element)? else { continue };
-            let Some(spec) = create.columns.iter().find(|c| c.name == column.colname) else { continue };
+            let NodeEnum::ColumnDef(column) = inner(element)? else {
+                continue;
+            };
+            let Some(spec) = create.columns.iter().find(|c| c.name == column.colname) else {
+                continue;
+            };
             if spec.generated.is_none() {
                 continue;
             }
             for node in &column.constraints {
-                let NodeEnum::Constraint(constraint) = inner(node)? else { continue };
+                let NodeEnum::Constraint(constraint) = inner(node)? else {
+                    continue;
+                };
                 if constraint.contype == ConstrType::ConstrGenerated as i32 {
                     self.generated_expression(required(&constraint.raw_expr)?, table, spec)?;
                 }
@@ -206,23 +253,49 @@ impl Binder<'_> {
         Ok(())
     }
 
-    pub fn generated_expression(&mut self, node: &NodeEnum, table: &Arc<Table>, spec: &ColumnSpec) -> Result<()> {
-        let bound = self.table_expression(node, Some(table), Clause::Generated, Some(spec.ty), &spec.name)?;
-        if let Some(column) = crate::sql::scope::columns_of(&bound.expr).into_iter().find(|c| {
-            c.name == spec.name || table.column(&c.name).is_some_and(|(_, c)| c.generated.is_some())
-        }) {
+    pub fn generated_expression(
+        &mut self,
+        node: &NodeEnum,
+        table: &Arc<Table>,
+        spec: &ColumnSpec,
+    ) -> Result<()> {
+        let bound = self.table_expression(
+            node,
+            Some(table),
+            Clause::Generated,
+            Some(spec.ty),
+            &spec.name,
+        )?;
+        if let Some(column) = crate::sql::scope::columns_of(&bound.expr)
+            .into_iter()
+            .find(|c| {
+                c.name == spec.name
+                    || table
+                        .column(&c.name)
+                        .is_some_and(|(_, c)| c.generated.is_some())
+            })
+        {
             let name = column.name;
-            return Err(error!(InvalidObjectDefinition, "cannot use generated column \"{name}\" in column generation expression")
-                .with_detail("A generated column cannot reference another generated column."));
+            return Err(error!(
+                InvalidObjectDefinition,
+                "cannot use generated column \"{name}\" in column generation expression"
+            )
+            .with_detail("A generated column cannot reference another generated column."));
         }
         if is_mutable(&bound.expr) {
-            return Err(error!(InvalidObjectDefinition, "generation expression is not immutable"));
+            return Err(error!(
+                InvalidObjectDefinition,
+                "generation expression is not immutable"
+            ));
         }
         Ok(())
     }
 
     /// A column, the constraints it declares by itself, and those that need the whole table.
-    pub fn column_definition(&mut self, node: &ColumnDef) -> Result<(ColumnSpec, Vec<ConstraintSpec>, Vec<Constraint>)> {
+    pub fn column_definition(
+        &mut self,
+        node: &ColumnDef,
+    ) -> Result<(ColumnSpec, Vec<ConstraintSpec>, Vec<Constraint>)> {
         let ColumnDef {
             colname,
             type_name,
@@ -250,20 +323,34 @@ impl Binder<'_> {
         if !fdwoptions.is_empty() {
             return self.unsupported("column OPTIONS", *location);
         }
-        if matches!(colname.as_str(), "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid") {
-            return Err(error!(DuplicateColumn, "column name \"{colname}\" conflicts with a system column name"));
+        if matches!(
+            colname.as_str(),
+            "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid"
+        ) {
+            return Err(error!(
+                DuplicateColumn,
+                "column name \"{colname}\" conflicts with a system column name"
+            ));
         }
-        let type_name = type_name.as_ref().ok_or_else(|| Error::internal("column without a type"))?;
+        let type_name = type_name
+            .as_ref()
+            .ok_or_else(|| Error::internal("column without a type"))?;
         let (ty, serial) = match serial_type(&strings(&type_name.names)?) {
             Some(_) if !type_name.array_bounds.is_empty() => {
-                return Err(self.at(error!(Unsupported, "array of serial is not implemented"), *location));
+                return Err(self.at(
+                    error!(Unsupported, "array of serial is not implemented"),
+                    *location,
+                ));
             }
             Some(ty) => (ty, true),
             None => (self.type_name(type_name)?, false),
         };
         if matches!(ty.oid, 705 | 2249 | 2276 | 2277 | 2278 | 2283 | 2776) {
             let (name, shown) = (colname, crate::sql::type_name::display(ty));
-            return Err(error!(InvalidTableDefinition, "column \"{name}\" has pseudo-type {shown}"));
+            return Err(error!(
+                InvalidTableDefinition,
+                "column \"{name}\" has pseudo-type {shown}"
+            ));
         }
         if let Some(collation) = coll_clause {
             self.check_collation(&collation.collname, collation.location)?;
@@ -279,7 +366,9 @@ impl Binder<'_> {
         };
         let mut later: Vec<Constraint> = Vec::new();
         for node in constraints {
-            let NodeEnum::Constraint(constraint) = inner(node)? else { return Err(Error::internal("constraint")) };
+            let NodeEnum::Constraint(constraint) = inner(node)? else {
+                return Err(Error::internal("constraint"));
+            };
             self.column_constraint(constraint, &mut spec, &mut later)?;
         }
         Ok((spec, Vec::new(), later))
@@ -291,20 +380,31 @@ impl Binder<'_> {
         spec: &mut ColumnSpec,
         later: &mut Vec<Constraint>,
     ) -> Result<()> {
-        let column = Node { node: Some(NodeEnum::String(pg_query::protobuf::String { sval: spec.name.clone() })) };
+        let column = Node {
+            node: Some(NodeEnum::String(pg_query::protobuf::String {
+                sval: spec.name.clone(),
+            })),
+        };
         match ConstrType::try_from(constraint.contype).map_err(Error::internal)? {
             ConstrType::ConstrNull => {}
             ConstrType::ConstrNotnull => spec.not_null = true,
             ConstrType::ConstrDefault => {
                 let name = spec.name.clone();
                 if spec.default.is_some() || spec.serial {
-                    return Err(error!(SyntaxError, "multiple default values specified for column \"{name}\""));
+                    return Err(error!(
+                        SyntaxError,
+                        "multiple default values specified for column \"{name}\""
+                    ));
                 }
-                spec.default = Some(self.default_text(required(&constraint.raw_expr)?, spec.ty, &name)?);
+                spec.default =
+                    Some(self.default_text(required(&constraint.raw_expr)?, spec.ty, &name)?);
             }
             ConstrType::ConstrIdentity => {
                 if !matches!(Type::new(spec.ty.oid), Type::INT2 | Type::INT4 | Type::INT8) {
-                    return Err(error!(InvalidParameterValue, "identity column type must be smallint, integer, or bigint"));
+                    return Err(error!(
+                        InvalidParameterValue,
+                        "identity column type must be smallint, integer, or bigint"
+                    ));
                 }
                 let options = self.sequence_options(&constraint.options)?;
                 spec.not_null = true;
@@ -337,7 +437,9 @@ impl Binder<'_> {
                 c.initdeferred = true;
             }),
             ConstrType::ConstrAttrImmediate | ConstrType::ConstrAttrEnforced => {}
-            ConstrType::ConstrAttrNotEnforced => return self.unsupported("NOT ENFORCED", constraint.location),
+            ConstrType::ConstrAttrNotEnforced => {
+                return self.unsupported("NOT ENFORCED", constraint.location);
+            }
             ConstrType::ConstrExclusion => return self.unsupported("EXCLUDE", constraint.location),
             ConstrType::Undefined => return Err(Error::internal("constraint of no kind")),
         }
@@ -346,16 +448,20 @@ impl Binder<'_> {
 
     /// A default as text, once it is known to fit the column.
     pub fn default_text(&mut self, node: &NodeEnum, ty: Type, column: &str) -> Result<String> {
-        self.table_expression(node, None, Clause::Default, Some(ty), column).map_err(|e| {
-            // A column in a default has its own message.
-            if e.kind() == helios_types::ErrorKind::UndefinedColumn {
-                let mut own = error!(Unsupported, "cannot use column reference in DEFAULT expression");
-                own.fields_mut().position = e.fields().position;
-                own
-            } else {
-                e
-            }
-        })?;
+        self.table_expression(node, None, Clause::Default, Some(ty), column)
+            .map_err(|e| {
+                // A column in a default has its own message.
+                if e.kind() == helios_types::ErrorKind::UndefinedColumn {
+                    let mut own = error!(
+                        Unsupported,
+                        "cannot use column reference in DEFAULT expression"
+                    );
+                    own.fields_mut().position = e.fields().position;
+                    own
+                } else {
+                    e
+                }
+            })?;
         self.expression_text(node)
     }
 
@@ -423,26 +529,48 @@ impl Binder<'_> {
         let kind = match ConstrType::try_from(*contype).map_err(Error::internal)? {
             ConstrType::ConstrCheck => {
                 let expr = required(raw_expr)?;
-                let bound = self.table_expression(expr, Some(table), Clause::Check, Some(Type::BOOL), "check")?;
+                let bound = self.table_expression(
+                    expr,
+                    Some(table),
+                    Clause::Check,
+                    Some(Type::BOOL),
+                    "check",
+                )?;
                 let mut columns: Vec<String> = Vec::new();
                 for column in crate::sql::scope::columns_of(&bound.expr) {
                     if !columns.contains(&column.name) {
                         columns.push(column.name);
                     }
                 }
-                ConstraintKind::Check { expression: self.expression_text(expr)?, columns }
+                ConstraintKind::Check {
+                    expression: self.expression_text(expr)?,
+                    columns,
+                }
             }
             ConstrType::ConstrPrimary | ConstrType::ConstrUnique if !indexname.is_empty() => {
-                let index = table.indexes.iter().find(|i| i.name == *indexname).map(|i| i.id);
+                let index = table
+                    .indexes
+                    .iter()
+                    .find(|i| i.name == *indexname)
+                    .map(|i| i.id);
                 let index = index.ok_or_else(|| {
-                    self.at(error!(UndefinedObject, "index \"{indexname}\" does not exist"), at)
+                    self.at(
+                        error!(UndefinedObject, "index \"{indexname}\" does not exist"),
+                        at,
+                    )
                 })?;
-                ConstraintKind::UsingIndex { index, primary: *contype == ConstrType::ConstrPrimary as i32 }
+                ConstraintKind::UsingIndex {
+                    index,
+                    primary: *contype == ConstrType::ConstrPrimary as i32,
+                }
             }
             ConstrType::ConstrPrimary => {
                 let columns = owned(keys)?;
                 self.check_key_columns(&columns, table, "primary key", at)?;
-                ConstraintKind::PrimaryKey { columns, include: self.included(including, table, at)? }
+                ConstraintKind::PrimaryKey {
+                    columns,
+                    include: self.included(including, table, at)?,
+                }
             }
             ConstrType::ConstrUnique => {
                 let columns = owned(keys)?;
@@ -458,7 +586,9 @@ impl Binder<'_> {
                     return self.unsupported("ON DELETE SET ... with a column list", at);
                 }
                 if fk_matchtype == "p" {
-                    return Err(self.at(error!(Unsupported, "MATCH PARTIAL not yet implemented"), at));
+                    return Err(
+                        self.at(error!(Unsupported, "MATCH PARTIAL not yet implemented"), at)
+                    );
                 }
                 let columns = owned(fk_attrs)?;
                 for column in &columns {
@@ -469,12 +599,22 @@ impl Binder<'_> {
                         ));
                     }
                 }
-                let var = pktable.as_ref().ok_or_else(|| Error::internal("REFERENCES without a table"))?;
+                let var = pktable
+                    .as_ref()
+                    .ok_or_else(|| Error::internal("REFERENCES without a table"))?;
                 let name = Name::of_range_var(var);
                 let itself = creating.is_some_and(|c| {
-                    c.name == name.name && name.schema.as_ref().is_none_or(|s| self.schema_name(c.schema) == *s)
+                    c.name == name.name
+                        && name
+                            .schema
+                            .as_ref()
+                            .is_none_or(|s| self.schema_name(c.schema) == *s)
                 });
-                let referenced = if itself { None } else { Some(self.referenced_table(&name)?) };
+                let referenced = if itself {
+                    None
+                } else {
+                    Some(self.referenced_table(&name)?)
+                };
                 ConstraintKind::ForeignKey {
                     columns,
                     referenced: referenced.map(|t| t.id),
@@ -485,7 +625,9 @@ impl Binder<'_> {
                 }
             }
             ConstrType::ConstrExclusion => return self.unsupported("EXCLUDE", at),
-            ConstrType::ConstrNotnull => return self.unsupported("a named NOT NULL constraint of the table", at),
+            ConstrType::ConstrNotnull => {
+                return self.unsupported("a named NOT NULL constraint of the table", at);
+            }
             other => return self.unsupported(format_args!("table constraint {other:?}"), at),
         };
         Ok(ConstraintSpec {
@@ -500,7 +642,10 @@ impl Binder<'_> {
     fn referenced_table(&mut self, name: &Name) -> Result<Arc<Table>> {
         match self.relation(name)? {
             Relation::Table(table) => Ok(table),
-            _ => Err(error!(WrongObjectType, "referenced relation \"{}\" is not a table", name.name)),
+            _ => Err(error!(
+                WrongObjectType,
+                "referenced relation \"{}\" is not a table", name.name
+            )),
         }
     }
 
@@ -517,14 +662,29 @@ impl Binder<'_> {
         Ok(names)
     }
 
-    fn check_key_columns(&self, columns: &[String], table: &Arc<Table>, kind: &str, at: i32) -> Result<()> {
+    fn check_key_columns(
+        &self,
+        columns: &[String],
+        table: &Arc<Table>,
+        kind: &str,
+        at: i32,
+    ) -> Result<()> {
         for (i, column) in columns.iter().enumerate() {
             let Some((_, found)) = table.column(column) else {
-                return Err(self.at(error!(UndefinedColumn, "column \"{column}\" named in key does not exist"), at));
+                return Err(self.at(
+                    error!(
+                        UndefinedColumn,
+                        "column \"{column}\" named in key does not exist"
+                    ),
+                    at,
+                ));
             };
             if columns[..i].contains(column) && !kind.is_empty() {
                 return Err(self.at(
-                    error!(DuplicateColumn, "column \"{column}\" appears twice in {kind} constraint"),
+                    error!(
+                        DuplicateColumn,
+                        "column \"{column}\" appears twice in {kind} constraint"
+                    ),
                     at,
                 ));
             }
@@ -548,7 +708,11 @@ fn set_last(constraints: &mut [Constraint], change: impl FnOnce(&mut Constraint)
 }
 
 pub(super) fn identity(when: &str) -> Identity {
-    if when == "a" { Identity::Always } else { Identity::ByDefault }
+    if when == "a" {
+        Identity::Always
+    } else {
+        Identity::ByDefault
+    }
 }
 
 fn serial_type(names: &[&str]) -> Option<Type> {
@@ -577,10 +741,17 @@ pub(super) fn relation_options(nodes: &[Node]) -> Result<Vec<(String, Option<Str
     for node in nodes {
         let (name, argument) = option_of(node)?;
         match name {
-            "redis_prefix" | "history" => options.push((name.to_string(), super::option_text(argument)?)),
+            "redis_prefix" | "history" => {
+                options.push((name.to_string(), super::option_text(argument)?))
+            }
             "fillfactor" | "autovacuum_enabled" => {}
             "oids" if super::boolean_option(argument).is_ok_and(|on| !on) => {}
-            other => return Err(error!(InvalidParameterValue, "unrecognized parameter \"{other}\"")),
+            other => {
+                return Err(error!(
+                    InvalidParameterValue,
+                    "unrecognized parameter \"{other}\""
+                ));
+            }
         }
     }
     Ok(options)
@@ -596,7 +767,8 @@ pub(super) fn is_mutable(expr: &datafusion::logical_expr::Expr) -> bool {
         {
             // Our own cast nodes are stable by declaration; those to and from numbers are not moved
             // by any setting.
-            mutable |= f.def.volatility != crate::function::Volatility::Immutable && f.def.oid < 9600;
+            mutable |=
+                f.def.volatility != crate::function::Volatility::Immutable && f.def.oid < 9600;
         }
         Ok(TreeNodeRecursion::Continue)
     });

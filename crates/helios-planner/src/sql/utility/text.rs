@@ -6,13 +6,16 @@ use crate::sql::name::Name;
 use crate::sql::node::{inner, optional, string};
 use helios_types::{Error, Result};
 use pg_query::protobuf::{
-    FuncCall, KeywordKind, ParseResult, RawStmt, ResTarget, SelectStmt, String as StringNode, Token, a_const,
+    FuncCall, KeywordKind, ParseResult, RawStmt, ResTarget, SelectStmt, String as StringNode,
+    Token, a_const,
 };
 use pg_query::{Node, NodeEnum};
 
 /// Whether the word cannot be an identifier without quotes.
 pub(crate) fn is_reserved(word: &str) -> bool {
-    let Ok(scanned) = pg_query::scan(word) else { return true };
+    let Ok(scanned) = pg_query::scan(word) else {
+        return true;
+    };
     !matches!(
         scanned.tokens.as_slice(),
         [only] if only.token() == Token::Ident || only.keyword_kind() == KeywordKind::UnreservedKeyword
@@ -24,9 +27,14 @@ impl Binder<'_> {
     pub fn expression_text(&self, node: &NodeEnum) -> Result<String> {
         let mut node = node.clone();
         self.qualify_sequences(&mut node);
-        let target = ResTarget { val: Some(Box::new(Node { node: Some(node) })), ..Default::default() };
+        let target = ResTarget {
+            val: Some(Box::new(Node { node: Some(node) })),
+            ..Default::default()
+        };
         let select = SelectStmt {
-            target_list: vec![Node { node: Some(NodeEnum::ResTarget(Box::new(target))) }],
+            target_list: vec![Node {
+                node: Some(NodeEnum::ResTarget(Box::new(target))),
+            }],
             op: 1,
             limit_option: 1,
             ..Default::default()
@@ -67,7 +75,11 @@ impl Binder<'_> {
                     && let [name] = parts.as_slice()
                     && let Some(relation) = self.find_relation(None, None, name)
                 {
-                    *sval = format!("{}.{}", quoted(&self.schema_name(relation.schema())), quoted(name));
+                    *sval = format!(
+                        "{}.{}",
+                        quoted(&self.schema_name(relation.schema())),
+                        quoted(name)
+                    );
                 }
             }
             _ => {}
@@ -101,7 +113,9 @@ impl Binder<'_> {
         let mut value = serde_json::to_value(&*node).map_err(Error::internal)?;
         let mut edits = Vec::new();
         self.collect_relations(&mut value, ctes, &mut edits);
-        let NodeEnum::SelectStmt(_) = node else { return Ok(()) };
+        let NodeEnum::SelectStmt(_) = node else {
+            return Ok(());
+        };
         for (location, schema) in edits {
             set_schema(node, location, &schema);
         }
@@ -122,9 +136,15 @@ impl Binder<'_> {
             }
             serde_json::Value::Object(map) => {
                 let depth = ctes.len();
-                if let Some(list) = map.get("with_clause").and_then(|w| w.get("ctes")).and_then(|c| c.as_array()) {
+                if let Some(list) = map
+                    .get("with_clause")
+                    .and_then(|w| w.get("ctes"))
+                    .and_then(|c| c.as_array())
+                {
                     for cte in list {
-                        let name = cte.pointer("/node/CommonTableExpr/ctename").and_then(|n| n.as_str());
+                        let name = cte
+                            .pointer("/node/CommonTableExpr/ctename")
+                            .and_then(|n| n.as_str());
                         ctes.extend(name.map(str::to_string));
                     }
                 }
@@ -179,9 +199,14 @@ fn walk_select(select: &mut SelectStmt, edit: Edit<'_>) {
     {
         walk(node, edit);
     }
-    for node in [&mut select.where_clause, &mut select.having_clause, &mut select.limit_count, &mut select.limit_offset]
-        .into_iter()
-        .flatten()
+    for node in [
+        &mut select.where_clause,
+        &mut select.having_clause,
+        &mut select.limit_count,
+        &mut select.limit_offset,
+    ]
+    .into_iter()
+    .flatten()
     {
         walk(node, edit);
     }
@@ -208,7 +233,9 @@ fn walk_some(node: &mut Option<Box<Node>>, edit: Edit<'_>) {
 }
 
 fn walk(node: &mut Node, edit: Edit<'_>) {
-    let Some(node) = node.node.as_mut() else { return };
+    let Some(node) = node.node.as_mut() else {
+        return;
+    };
     match node {
         NodeEnum::RangeVar(var) => edit(var),
         NodeEnum::SelectStmt(n) => walk_select(n, edit),
@@ -272,13 +299,25 @@ fn names_sequence(call: &FuncCall) -> bool {
     call.funcname
         .last()
         .and_then(|n| string(n).ok())
-        .is_some_and(|name| matches!(name, "nextval" | "currval" | "setval" | "pg_get_serial_sequence"))
+        .is_some_and(|name| {
+            matches!(
+                name,
+                "nextval" | "currval" | "setval" | "pg_get_serial_sequence"
+            )
+        })
 }
 
 /// A statement as canonical text.
 pub(crate) fn statement_text(node: NodeEnum) -> Result<String> {
-    let raw = RawStmt { stmt: Some(Box::new(Node { node: Some(node) })), stmt_location: 0, stmt_len: 0 };
-    let result = ParseResult { version: 180_000, stmts: vec![raw] };
+    let raw = RawStmt {
+        stmt: Some(Box::new(Node { node: Some(node) })),
+        stmt_location: 0,
+        stmt_len: 0,
+    };
+    let result = ParseResult {
+        version: 180_000,
+        stmts: vec![raw],
+    };
     pg_query::deparse(&result, Default::default()).map_err(Error::internal)
 }
 
@@ -287,7 +326,9 @@ pub(crate) fn name_parts(node: &NodeEnum) -> Result<Vec<Node>> {
     match node {
         NodeEnum::List(list) => Ok(list.items.clone()),
         NodeEnum::TypeName(name) => Ok(name.names.clone()),
-        NodeEnum::String(_) => Ok(vec![Node { node: Some(node.clone()) }]),
+        NodeEnum::String(_) => Ok(vec![Node {
+            node: Some(node.clone()),
+        }]),
         other => Err(Error::internal(crate::sql::node::kind(other))),
     }
 }
