@@ -13,6 +13,7 @@ mod argument;
 mod arithmetic;
 mod array;
 mod cast;
+pub mod catalog;
 mod collection;
 mod compare;
 mod datetime;

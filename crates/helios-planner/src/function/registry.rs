@@ -1,6 +1,6 @@
 //! The tables of functions, operators and casts, and their look-up.
 
-use super::{CastDef, FunctionDef, OperatorDef, table};
+use super::{CastDef, FunctionDef, OperatorDef, catalog, table};
 use helios_types::Oid;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -74,6 +74,7 @@ pub fn registry() -> &'static Registry {
     REGISTRY.get_or_init(|| {
         let functions = table::FUNCTIONS.iter().copied().flatten();
         let functions = functions.chain(crate::document::function::FUNCTIONS);
-        Registry::new(functions, table::OPERATORS, table::CASTS)
+        let functions = functions.chain(catalog::FUNCTIONS.iter().copied().flatten());
+        Registry::new(functions, table::OPERATORS, table::CASTS.iter().chain(catalog::CASTS))
     })
 }

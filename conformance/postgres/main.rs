@@ -1,0 +1,5 @@
+//! PostgreSQL's own clients and drivers against the daemon, measured by a real PostgreSQL 15.
+
+mod driver;
+mod pgbench;
+mod psql;

@@ -1,0 +1,127 @@
+//! A daemon of its own for a test: the real binary, free ports, a temporary data directory.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a daemon may take to answer.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub struct Daemon {
+    child: Child,
+    ports: HashMap<String, u16>,
+    directory: TempDir,
+}
+
+/// The binary: `HELIOSDB_BIN`, else the one in the target directory of this test, built first.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("HELIOSDB_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the path of this test");
+    let directory = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+    let path = directory.join("heliosdb");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--package", "heliosdb"]);
+    if directory.ends_with("release") {
+        build.arg("--release");
+    }
+    if let Some(target) = directory.parent() {
+        build.arg("--target-dir").arg(target);
+    }
+    let built = build.status().expect("cargo runs");
+    assert!(built.success(), "heliosdb does not build");
+    path
+}
+
+impl Daemon {
+    /// Starts a daemon on an empty data directory.
+    pub fn start() -> Daemon {
+        Daemon::start_in(TempDir::new().expect("a temporary directory"), &[])
+    }
+
+    /// Starts a daemon in this directory with further flags, and waits until it serves.
+    pub fn start_in(directory: TempDir, flags: &[&str]) -> Daemon {
+        let ports_file = directory.path().join("ports.json");
+        // A file of an earlier run would be read as this one's.
+        let _ = std::fs::remove_file(&ports_file);
+        let log = std::fs::File::create(directory.path().join("log")).expect("a log file");
+        let mut child = Command::new(binary())
+            .arg("start")
+            .arg("--data-dir")
+            .arg(directory.path().join("data"))
+            .arg("--ports-file")
+            .arg(&ports_file)
+            .args(["--pg-port", "0", "--redis-port", "0", "--mongo-port", "0"])
+            .args(["--grpc-port", "0", "--http-port", "0"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("heliosdb starts");
+        let ports = wait_for_ports(&mut child, &ports_file, directory.path());
+        Daemon { child, ports, directory }
+    }
+
+    /// The port of a protocol: `pg`, `redis`, `mongo`, `grpc`, `http`.
+    pub fn port(&self, protocol: &str) -> u16 {
+        *self.ports.get(protocol).unwrap_or_else(|| panic!("no listener for {protocol}"))
+    }
+
+    /// psql, connected to a database of this daemon, without anybody's settings.
+    pub fn psql(&self, database: &str) -> Command {
+        let mut psql = self.client("psql", database);
+        psql.arg("--no-psqlrc");
+        psql
+    }
+
+    /// A PostgreSQL client program with its connection in the environment.
+    pub fn client(&self, program: &str, database: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.port("pg").to_string())
+            .env("PGUSER", "helios")
+            .env("PGDATABASE", database)
+            .env("PGOPTIONS", "");
+        command
+    }
+
+    /// Ends the daemon as a crash does and gives its directory, to start another one in.
+    pub fn kill(mut self) -> TempDir {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        std::mem::replace(&mut self.directory, TempDir::new().expect("a temporary directory"))
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+}
+
+fn wait_for_ports(child: &mut Child, file: &Path, directory: &Path) -> HashMap<String, u16> {
+    let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        // The file is renamed into its place, so that it is never seen half written.
+        if let Ok(text) = std::fs::read_to_string(file) {
+            return serde_json::from_str(&text).expect("the ports file is JSON");
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            panic!("heliosdb ended with {status} before it served:\n{}", log());
+        }
+        assert!(Instant::now() < deadline, "heliosdb does not serve:\n{}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

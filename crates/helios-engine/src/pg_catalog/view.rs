@@ -1,0 +1,156 @@
+//! PostgreSQL's system views over relations.
+
+use super::relation::{relation_kind, relation_name, relation_owner};
+use super::row::{oid, optional, text};
+use super::{Request, Row};
+use helios_planner::catalog::{PG_CATALOG_SCHEMA, Relation};
+use helios_planner::function::catalog::definition::{
+    full_table_name, index_definition, view_definition,
+};
+use helios_types::{Result, Value};
+
+pub(super) fn pg_tables(request: &mut Request<'_>) -> Result<Vec<Row>> {
+    let request = &*request;
+    Ok(request
+        .relations(None)
+        .into_iter()
+        .filter(|r| relation_kind(r) == 'r')
+        .map(|r| {
+            let table = match r {
+                Relation::Table(table) => Some(table),
+                _ => None,
+            };
+            let references = table.is_some_and(|t| {
+                !t.foreign_keys.is_empty() || request.catalog.referencing(t.id).next().is_some()
+            });
+            let shared = r.schema() == PG_CATALOG_SCHEMA && is_shared(relation_name(r, request));
+            vec![
+                text(request.schema_name(r.schema())),
+                text(relation_name(r, request)),
+                text(request.role_name(relation_owner(r, request))),
+                optional(shared.then_some("pg_global")),
+                Value::Bool(table.is_some_and(|t| !t.indexes.is_empty())),
+                Value::Bool(false),
+                Value::Bool(references),
+                Value::Bool(false),
+            ]
+        })
+        .collect())
+}
+
+/// Tables that all databases of a cluster share.
+fn is_shared(name: &str) -> bool {
+    matches!(
+        name,
+        "pg_authid"
+            | "pg_auth_members"
+            | "pg_database"
+            | "pg_db_role_setting"
+            | "pg_parameter_acl"
+            | "pg_replication_origin"
+            | "pg_shdepend"
+            | "pg_shdescription"
+            | "pg_shseclabel"
+            | "pg_subscription"
+            | "pg_tablespace"
+    )
+}
+
+pub(super) fn pg_views(request: &mut Request<'_>) -> Result<Vec<Row>> {
+    let request = &*request;
+    Ok(request
+        .relations(None)
+        .into_iter()
+        .filter(|r| relation_kind(r) == 'v')
+        .map(|r| {
+            let definition = match r {
+                Relation::View(view) => Some(view_definition(&view.query)),
+                _ => None,
+            };
+            vec![
+                text(request.schema_name(r.schema())),
+                text(relation_name(r, request)),
+                text(request.role_name(relation_owner(r, request))),
+                optional(definition),
+            ]
+        })
+        .collect())
+}
+
+pub(super) fn pg_indexes(request: &mut Request<'_>) -> Result<Vec<Row>> {
+    let request = &*request;
+    let wanted = request.wanted_name("tablename");
+    let mut rows = Vec::new();
+    for relation in request.relations(None) {
+        let Relation::Table(table) = relation else { continue };
+        if wanted.is_some_and(|name| name != table.name) {
+            continue;
+        }
+        let full_name = full_table_name(&request.catalog, table);
+        for index in &table.indexes {
+            rows.push(vec![
+                text(request.schema_name(table.schema)),
+                text(&table.name),
+                text(&index.name),
+                Value::Null,
+                text(index_definition(table, index, &full_name)),
+            ]);
+        }
+    }
+    Ok(rows)
+}
+
+pub(super) fn pg_sequences(request: &mut Request<'_>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let catalog = request.catalog.clone();
+    let mut sequences: Vec<_> = catalog
+        .relations
+        .values()
+        .filter_map(|r| match r {
+            Relation::Sequence(s) if request.sees_schema(s.schema) => Some(s),
+            _ => None,
+        })
+        .collect();
+    sequences.sort_by_key(|s| s.id);
+    for s in sequences {
+        let last = request
+            .functions
+            .system("pg_sequence_last_value", &[Value::Oid(s.id.0)])
+            .unwrap_or_default();
+        rows.push(vec![
+            text(request.schema_name(s.schema)),
+            text(&s.name),
+            text(request.role_name(s.owner)),
+            Value::Oid(s.ty.oid),
+            Value::Int8(s.start),
+            Value::Int8(s.min),
+            Value::Int8(s.max),
+            Value::Int8(s.increment),
+            Value::Bool(s.cycle),
+            Value::Int8(s.cache),
+            last,
+        ]);
+    }
+    Ok(rows)
+}
+
+/// Only what is known: a table's name. Counters are in the metrics, by statement.
+pub(super) fn pg_stat_tables(request: &mut Request<'_>) -> Result<Vec<Row>> {
+    let request = &*request;
+    Ok(request
+        .relations(None)
+        .into_iter()
+        .filter_map(|r| match r {
+            Relation::Table(table) => {
+                let mut row = vec![Value::Null; request.table.columns.len()];
+                let names =
+                    [oid(table.id), text(request.schema_name(table.schema)), text(&table.name)];
+                for (place, value) in row.iter_mut().zip(names) {
+                    *place = value;
+                }
+                Some(row)
+            }
+            _ => None,
+        })
+        .collect())
+}

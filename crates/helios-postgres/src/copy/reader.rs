@@ -1,0 +1,246 @@
+//! Rows from the bytes of COPY FROM.
+
+use super::{CopyColumn, CopyFormat, CopyHeader, CopyOptions, binary, csv, text};
+use helios_types::text::{TextContext, parse_text};
+use helios_types::{Result, Value, error, limits};
+
+/// How the lines of the data end; the first line decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LineEnd {
+    #[default]
+    Unknown,
+    Lf,
+    Cr,
+    CrLf,
+}
+
+/// A field as it stands in the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Escapes resolved.
+    pub text: Vec<u8>,
+    pub null: bool,
+}
+
+#[derive(Debug)]
+pub struct CopyReader {
+    options: CopyOptions,
+    columns: Vec<CopyColumn>,
+    context: TextContext,
+    /// Bytes that came and are not consumed; `start` is where the next row begins.
+    pending: Vec<u8>,
+    start: usize,
+    line_end: LineEnd,
+    /// Fields of the row at hand; kept so that their buffers are used again.
+    fields: Vec<Field>,
+    line: u64,
+    header_done: bool,
+    /// The end marker or trailer was seen; what follows is ignored.
+    finished: bool,
+}
+
+impl CopyReader {
+    pub fn new(options: CopyOptions, columns: Vec<CopyColumn>, context: TextContext) -> Self {
+        let header_done =
+            options.format != CopyFormat::Binary && options.header == CopyHeader::None;
+        CopyReader {
+            options,
+            columns,
+            context,
+            pending: Vec::new(),
+            start: 0,
+            line_end: LineEnd::default(),
+            fields: Vec::new(),
+            line: 0,
+            header_done,
+            finished: false,
+        }
+    }
+
+    /// The number of the row that was read last, from one; in errors.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    pub fn push(&mut self, data: &[u8]) -> Result<()> {
+        if self.finished {
+            return Ok(());
+        }
+        self.pending.drain(..self.start);
+        self.start = 0;
+        if self.pending.len() + data.len() > limits::VALUE_BYTES_MAX {
+            return Err(error!(LimitExceeded, "a row of the COPY data is too large"));
+        }
+        self.pending.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Reads the next row into `row`. False means that more data is needed, or with `at_end`
+    /// that there is none.
+    pub fn next_row(&mut self, row: &mut Vec<Value>, at_end: bool) -> Result<bool> {
+        row.clear();
+        if self.options.format == CopyFormat::Binary {
+            return self.next_binary(row, at_end);
+        }
+        loop {
+            if self.finished || !self.next_fields(at_end)? {
+                return Ok(false);
+            }
+            self.line += 1;
+            if self.header_done {
+                break;
+            }
+            self.header_done = true;
+            if self.options.header == CopyHeader::Match {
+                self.check_header()?;
+            }
+        }
+        self.convert(row)?;
+        Ok(true)
+    }
+
+    fn next_fields(&mut self, at_end: bool) -> Result<bool> {
+        let data = self.pending.get(self.start..).unwrap_or_default();
+        let csv = self.options.format == CopyFormat::Csv;
+        let found = if csv {
+            csv::find_line(data, &self.options, &mut self.line_end, at_end)?
+        } else {
+            text::find_line(data, &mut self.line_end, at_end)?
+        };
+        let Some((line, consumed)) = found else {
+            return Ok(false);
+        };
+        self.start += consumed;
+        let line = data.get(..line).unwrap_or_default();
+        if line == b"\\." {
+            self.finished = true;
+            return Ok(false);
+        }
+        let count = if csv {
+            csv::split(line, &self.options, &mut self.fields)?
+        } else {
+            text::split(line, &self.options, &mut self.fields)?
+        };
+        self.fields.truncate(count);
+        Ok(true)
+    }
+
+    fn check_header(&self) -> Result<()> {
+        if self.fields.len() != self.columns.len() {
+            return Err(error!(
+                BadCopyFormat,
+                "wrong number of fields in header line: field count is {}, expected {}",
+                self.fields.len(),
+                self.columns.len()
+            ));
+        }
+        for (i, (field, column)) in self.fields.iter().zip(&self.columns).enumerate() {
+            if field.text != column.name.as_bytes() {
+                return Err(error!(
+                    BadCopyFormat,
+                    "column name mismatch in header line field {}: got \"{}\", expected \"{}\"",
+                    i + 1,
+                    String::from_utf8_lossy(&field.text),
+                    column.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn convert(&mut self, row: &mut Vec<Value>) -> Result<()> {
+        if self.fields.len() > self.columns.len() {
+            return Err(error!(BadCopyFormat, "extra data after last expected column"));
+        }
+        for (i, column) in self.columns.iter().enumerate() {
+            let Some(field) = self.fields.get(i) else {
+                return Err(error!(BadCopyFormat, "missing data for column \"{}\"", column.name));
+            };
+            let null = (field.null && !column.force_not_null)
+                || (column.force_null && field.text == self.options.null.as_bytes());
+            row.push(if null {
+                Value::Null
+            } else {
+                let text = crate::codec::utf8(&field.text)?;
+                if memchr::memchr(0, &field.text).is_some() {
+                    return Err(error!(
+                        InvalidEncoding,
+                        "invalid byte sequence for encoding \"UTF8\": 0x00"
+                    ));
+                }
+                parse_text(column.ty, text, &self.context)?
+            });
+        }
+        Ok(())
+    }
+
+    fn next_binary(&mut self, row: &mut Vec<Value>, at_end: bool) -> Result<bool> {
+        if !self.header_done {
+            let data = self.pending.get(self.start..).unwrap_or_default();
+            match binary::read_header(data)? {
+                Some(consumed) => {
+                    self.start += consumed;
+                    self.header_done = true;
+                }
+                None if at_end => {
+                    return Err(error!(BadCopyFormat, "COPY file signature not recognized"));
+                }
+                None => return Ok(false),
+            }
+        }
+        if self.finished {
+            return Ok(false);
+        }
+        let data = self.pending.get(self.start..).unwrap_or_default();
+        match binary::read_row(data, &self.columns, &self.context, row)? {
+            binary::Read::Row(consumed) => {
+                self.start += consumed;
+                self.line += 1;
+                Ok(true)
+            }
+            binary::Read::Trailer => {
+                self.finished = true;
+                Ok(false)
+            }
+            binary::Read::More if at_end && !data.is_empty() => {
+                Err(error!(BadCopyFormat, "unexpected EOF in COPY data"))
+            }
+            binary::Read::More => Ok(false),
+        }
+    }
+}
+
+impl LineEnd {
+    /// Notes how a line ended; a file that mixes line ends is damaged.
+    pub(super) fn settle(&mut self, seen: LineEnd, csv: bool) -> Result<()> {
+        if *self == LineEnd::Unknown {
+            *self = seen;
+        }
+        if *self == seen {
+            return Ok(());
+        }
+        let what = if seen == LineEnd::Lf { "newline" } else { "carriage return" };
+        let kind = if csv { "unquoted" } else { "literal" };
+        let hint = match (csv, seen) {
+            (true, LineEnd::Lf) => "Use quoted CSV field to represent newline.",
+            (true, _) => "Use quoted CSV field to represent carriage return.",
+            (false, LineEnd::Lf) => "Use \"\\n\" to represent newline.",
+            (false, _) => "Use \"\\r\" to represent carriage return.",
+        };
+        Err(error!(BadCopyFormat, "{kind} {what} found in data").with_hint(hint))
+    }
+}
+
+/// The next free field buffer, emptied.
+pub(super) fn next_field(fields: &mut Vec<Field>, index: usize) -> Result<&mut Field> {
+    if index >= limits::COLUMNS_MAX {
+        return Err(error!(BadCopyFormat, "extra data after last expected column"));
+    }
+    if index == fields.len() {
+        fields.push(Field::default());
+    }
+    let field = fields.get_mut(index).ok_or_else(|| error!(BadCopyFormat, "too many fields"))?;
+    field.text.clear();
+    field.null = false;
+    Ok(field)
+}
