@@ -39,6 +39,7 @@ pub use entry::Kind;
 use access::StoredKey;
 use entry::{ENTRY, GARBAGE, SUBKEY, Version};
 use helios_storage::{Prefix, Store};
+use helios_types::ObjectId;
 use parking_lot::Mutex;
 use scan::Cursors;
 use std::collections::BTreeSet;
@@ -73,6 +74,13 @@ impl Database {
 
     pub fn object(&self) -> Prefix {
         self.object
+    }
+
+    /// The counter of keys that have an expiry. It stands under the number of the object with the
+    /// highest bit set, which no object of the catalog has.
+    fn expiring(&self) -> Prefix {
+        let object = ObjectId(self.object.object.0 | 1 << 31);
+        Prefix { object, ..self.object }
     }
 
     fn join(&self, kind: u8, parts: [&[u8]; 2]) -> StoredKey {

@@ -380,7 +380,9 @@ impl Session {
     /// Commits what is open.
     pub async fn commit_batch(&mut self) -> Result<()> {
         match self.batch.take() {
-            Some(batch) if !batch.is_empty() => batch.commit(self.server.keyspace())?.await,
+            Some(batch) if !batch.is_empty() => {
+                batch.commit(self.server.keyspace())?.await.map(drop)
+            }
             _ => Ok(()),
         }
     }

@@ -12,7 +12,7 @@
 use super::batch::Batch;
 use super::entry::{self, Entry, Form, Kind, Meta, Version, wrong_type};
 use super::{Database, Keyspace};
-use helios_storage::{Header, KeyRange, Pinned, RowHeader, ScanOptions, Snapshot, Space, split_header};
+use helios_storage::{Header, KeyRange, Pinned, Prefix, RowHeader, ScanOptions, Snapshot, Space, split_header};
 use helios_types::Result;
 use smallvec::SmallVec;
 
@@ -232,9 +232,7 @@ impl<'a> Access<'a> {
             _ => None,
         };
         self.discard_subkeys(slot, new_version)?;
-        if slot.stored.is_none() {
-            self.batch().count(self.database, 1);
-        }
+        self.count(slot, 1, expire_ms.is_some());
         self.batch().put(&slot.key, RowHeader { schema: 0, expire_ms }, &body);
         self.body = body;
         self.changed(slot);
@@ -250,11 +248,25 @@ impl<'a> Access<'a> {
     /// Removes the entry and leaves its sub-keys, because none are left or another entry has them.
     pub fn unlink(&mut self, slot: &Slot<'_>) -> Result<()> {
         if slot.stored.is_some() {
-            self.batch().count(self.database, -1);
+            self.count(slot, 0, false);
             self.batch().delete(&slot.key);
             self.changed(slot);
         }
         Ok(())
+    }
+
+    /// Counts the change of a key that exists `after` the write or not, and may expire then.
+    fn count(&mut self, slot: &Slot<'_>, after: i64, expires: bool) {
+        let database = self.database;
+        let before = i64::from(slot.stored.is_some());
+        if after != before {
+            self.batch().count(database.object(), after - before);
+        }
+        let expired = slot.stored.as_ref().is_some_and(|(_, header, _)| header.expire_ms.is_some());
+        if expires != expired {
+            let delta = i64::from(expires) - i64::from(expired);
+            self.batch().count(database.expiring(), delta);
+        }
     }
 
     /// Removes the value if it has expired: whether it had.
@@ -401,11 +413,27 @@ impl<'a> Access<'a> {
 
     /// The exact number of keys as of the last commit, and of this transaction.
     pub fn key_count(&self) -> i64 {
-        let committed = self.keyspace.store().row_count(self.database.object());
+        self.counted(self.database.object())
+    }
+
+    /// How many of the keys have an expiry.
+    pub fn expiring_count(&self) -> i64 {
+        self.counted(self.database.expiring())
+    }
+
+    fn counted(&self, object: Prefix) -> i64 {
+        let committed = self.keyspace.store().row_count(object);
         match &self.source {
-            Source::Batch(batch) => committed + batch.count_delta(self.database),
+            Source::Batch(batch) => committed + batch.count_delta(object),
             _ => committed,
         }
+    }
+
+    /// The keys of all entries, whether they have expired or not.
+    pub fn all_keys(&mut self) -> Result<Vec<Vec<u8>>> {
+        let mut keys = Vec::new();
+        self.raw_entry_keys(&mut keys)?;
+        Ok(keys)
     }
 }
 

@@ -136,8 +136,7 @@ impl Batch {
         self.txn.delete(Space::Row, key);
     }
 
-    pub(super) fn count(&mut self, database: &Database, delta: i64) {
-        let object = database.object();
+    pub(super) fn count(&mut self, object: Prefix, delta: i64) {
         self.txn.count(object, delta);
         match self.counts.iter_mut().find(|(counted, _)| *counted == object) {
             Some((_, total)) => *total += delta,
@@ -145,8 +144,7 @@ impl Batch {
         }
     }
 
-    pub(super) fn count_delta(&self, database: &Database) -> i64 {
-        let object = database.object();
+    pub(super) fn count_delta(&self, object: Prefix) -> i64 {
         self.counts.iter().find(|(counted, _)| *counted == object).map_or(0, |(_, total)| *total)
     }
 

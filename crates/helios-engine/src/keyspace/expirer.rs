@@ -85,7 +85,8 @@ impl Keyspace {
                     .remove_expired(key)?);
             }
         }
-        batch.commit(self)?;
+        // Nobody waits for this to be durable.
+        let _ = batch.commit(self)?;
         self.expired.fetch_add(removed, Ordering::Relaxed);
         // When all of a step are locked, the next round tries again.
         Ok(full && removed > 0)
@@ -124,7 +125,8 @@ impl Keyspace {
         if found {
             self.garbage_left(object);
         }
-        batch.commit(self)?;
+        // Nobody waits for this to be durable.
+        let _ = batch.commit(self)?;
         Ok(found)
     }
 }

@@ -55,7 +55,14 @@ impl<'a> Access<'a> {
         Ok(slot)
     }
 
-    pub fn hash_get<'s>(&self, slot: &'s Slot<'_>, field: &[u8]) -> Result<Option<FieldValue<'s>>> {
+    pub fn hash_get<'s>(
+        &self,
+        slot: &'s Slot<'_>,
+        field: &[u8],
+    ) -> Result<Option<FieldValue<'s>>>
+    where
+        'a: 's,
+    {
         Ok(match slot.of(Kind::Hash)?.map(|entry| entry.form) {
             Some(Form::Small { items, .. }) => find_small(items, field)?.map(FieldValue::Small),
             Some(Form::Large(meta)) => self.sub_get(&meta.version, field)?.map(FieldValue::Large),

@@ -17,9 +17,7 @@ use super::{SMALL_BYTES_MAX, number};
 use helios_types::{Result, bail};
 use std::sync::atomic::Ordering::Relaxed;
 
-#[path = "zset_combine.rs"]
 pub mod combine;
-#[path = "zset_range.rs"]
 pub mod range;
 
 pub const BY_MEMBER: &[u8] = &[0];

@@ -4,7 +4,6 @@
 use super::{Locks, Next, Session, blocking_timeout, locks_of};
 use crate::channels::{self, Message};
 use crate::clients::Unblock;
-use crate::codec::request::OwnedArgs;
 use crate::codec::{Args, Limits, Parsed, ReplyWriter, RequestParser};
 use crate::command::option::{fail, is, syntax_error};
 use crate::command::{Blocking, Command, Run, commands};
@@ -501,8 +500,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         flush_mode(args)?;
         let server = self.session.server.clone();
         let all = command.name == "flushall";
+        let here = self.session.database;
         let numbers = 0..self.session.databases().len();
-        for number in numbers.filter(|number| all || *number == self.session.database) {
+        for number in numbers.filter(|number| all || *number == here) {
             let database = self.session.databases()[number].clone();
             let keys = Access::newest(server.keyspace(), &database, now_ms()).all_keys()?;
             for step in keys.chunks(FLUSH_STEP) {
