@@ -65,7 +65,11 @@ pub struct Database {
 
 impl Database {
     pub fn new(number: u32, object: Prefix) -> Self {
-        Database { number, object, prefix: object.bytes() }
+        Database {
+            number,
+            object,
+            prefix: object.bytes(),
+        }
     }
 
     pub fn number(&self) -> u32 {
@@ -80,7 +84,10 @@ impl Database {
     /// highest bit set, which no object of the catalog has.
     fn expiring(&self) -> Prefix {
         let object = ObjectId(self.object.object.0 | 1 << 31);
-        Prefix { object, ..self.object }
+        Prefix {
+            object,
+            ..self.object
+        }
     }
 
     fn join(&self, kind: u8, parts: [&[u8]; 2]) -> StoredKey {

@@ -29,7 +29,10 @@ impl Identity {
 impl Backend {
     pub fn new(keyspace: Arc<Keyspace>, databases: Vec<Database>) -> Self {
         debug_assert_eq!(databases.len(), DATABASES as usize);
-        Backend { keyspace, databases: databases.into() }
+        Backend {
+            keyspace,
+            databases: databases.into(),
+        }
     }
 
     pub fn keyspace(&self) -> &Arc<Keyspace> {
@@ -53,7 +56,12 @@ impl Backend {
     }
 
     /// The identity that name and password prove; `None` when they do not.
-    pub fn authenticate(&self, _user: &str, _password: &[u8], _peer: &str) -> Result<Option<Identity>> {
+    pub fn authenticate(
+        &self,
+        _user: &str,
+        _password: &[u8],
+        _peer: &str,
+    ) -> Result<Option<Identity>> {
         Ok(None)
     }
 }

@@ -102,8 +102,12 @@ impl Channels {
         let mut sent = 0;
         let mut send = |subscriber: &Subscriber, kind: Kind, pattern: Option<Arc<[u8]>>| {
             sent += 1;
-            let message =
-                Message { kind, pattern, channel: channel.clone(), payload: payload.clone() };
+            let message = Message {
+                kind,
+                pattern,
+                channel: channel.clone(),
+                payload: payload.clone(),
+            };
             if subscriber.queue.try_send(message).is_err() {
                 subscriber.client.kill();
             }
@@ -132,7 +136,11 @@ impl Channels {
     }
 
     pub fn subscribers(&self, kind: Kind, name: &[u8]) -> usize {
-        self.names.read().of(kind).get(name).map_or(0, Subscribers::len)
+        self.names
+            .read()
+            .of(kind)
+            .get(name)
+            .map_or(0, Subscribers::len)
     }
 
     pub fn pattern_count(&self) -> usize {

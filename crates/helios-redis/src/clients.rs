@@ -78,7 +78,11 @@ impl Client {
     pub fn kind(&self) -> &'static str {
         let shown = self.shown.lock();
         let subscribed = shown.channels + shown.patterns + shown.shard_channels > 0;
-        if subscribed && shown.protocol == Protocol::Resp2 { "pubsub" } else { "normal" }
+        if subscribed && shown.protocol == Protocol::Resp2 {
+            "pubsub"
+        } else {
+            "normal"
+        }
     }
 
     /// The line of CLIENT LIST.
@@ -127,7 +131,11 @@ impl Client {
             shown.user,
             shown.library,
             shown.library_version,
-            if shown.protocol == Protocol::Resp3 { 3 } else { 2 },
+            if shown.protocol == Protocol::Resp3 {
+                3
+            } else {
+                2
+            },
         );
         line
     }

@@ -101,7 +101,11 @@ impl Command {
     pub fn takes(&self, arguments: usize) -> bool {
         let arguments = i64::try_from(arguments).unwrap_or(i64::MAX);
         let arity = i64::from(self.arity);
-        if arity < 0 { arguments >= -arity } else { arguments == arity }
+        if arity < 0 {
+            arguments >= -arity
+        } else {
+            arguments == arity
+        }
     }
 
     /// The name without its container.
@@ -140,7 +144,10 @@ fn hash_name(container: Option<&str>, name: &[u8]) -> usize {
 
 impl Commands {
     fn load() -> Commands {
-        let mut commands = Commands { all: Vec::new(), table: vec![0; TABLE_SIZE] };
+        let mut commands = Commands {
+            all: Vec::new(),
+            table: vec![0; TABLE_SIZE],
+        };
         for line in include_str!("command/commands.tsv").lines() {
             if let Some(command) = parse_line(line, commands.all.len()) {
                 commands.add(command);
@@ -174,9 +181,9 @@ impl Commands {
             let found = usize::from(self.table[at]).checked_sub(1)?;
             let known = self.all[found].name;
             let own = match container {
-                Some(container) => {
-                    known.strip_prefix(container).and_then(|rest| rest.strip_prefix('|'))
-                }
+                Some(container) => known
+                    .strip_prefix(container)
+                    .and_then(|rest| rest.strip_prefix('|')),
                 None => Some(known),
             };
             if own.is_some_and(|own| own.as_bytes().eq_ignore_ascii_case(name)) {
@@ -267,7 +274,12 @@ fn handler(name: &str) -> Option<Run> {
         help::HANDLERS,
         crate::session::CONTAINERS,
     ];
-    families.iter().copied().flatten().find(|(known, _)| *known == name).map(|(_, run)| *run)
+    families
+        .iter()
+        .copied()
+        .flatten()
+        .find(|(known, _)| *known == name)
+        .map(|(_, run)| *run)
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -287,7 +299,10 @@ fn unknown_command(args: Args<'_>) -> Error {
     }
     Error::new(
         helios_types::ErrorKind::Unsupported,
-        format!("unknown command '{}', with args beginning with: {beginning}", shown(name)),
+        format!(
+            "unknown command '{}', with args beginning with: {beginning}",
+            shown(name)
+        ),
     )
 }
 
@@ -318,7 +333,10 @@ mod tests {
         let lines = include_str!("command/commands.tsv").lines();
         for line in lines {
             let name = line.split('\t').next().unwrap();
-            assert!(commands().find(name.as_bytes()).is_some(), "{name} has no handler");
+            assert!(
+                commands().find(name.as_bytes()).is_some(),
+                "{name} has no handler"
+            );
         }
     }
 

@@ -100,15 +100,30 @@ impl Parameters {
     fn numbers<'p>(&'p self, thresholds: &'p Thresholds) -> [(&'static str, &'p AtomicU64); 10] {
         [
             ("client-query-buffer-limit", &self.request_bytes),
-            ("hash-max-listpack-entries", &thresholds.hash_max_listpack_entries),
-            ("hash-max-listpack-value", &thresholds.hash_max_listpack_value),
+            (
+                "hash-max-listpack-entries",
+                &thresholds.hash_max_listpack_entries,
+            ),
+            (
+                "hash-max-listpack-value",
+                &thresholds.hash_max_listpack_value,
+            ),
             ("list-max-listpack-size", &thresholds.list_max_listpack_size),
             ("proto-max-bulk-len", &self.bulk_bytes),
             ("set-max-intset-entries", &thresholds.set_max_intset_entries),
-            ("set-max-listpack-entries", &thresholds.set_max_listpack_entries),
+            (
+                "set-max-listpack-entries",
+                &thresholds.set_max_listpack_entries,
+            ),
             ("set-max-listpack-value", &thresholds.set_max_listpack_value),
-            ("zset-max-listpack-entries", &thresholds.zset_max_listpack_entries),
-            ("zset-max-listpack-value", &thresholds.zset_max_listpack_value),
+            (
+                "zset-max-listpack-entries",
+                &thresholds.zset_max_listpack_entries,
+            ),
+            (
+                "zset-max-listpack-value",
+                &thresholds.zset_max_listpack_value,
+            ),
         ]
     }
 
@@ -121,15 +136,21 @@ impl Parameters {
         };
         let mut all = vec![("appendfsync", fsync.to_owned())];
         let numbers = self.numbers(thresholds);
-        all.extend(numbers.iter().map(|(name, value)| {
-            (*name, (value.load(Relaxed) as i64).to_string())
-        }));
+        all.extend(
+            numbers
+                .iter()
+                .map(|(name, value)| (*name, (value.load(Relaxed) as i64).to_string())),
+        );
         for (alias, name) in ALIASES {
             if let Some((_, value)) = numbers.iter().find(|(known, _)| known == name) {
                 all.push((alias, (value.load(Relaxed) as i64).to_string()));
             }
         }
-        all.extend(FIXED.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        all.extend(
+            FIXED
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         all
     }
 
@@ -149,7 +170,10 @@ impl Parameters {
         value: &str,
         store: bool,
     ) -> Result<(), Refusal> {
-        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+        let name = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == name)
+            .map_or(name, |(_, name)| name);
         if name == "appendfsync" {
             let durability = match value {
                 "always" => ALWAYS,
@@ -169,7 +193,9 @@ impl Parameters {
         let numbers = self.numbers(thresholds);
         if let Some((_, parameter)) = numbers.iter().find(|(known, _)| *known == name) {
             let Some(number) = parse_bytes(value) else {
-                return Err(Refusal::Invalid("argument couldn't be parsed into an integer"));
+                return Err(Refusal::Invalid(
+                    "argument couldn't be parsed into an integer",
+                ));
             };
             let low = match name {
                 "list-max-listpack-size" => -5,
@@ -194,7 +220,9 @@ impl Parameters {
 
 /// A number, with Redis' units of memory behind it.
 fn parse_bytes(text: &str) -> Option<i64> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -217,13 +245,23 @@ mod tests {
     fn parameters_change_something_or_refuse() {
         let (parameters, thresholds) = (Parameters::default(), Thresholds::default());
         assert_eq!(parameters.durability(), Durability::EverySecond);
-        parameters.set(&thresholds, "appendfsync", "always").unwrap();
+        parameters
+            .set(&thresholds, "appendfsync", "always")
+            .unwrap();
         assert_eq!(parameters.durability(), Durability::On);
-        parameters.set(&thresholds, "hash-max-ziplist-entries", "7").unwrap();
+        parameters
+            .set(&thresholds, "hash-max-ziplist-entries", "7")
+            .unwrap();
         assert_eq!(thresholds.hash_max_listpack_entries.load(Relaxed), 7);
         assert_eq!(parameters.set(&thresholds, "maxmemory", "0"), Ok(()));
-        assert_eq!(parameters.set(&thresholds, "maxmemory", "1gb"), Err(Refusal::Immutable));
-        assert_eq!(parameters.set(&thresholds, "nothing", "1"), Err(Refusal::Unknown));
+        assert_eq!(
+            parameters.set(&thresholds, "maxmemory", "1gb"),
+            Err(Refusal::Immutable)
+        );
+        assert_eq!(
+            parameters.set(&thresholds, "nothing", "1"),
+            Err(Refusal::Unknown)
+        );
         assert_eq!(parse_bytes("1gb"), Some(1 << 30));
     }
 }

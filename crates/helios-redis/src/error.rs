@@ -21,27 +21,86 @@ pub fn code(kind: ErrorKind) -> &'static str {
         OutOfMemory | DiskFull => "OOM",
         CannotConnectNow => "LOADING",
         Io | DataCorrupted => "MISCONF",
-        ProtocolViolation | SyntaxError | Unsupported | UndefinedParameter | LimitExceeded
-        | InvalidEncoding | UndefinedDatabase | UndefinedSchema | UndefinedTable
-        | UndefinedColumn | UndefinedFunction | UndefinedObject | UndefinedStatement
-        | UndefinedCursor | DuplicateDatabase | DuplicateSchema | DuplicateTable
-        | DuplicateColumn | DuplicateAlias | DuplicateObject | DuplicateStatement
-        | DuplicateCursor | AmbiguousColumn | AmbiguousFunction | InvalidName | ReservedName
-        | DatatypeMismatch | CannotCoerce | IndeterminateDatatype | GroupingError
-        | WindowingError | InvalidRecursion | InvalidColumnReference | InvalidTableDefinition
-        | InvalidObjectDefinition | InvalidForeignKey | InvalidColumnDefinition
-        | ObjectNotInPrerequisiteState | ObjectInUse | DependentObjectsStillExist
-        | GeneratedAlways | InvalidTextRepresentation | InvalidBinaryRepresentation
-        | BadCopyFormat | NumericOutOfRange | DivisionByZero | StringTooLong
-        | InvalidDatetimeFormat | DatetimeOverflow | IntervalOverflow | InvalidTimeZone
-        | InvalidParameterValue | InvalidArgumentForPower | InvalidRegularExpression
-        | SubstringError | InvalidEscapeSequence | ArraySubscriptError | NullNotAllowed
-        | CardinalityViolation | InvalidRowCount | InvalidJson | SequenceLimitExceeded
-        | NotNullViolation | ForeignKeyViolation | UniqueViolation | CheckViolation
-        | WithCheckOptionViolation | ActiveTransaction | NoActiveTransaction
-        | UndefinedSavepoint | UndefinedTransaction | SnapshotTooOld | QueryCancelled
-        | StatementTimeout | IdleTransactionTimeout | AdminShutdown | TooManyConnections
-        | RateLimited | ConfigFile | Internal => "ERR",
+        ProtocolViolation
+        | SyntaxError
+        | Unsupported
+        | UndefinedParameter
+        | LimitExceeded
+        | InvalidEncoding
+        | UndefinedDatabase
+        | UndefinedSchema
+        | UndefinedTable
+        | UndefinedColumn
+        | UndefinedFunction
+        | UndefinedObject
+        | UndefinedStatement
+        | UndefinedCursor
+        | DuplicateDatabase
+        | DuplicateSchema
+        | DuplicateTable
+        | DuplicateColumn
+        | DuplicateAlias
+        | DuplicateObject
+        | DuplicateStatement
+        | DuplicateCursor
+        | AmbiguousColumn
+        | AmbiguousFunction
+        | InvalidName
+        | ReservedName
+        | DatatypeMismatch
+        | CannotCoerce
+        | IndeterminateDatatype
+        | GroupingError
+        | WindowingError
+        | InvalidRecursion
+        | InvalidColumnReference
+        | InvalidTableDefinition
+        | InvalidObjectDefinition
+        | InvalidForeignKey
+        | InvalidColumnDefinition
+        | ObjectNotInPrerequisiteState
+        | ObjectInUse
+        | DependentObjectsStillExist
+        | GeneratedAlways
+        | InvalidTextRepresentation
+        | InvalidBinaryRepresentation
+        | BadCopyFormat
+        | NumericOutOfRange
+        | DivisionByZero
+        | StringTooLong
+        | InvalidDatetimeFormat
+        | DatetimeOverflow
+        | IntervalOverflow
+        | InvalidTimeZone
+        | InvalidParameterValue
+        | InvalidArgumentForPower
+        | InvalidRegularExpression
+        | SubstringError
+        | InvalidEscapeSequence
+        | ArraySubscriptError
+        | NullNotAllowed
+        | CardinalityViolation
+        | InvalidRowCount
+        | InvalidJson
+        | SequenceLimitExceeded
+        | NotNullViolation
+        | ForeignKeyViolation
+        | UniqueViolation
+        | CheckViolation
+        | WithCheckOptionViolation
+        | ActiveTransaction
+        | NoActiveTransaction
+        | UndefinedSavepoint
+        | UndefinedTransaction
+        | SnapshotTooOld
+        | QueryCancelled
+        | StatementTimeout
+        | IdleTransactionTimeout
+        | AdminShutdown
+        | TooManyConnections
+        | RateLimited
+        | ConfigFile
+        | Internal => "ERR",
     }
 }
 

@@ -57,7 +57,9 @@ pub struct Server {
 impl Server {
     pub fn new(backend: Backend, port: u16) -> Arc<Server> {
         let mut counters = Counters::default();
-        counters.by_command.resize_with(commands().all.len(), CommandCounters::default);
+        counters
+            .by_command
+            .resize_with(commands().all.len(), CommandCounters::default);
         let seed = helios_engine::keyspace::expirer::now_ms();
         Arc::new(Server {
             backend,
@@ -66,7 +68,10 @@ impl Server {
             parameters: Parameters::default(),
             counters,
             started: Instant::now(),
-            run_id: format!("{:040x}", u128::from(seed) << 64 | u128::from(std::process::id())),
+            run_id: format!(
+                "{:040x}",
+                u128::from(seed) << 64 | u128::from(std::process::id())
+            ),
             port,
         })
     }

@@ -133,7 +133,10 @@ impl Session {
     }
 
     pub fn databases(&self) -> &[Database] {
-        self.identity.as_ref().map(Identity::databases).unwrap_or_default()
+        self.identity
+            .as_ref()
+            .map(Identity::databases)
+            .unwrap_or_default()
     }
 
     fn is_sql(&self) -> bool {
@@ -157,7 +160,9 @@ impl Session {
         };
         let time = now_ms();
         self.client.last_ms.store(time, Relaxed);
-        self.client.last_command.store(command.index as u16, Relaxed);
+        self.client
+            .last_command
+            .store(command.index as u16, Relaxed);
         if self.queues(command) {
             self.enqueue(command, args);
             out.status("QUEUED");
@@ -186,14 +191,17 @@ impl Session {
         counters.commands.fetch_add(1, Relaxed);
         let own = &counters.by_command[command.index];
         own.calls.fetch_add(1, Relaxed);
-        own.microseconds.fetch_add(clock.elapsed().as_micros() as u64, Relaxed);
+        own.microseconds
+            .fetch_add(clock.elapsed().as_micros() as u64, Relaxed);
     }
 
     /// Writes an error in the place of whatever the command has written.
     pub fn failed(&self, command: &Command, out: &mut ReplyWriter, start: usize, error: &Error) {
         let counters = &self.server.counters;
         counters.errors.fetch_add(1, Relaxed);
-        counters.by_command[command.index].failed.fetch_add(1, Relaxed);
+        counters.by_command[command.index]
+            .failed
+            .fetch_add(1, Relaxed);
         out.truncate(start);
         error::write(out, error);
     }
@@ -221,7 +229,10 @@ impl Session {
     fn admit(&self, args: Args<'_>) -> Result<&'static Command> {
         let command = commands().resolve(args)?;
         if self.identity.is_none() && !command.flags.no_auth {
-            return Err(Error::new(ErrorKind::Unauthenticated, "Authentication required."));
+            return Err(Error::new(
+                ErrorKind::Unauthenticated,
+                "Authentication required.",
+            ));
         }
         if self.queue.is_some() && command.flags.no_multi {
             return Err(Error::new(
@@ -229,7 +240,9 @@ impl Session {
                 "Command not allowed inside a transaction",
             ));
         }
-        if self.subscriptions.restrict(self.client.shown.lock().protocol)
+        if self
+            .subscriptions
+            .restrict(self.client.shown.lock().protocol)
             && !pubsub::allowed_while_subscribed(command)
         {
             return Err(Error::new(
@@ -285,9 +298,7 @@ impl Session {
                 Ok(Next::Done)
             }
             Run::Exec => Ok(Next::Exec),
-            Run::Watch if self.queue.is_some() => {
-                option::fail("WATCH inside MULTI is not allowed")
-            }
+            Run::Watch if self.queue.is_some() => option::fail("WATCH inside MULTI is not allowed"),
             Run::Watch => Ok(Next::Watch),
             Run::Flush => Ok(Next::Flush(command)),
             Run::Explain => Ok(Next::Explain),
@@ -322,7 +333,11 @@ impl Session {
 
     fn try_locks(&mut self, command: &Command, args: Args<'_>) -> Result<bool> {
         let locks = locks_of(command, args, self.database)?;
-        let databases = self.identity.as_ref().map(Identity::databases).unwrap_or_default();
+        let databases = self
+            .identity
+            .as_ref()
+            .map(Identity::databases)
+            .unwrap_or_default();
         let Some(batch) = &mut self.batch else {
             return Ok(true);
         };
@@ -345,18 +360,34 @@ impl Session {
         out: &mut ReplyWriter,
     ) -> Result<T> {
         let server = &*self.server;
-        let databases = self.identity.as_ref().map(Identity::databases).unwrap_or_default();
+        let databases = self
+            .identity
+            .as_ref()
+            .map(Identity::databases)
+            .unwrap_or_default();
         let Some(database) = databases.get(self.database) else {
             return Err(Error::internal("a keyspace command on the database of SQL"));
         };
         let keyspace = server.keyspace();
         let Some(batch) = &mut self.batch else {
             let keys = Access::newest(keyspace, database, time);
-            return handler(&mut KeyCall { args, out, keys, databases, server });
+            return handler(&mut KeyCall {
+                args,
+                out,
+                keys,
+                databases,
+                server,
+            });
         };
         let savepoint = batch.savepoint();
         let keys = Access::writing(keyspace, database, time, batch);
-        let result = handler(&mut KeyCall { args, out, keys, databases, server });
+        let result = handler(&mut KeyCall {
+            args,
+            out,
+            keys,
+            databases,
+            server,
+        });
         if result.is_err() {
             batch.rollback_to(savepoint);
         }
@@ -399,7 +430,11 @@ impl Session {
 
     /// Waits for the locks of a command in a batch of its own.
     pub async fn lock_all(&mut self, locks: &Locks<'_>) -> Result<()> {
-        let databases = self.identity.as_ref().map(Identity::databases).unwrap_or_default();
+        let databases = self
+            .identity
+            .as_ref()
+            .map(Identity::databases)
+            .unwrap_or_default();
         let Some(batch) = &mut self.batch else {
             return Ok(());
         };
@@ -447,7 +482,11 @@ pub fn locks_of<'a>(command: &Command, args: Args<'a>, database: usize) -> Resul
 
 /// When a blocking command gives up: `None` for never.
 pub fn blocking_timeout(blocking: &Blocking, args: Args<'_>) -> Result<Option<Instant>> {
-    let at = if blocking.timeout_first { 1 } else { args.len() - 1 };
+    let at = if blocking.timeout_first {
+        1
+    } else {
+        args.len() - 1
+    };
     let seconds = option::float_or(args.get(at), "timeout is not a float or out of range")?;
     if seconds < 0.0 {
         return option::fail("timeout is negative");

@@ -12,7 +12,9 @@
 use super::batch::Batch;
 use super::entry::{self, Entry, Form, Kind, Meta, Version, wrong_type};
 use super::{Database, Keyspace};
-use helios_storage::{Header, KeyRange, Pinned, Prefix, RowHeader, ScanOptions, Snapshot, Space, split_header};
+use helios_storage::{
+    Header, KeyRange, Pinned, Prefix, RowHeader, ScanOptions, Snapshot, Space, split_header,
+};
 use helios_types::Result;
 use smallvec::SmallVec;
 
@@ -67,7 +69,10 @@ impl Slot<'_> {
     /// The bytes of a string value.
     pub fn string(&self) -> Result<Option<&[u8]>> {
         match self.of(Kind::String)? {
-            Some(Entry { form: Form::String(bytes), .. }) => Ok(Some(bytes)),
+            Some(Entry {
+                form: Form::String(bytes),
+                ..
+            }) => Ok(Some(bytes)),
             _ => Ok(None),
         }
     }
@@ -78,7 +83,10 @@ impl Slot<'_> {
 
     /// The encoded entry as it is stored.
     pub fn body(&self) -> &[u8] {
-        self.stored.as_ref().and_then(|(pinned, _, body)| pinned.get(*body..)).unwrap_or_default()
+        self.stored
+            .as_ref()
+            .and_then(|(pinned, _, body)| pinned.get(*body..))
+            .unwrap_or_default()
     }
 
     /// When the value expires, in milliseconds since the Unix epoch.
@@ -99,7 +107,11 @@ impl Slot<'_> {
 
     /// Bytes that the stored entry takes.
     pub fn stored_bytes(&self) -> usize {
-        self.key.len() + self.stored.as_ref().map_or(0, |(pinned, _, _)| pinned.len())
+        self.key.len()
+            + self
+                .stored
+                .as_ref()
+                .map_or(0, |(pinned, _, _)| pinned.len())
     }
 }
 
@@ -135,7 +147,13 @@ impl<'a> Access<'a> {
         now_ms: u64,
         source: Source<'a>,
     ) -> Self {
-        Access { keyspace, database, source, now_ms, body: Vec::new() }
+        Access {
+            keyspace,
+            database,
+            source,
+            now_ms,
+            body: Vec::new(),
+        }
     }
 
     /// The command's time: a value that expires at or before it is gone.
@@ -197,7 +215,9 @@ impl<'a> Access<'a> {
             }
             None => None,
         };
-        let live = stored.as_ref().is_some_and(|(_, header, _)| !self.is_expired(header));
+        let live = stored
+            .as_ref()
+            .is_some_and(|(_, header, _)| !self.is_expired(header));
         Ok(Slot { key, stored, live })
     }
 
@@ -205,7 +225,13 @@ impl<'a> Access<'a> {
     pub fn slot_pinned(&mut self, key: &[u8]) -> Result<Slot<'a>> {
         let slot = self.slot(key)?;
         if matches!(self.source, Source::Newest)
-            && matches!(slot.entry()?, Some(Entry { form: Form::Large(_), .. }))
+            && matches!(
+                slot.entry()?,
+                Some(Entry {
+                    form: Form::Large(_),
+                    ..
+                })
+            )
         {
             self.pin();
             return self.slot(key);
@@ -233,7 +259,14 @@ impl<'a> Access<'a> {
         };
         self.discard_subkeys(slot, new_version)?;
         self.count(slot, 1, expire_ms.is_some());
-        self.batch().put(&slot.key, RowHeader { schema: 0, expire_ms }, &body);
+        self.batch().put(
+            &slot.key,
+            RowHeader {
+                schema: 0,
+                expire_ms,
+            },
+            &body,
+        );
         self.body = body;
         self.changed(slot);
         Ok(())
@@ -262,7 +295,10 @@ impl<'a> Access<'a> {
         if after != before {
             self.batch().count(database.object(), after - before);
         }
-        let expired = slot.stored.as_ref().is_some_and(|(_, header, _)| header.expire_ms.is_some());
+        let expired = slot
+            .stored
+            .as_ref()
+            .is_some_and(|(_, header, _)| header.expire_ms.is_some());
         if expires != expired {
             let delta = i64::from(expires) - i64::from(expired);
             self.batch().count(database.expiring(), delta);
@@ -285,7 +321,14 @@ impl<'a> Access<'a> {
             && Some(meta.version) != keep
         {
             let marker = self.database.garbage_key(&meta.version);
-            self.batch().put(&marker, RowHeader { schema: 0, expire_ms: None }, &[]);
+            self.batch().put(
+                &marker,
+                RowHeader {
+                    schema: 0,
+                    expire_ms: None,
+                },
+                &[],
+            );
             let object = self.database.object();
             self.batch().garbage(object);
         }
@@ -322,7 +365,14 @@ impl<'a> Access<'a> {
 
     pub fn sub_put(&mut self, version: &Version, sub: &[u8], body: &[u8]) {
         let key = self.database.sub_key(version, sub);
-        self.batch().put(&key, RowHeader { schema: 0, expire_ms: None }, body);
+        self.batch().put(
+            &key,
+            RowHeader {
+                schema: 0,
+                expire_ms: None,
+            },
+            body,
+        );
     }
 
     pub fn sub_delete(&mut self, version: &Version, sub: &[u8]) {
@@ -396,8 +446,14 @@ impl<'a> Access<'a> {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
         self.pin();
-        let range = KeyRange { lo: low.to_vec(), hi: high.map(<[u8]>::to_vec) };
-        let options = ScanOptions { reverse, ..ScanOptions::default() };
+        let range = KeyRange {
+            lo: low.to_vec(),
+            hi: high.map(<[u8]>::to_vec),
+        };
+        let options = ScanOptions {
+            reverse,
+            ..ScanOptions::default()
+        };
         let mut scan = match &self.source {
             Source::Newest => return Ok(()),
             Source::Snapshot(snapshot) => snapshot.scan(Space::Row, range, options)?,
@@ -422,10 +478,9 @@ impl<'a> Access<'a> {
     }
 
     fn counted(&self, object: Prefix) -> i64 {
-        let committed = self.keyspace.store().row_count(object);
         match &self.source {
-            Source::Batch(batch) => committed + batch.count_delta(object),
-            _ => committed,
+            Source::Batch(batch) => batch.row_count(object),
+            _ => self.keyspace.store().row_count(object),
         }
     }
 
@@ -452,7 +507,12 @@ pub struct SubRange<'a> {
 impl<'a> SubRange<'a> {
     /// Everything that begins with `within`.
     pub fn all(within: &'a [u8]) -> Self {
-        SubRange { within, low: within, high: None, reverse: false }
+        SubRange {
+            within,
+            low: within,
+            high: None,
+            reverse: false,
+        }
     }
 }
 
@@ -493,7 +553,9 @@ impl Access<'_> {
         if meta.count == 0 {
             return self.unlink(slot);
         }
-        self.put(slot, slot.expire_ms(), |out| entry::encode_large(out, kind, level, meta))
+        self.put(slot, slot.expire_ms(), |out| {
+            entry::encode_large(out, kind, level, meta)
+        })
     }
 
     /// The first sub-key of a range with its value, or the last one when the range is reversed.

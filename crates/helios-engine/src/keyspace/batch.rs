@@ -7,8 +7,8 @@
 
 use super::{Database, Keyspace};
 use helios_storage::{
-    CommitWait, Durability, Isolation, KeyRange, LockKey, LockMode, Pinned, Prefix, RowHeader, Scan,
-    ScanOptions, Space, TryLock, Txn, TxnOptions, Wait,
+    CommitWait, Durability, Isolation, KeyRange, LockKey, LockMode, Pinned, Prefix, RowHeader,
+    Scan, ScanOptions, Space, TryLock, Txn, TxnOptions, Wait,
 };
 use helios_types::{ErrorKind, Result, bail};
 use smallvec::SmallVec;
@@ -37,7 +37,6 @@ impl Use {
 /// See the module's documentation.
 pub struct Batch {
     txn: Txn,
-    counts: SmallVec<[(Prefix, i64); 2]>,
     /// Stored keys of changed entries, kept while somebody waits for keys.
     changed: Vec<Box<[u8]>>,
     /// Whether `changed` is complete.
@@ -56,7 +55,6 @@ impl Batch {
         };
         Batch {
             txn: keyspace.store().begin(options),
-            counts: SmallVec::new(),
             changed: Vec::new(),
             recording: keyspace.waiters().any(),
             writes: 0,
@@ -68,7 +66,10 @@ impl Batch {
     pub fn try_lock(&mut self, database: &Database, key: &[u8], how: Use) -> Result<bool> {
         let stored = database.entry_key(key);
         let lock = LockKey::Row(Space::Row, &stored);
-        Ok(matches!(self.txn.try_lock(&lock, how.mode())?, TryLock::Granted))
+        Ok(matches!(
+            self.txn.try_lock(&lock, how.mode())?,
+            TryLock::Granted
+        ))
     }
 
     /// Locks `key`, and waits for it a bounded time.
@@ -92,7 +93,14 @@ impl Batch {
     /// Makes the writes durable as the batch was told to and visible at once; who waited for a key
     /// that was changed is woken.
     pub fn commit(self, keyspace: &Keyspace) -> Result<CommitWait> {
-        let Batch { txn, changed, recording, writes, garbage, .. } = self;
+        let Batch {
+            txn,
+            changed,
+            recording,
+            writes,
+            garbage,
+            ..
+        } = self;
         let wait = txn.commit_start()?;
         for object in garbage {
             keyspace.garbage_left(object);
@@ -119,7 +127,11 @@ impl Batch {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Pinned<'static>>> {
-        Ok(self.txn.view_latest().get(Space::Row, key)?.map(Pinned::into_owned))
+        Ok(self
+            .txn
+            .view_latest()
+            .get(Space::Row, key)?
+            .map(Pinned::into_owned))
     }
 
     pub(super) fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
@@ -138,14 +150,11 @@ impl Batch {
 
     pub(super) fn count(&mut self, object: Prefix, delta: i64) {
         self.txn.count(object, delta);
-        match self.counts.iter_mut().find(|(counted, _)| *counted == object) {
-            Some((_, total)) => *total += delta,
-            None => self.counts.push((object, delta)),
-        }
     }
 
-    pub(super) fn count_delta(&self, object: Prefix) -> i64 {
-        self.counts.iter().find(|(counted, _)| *counted == object).map_or(0, |(_, total)| *total)
+    /// The counter of an object with this transaction's own changes.
+    pub(super) fn row_count(&self, object: Prefix) -> i64 {
+        self.txn.row_count(object)
     }
 
     pub(super) fn garbage(&mut self, object: Prefix) {

@@ -9,7 +9,9 @@ use helios_types::{Result, bail};
 pub const BITS_MAX: u64 = STRING_BYTES_MAX as u64 * 8;
 
 pub fn bit_of(value: &[u8], offset: u64) -> bool {
-    let byte = usize::try_from(offset >> 3).ok().and_then(|at| value.get(at));
+    let byte = usize::try_from(offset >> 3)
+        .ok()
+        .and_then(|at| value.get(at));
     byte.is_some_and(|byte| byte >> (7 - (offset & 7)) & 1 == 1)
 }
 
@@ -208,17 +210,33 @@ fn combine(operation: BitOperation, mut left: Vec<u8>, right: &[u8]) -> Vec<u8> 
 
 /// A range of BITCOUNT and BITPOS in bits, resolved against `length` bits; `None` when empty.
 pub fn resolve_bits(start: i64, end: i64, in_bits: bool, bytes: usize) -> Option<(u64, u64)> {
-    let total = if in_bits { bytes as i64 * 8 } else { bytes as i64 };
+    let total = if in_bits {
+        bytes as i64 * 8
+    } else {
+        bytes as i64
+    };
     if start < 0 && end < 0 && start > end {
         return None;
     }
-    let start = if start < 0 { total.saturating_add(start).max(0) } else { start };
-    let end = if end < 0 { total.saturating_add(end).max(0) } else { end.min(total - 1) };
+    let start = if start < 0 {
+        total.saturating_add(start).max(0)
+    } else {
+        start
+    };
+    let end = if end < 0 {
+        total.saturating_add(end).max(0)
+    } else {
+        end.min(total - 1)
+    };
     if start > end || total == 0 {
         return None;
     }
     let (start, end) = (start as u64, end as u64);
-    Some(if in_bits { (start, end) } else { (start * 8, end * 8 + 7) })
+    Some(if in_bits {
+        (start, end)
+    } else {
+        (start * 8, end * 8 + 7)
+    })
 }
 
 /// The number of ones between two bits, both inclusive.
@@ -227,7 +245,9 @@ pub fn count_bits(value: &[u8], first: u64, last: u64) -> u64 {
     let mut bit = first;
     while bit <= last {
         if bit & 7 == 0 && bit + 7 <= last {
-            total += value.get((bit >> 3) as usize).map_or(0, |byte| u64::from(byte.count_ones()));
+            total += value
+                .get((bit >> 3) as usize)
+                .map_or(0, |byte| u64::from(byte.count_ones()));
             bit += 8;
         } else {
             total += u64::from(bit_of(value, bit));
@@ -265,7 +285,10 @@ pub fn parse_field_type(text: &[u8]) -> Result<FieldType> {
         && let Some(bits) = super::number::parse_i64(bits)
         && (1..=most).contains(&bits)
     {
-        return Ok(FieldType { signed, bits: bits as u32 });
+        return Ok(FieldType {
+            signed,
+            bits: bits as u32,
+        });
     }
     bail!(
         InvalidParameterValue,

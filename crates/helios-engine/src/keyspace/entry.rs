@@ -52,9 +52,15 @@ impl Kind {
     }
 
     pub fn from_name(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash]
-            .into_iter()
-            .find(|kind| kind.name().as_bytes().eq_ignore_ascii_case(name))
+        [
+            Kind::String,
+            Kind::List,
+            Kind::Set,
+            Kind::SortedSet,
+            Kind::Hash,
+        ]
+        .into_iter()
+        .find(|kind| kind.name().as_bytes().eq_ignore_ascii_case(name))
     }
 
     fn from_tag(tag: u8) -> Option<Kind> {
@@ -114,7 +120,11 @@ impl<'a> Entry<'a> {
         } else {
             Form::Large(decode_meta(rest).ok_or_else(corrupted)?)
         };
-        Ok(Entry { kind, level: tag >> 4 & 3, form })
+        Ok(Entry {
+            kind,
+            level: tag >> 4 & 3,
+            form,
+        })
     }
 
     /// The number of elements: fields, members, items; bytes of a string.
@@ -175,7 +185,10 @@ pub fn encode_large(out: &mut Vec<u8>, kind: Kind, level: u8, meta: &Meta) {
 
 /// The error that a command for another kind of value gets.
 pub fn wrong_type<T>() -> Result<T> {
-    bail!(WrongObjectType, "Operation against a key holding the wrong kind of value")
+    bail!(
+        WrongObjectType,
+        "Operation against a key holding the wrong kind of value"
+    )
 }
 
 #[cfg(test)]
@@ -187,7 +200,10 @@ mod tests {
         let mut out = Vec::new();
         encode_string(&mut out, 1, b"abc");
         let entry = Entry::decode(&out).unwrap();
-        assert_eq!((entry.kind, entry.level, entry.count()), (Kind::String, 1, 3));
+        assert_eq!(
+            (entry.kind, entry.level, entry.count()),
+            (Kind::String, 1, 3)
+        );
 
         out.clear();
         let mut items = Vec::new();
@@ -197,7 +213,12 @@ mod tests {
         assert_eq!((entry.kind, entry.level, entry.count()), (Kind::Set, 2, 1));
 
         out.clear();
-        let meta = Meta { version: [3; 12], count: 5, first: 6, last: 7 };
+        let meta = Meta {
+            version: [3; 12],
+            count: 5,
+            first: 6,
+            last: 7,
+        };
         encode_large(&mut out, Kind::List, 0, &meta);
         assert_eq!(Entry::decode(&out).unwrap().meta(), Some(meta));
     }

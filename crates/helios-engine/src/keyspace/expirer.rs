@@ -22,7 +22,9 @@ const STEP: usize = 512;
 
 /// Milliseconds since the Unix epoch.
 pub fn now_ms() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -73,7 +75,8 @@ impl Keyspace {
         let mut batch = Batch::begin(self, Durability::Off);
         let mut removed = 0;
         for (_, space, stored) in due {
-            let Some((prefix, [kind, key @ ..])) = stored.split_first_chunk::<PREFIX_BYTES>() else {
+            let Some((prefix, [kind, key @ ..])) = stored.split_first_chunk::<PREFIX_BYTES>()
+            else {
                 continue;
             };
             if space != Space::Row || *kind != super::ENTRY {
@@ -81,8 +84,9 @@ impl Keyspace {
             }
             let database = Database::new(0, Prefix::from_bytes(*prefix));
             if batch.try_lock(&database, key, Use::Write)? {
-                removed += u64::from(Access::writing(self, &database, now_ms, &mut batch)
-                    .remove_expired(key)?);
+                removed += u64::from(
+                    Access::writing(self, &database, now_ms, &mut batch).remove_expired(key)?,
+                );
             }
         }
         // Nobody waits for this to be durable.
@@ -113,7 +117,9 @@ impl Keyspace {
             };
             let range = KeyRange::prefix(&database.sub_key(version, &[]));
             let mut sub_keys = snapshot.scan(Space::Row, range, ScanOptions::default())?;
-            while left > 0 && let Some((sub_key, _)) = sub_keys.next()? {
+            while left > 0
+                && let Some((sub_key, _)) = sub_keys.next()?
+            {
                 batch.delete(sub_key);
                 left -= 1;
             }

@@ -63,7 +63,11 @@ fn match_class(pattern: &[u8], mut p: usize, byte: u8) -> Option<usize> {
             }
             Some(&low) => {
                 if let (Some(b'-'), Some(&high)) = (pattern.get(p + 1), pattern.get(p + 2)) {
-                    let (low, high) = if low <= high { (low, high) } else { (high, low) };
+                    let (low, high) = if low <= high {
+                        (low, high)
+                    } else {
+                        (high, low)
+                    };
                     found |= (low..=high).contains(&byte);
                     p += 3;
                 } else {
@@ -123,7 +127,11 @@ mod tests {
             ("", "a", false),
             ("[", "[", false),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(
+                matches(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 

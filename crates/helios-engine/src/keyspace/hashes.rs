@@ -55,11 +55,7 @@ impl<'a> Access<'a> {
         Ok(slot)
     }
 
-    pub fn hash_get<'s>(
-        &self,
-        slot: &'s Slot<'_>,
-        field: &[u8],
-    ) -> Result<Option<FieldValue<'s>>>
+    pub fn hash_get<'s>(&self, slot: &'s Slot<'_>, field: &[u8]) -> Result<Option<FieldValue<'s>>>
     where
         'a: 's,
     {
@@ -71,7 +67,11 @@ impl<'a> Access<'a> {
     }
 
     /// Shows all fields and values.
-    pub fn hash_visit(&mut self, slot: &Slot<'_>, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+    pub fn hash_visit(
+        &mut self,
+        slot: &Slot<'_>,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<()> {
         match slot.of(Kind::Hash)?.map(|entry| entry.form) {
             Some(Form::Small { items, .. }) => {
                 let mut iter = items.items();
@@ -116,21 +116,37 @@ impl<'a> Access<'a> {
         pairs: impl Iterator<Item = (&'p [u8], &'p [u8])> + Clone,
     ) -> Result<u64> {
         let entry = slot.of(Kind::Hash)?;
-        let value_max = self.keyspace().thresholds().hash_max_listpack_value.load(Relaxed);
+        let value_max = self
+            .keyspace()
+            .thresholds()
+            .hash_max_listpack_value
+            .load(Relaxed);
         let long = |bytes: &[u8]| bytes.len() as u64 > value_max;
         let mut level = entry.map_or(0, |entry| entry.level);
-        if pairs.clone().any(|(field, value)| long(field) || long(value)) {
+        if pairs
+            .clone()
+            .any(|(field, value)| long(field) || long(value))
+        {
             level = TABLE;
         }
         let mut fields = match entry {
-            Some(Entry { form: Form::Large(meta), .. }) => {
+            Some(Entry {
+                form: Form::Large(meta),
+                ..
+            }) => {
                 return self.hash_put_large(slot, level, meta, pairs);
             }
-            Some(Entry { form: Form::Small { items, .. }, .. }) => small_fields(items)?,
+            Some(Entry {
+                form: Form::Small { items, .. },
+                ..
+            }) => small_fields(items)?,
             _ => Fields::new(),
         };
         let before = fields.len();
-        let mut bytes: usize = fields.iter().map(|(f, v)| packed::size(f.len()) + v.len()).sum();
+        let mut bytes: usize = fields
+            .iter()
+            .map(|(f, v)| packed::size(f.len()) + v.len())
+            .sum();
         for (field, value) in pairs.clone() {
             match fields.iter_mut().find(|(name, _)| *name == field) {
                 Some(found) => found.1 = value,
@@ -156,7 +172,13 @@ impl<'a> Access<'a> {
     }
 
     fn hash_level(&self, level: u8, count: u64) -> u8 {
-        if count > self.keyspace().thresholds().hash_max_listpack_entries.load(Relaxed) {
+        if count
+            > self
+                .keyspace()
+                .thresholds()
+                .hash_max_listpack_entries
+                .load(Relaxed)
+        {
             TABLE
         } else {
             level
@@ -165,8 +187,17 @@ impl<'a> Access<'a> {
 
     /// Moves the fields of a small hash into sub-keys.
     fn hash_grow(&mut self, slot: &Slot<'_>) -> Result<Meta> {
-        let mut meta = Meta { version: self.new_version(), count: 0, first: 0, last: 0 };
-        if let Some(Entry { form: Form::Small { items, .. }, .. }) = slot.entry()? {
+        let mut meta = Meta {
+            version: self.new_version(),
+            count: 0,
+            first: 0,
+            last: 0,
+        };
+        if let Some(Entry {
+            form: Form::Small { items, .. },
+            ..
+        }) = slot.entry()?
+        {
             for (field, value) in small_fields(items)? {
                 self.sub_put(&meta.version, field, value);
                 meta.count += 1;
@@ -279,5 +310,9 @@ impl<'a> Access<'a> {
 }
 
 pub fn encoding(level: u8) -> &'static str {
-    if level >= TABLE { "hashtable" } else { "listpack" }
+    if level >= TABLE {
+        "hashtable"
+    } else {
+        "listpack"
+    }
 }

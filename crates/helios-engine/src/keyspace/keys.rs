@@ -117,7 +117,9 @@ impl<'a> Access<'a> {
         // The sub-keys belong to the version, which moves along.
         self.unlink(&source)?;
         let body = source.body();
-        self.put(&target, source.expire_ms(), |out| out.extend_from_slice(body))?;
+        self.put(&target, source.expire_ms(), |out| {
+            out.extend_from_slice(body)
+        })?;
         Ok(true)
     }
 
@@ -146,7 +148,9 @@ impl<'a> Access<'a> {
         match entry.meta() {
             None => {
                 let body = source.body();
-                other.put(&target, source.expire_ms(), |out| out.extend_from_slice(body))?;
+                other.put(&target, source.expire_ms(), |out| {
+                    out.extend_from_slice(body)
+                })?;
             }
             Some(meta) => {
                 for (sub, value) in elements {
@@ -197,7 +201,11 @@ impl<'a> Access<'a> {
     /// OBJECT ENCODING.
     pub fn encoding(&mut self, key: &[u8]) -> Result<Option<&'static str>> {
         let slot = self.slot(key)?;
-        let max = self.keyspace().thresholds().list_max_listpack_size.load(Relaxed) as i64;
+        let max = self
+            .keyspace()
+            .thresholds()
+            .list_max_listpack_size
+            .load(Relaxed) as i64;
         Ok(slot.entry()?.map(|entry| encoding_of(&entry, max)))
     }
 
@@ -240,10 +248,11 @@ struct EntryEnds<'e, 'a> {
 impl EntryEnds<'_, '_> {
     fn find(&mut self, low: &[u8], high: Option<&[u8]>, reverse: bool) -> Result<Option<Vec<u8>>> {
         let mut found = None;
-        self.access.entry_scan(low, high, reverse, &mut |key, _, _| {
-            found = Some(key.to_vec());
-            Ok(false)
-        })?;
+        self.access
+            .entry_scan(low, high, reverse, &mut |key, _, _| {
+                found = Some(key.to_vec());
+                Ok(false)
+            })?;
         Ok(found)
     }
 }

@@ -48,8 +48,16 @@ fn pack<'i>(items: impl IntoIterator<Item = &'i [u8]>) -> Vec<u8> {
 /// Indexes `start..=stop`, counted from the end when negative, within `length`.
 pub fn resolve_range(start: i64, stop: i64, length: u64) -> Option<(u64, u64)> {
     let length = i64::try_from(length).ok()?;
-    let start = if start < 0 { (length.saturating_add(start)).max(0) } else { start };
-    let stop = if stop < 0 { length.saturating_add(stop) } else { stop.min(length - 1) };
+    let start = if start < 0 {
+        (length.saturating_add(start)).max(0)
+    } else {
+        start
+    };
+    let stop = if stop < 0 {
+        length.saturating_add(stop)
+    } else {
+        stop.min(length - 1)
+    };
     (start <= stop && start < length).then_some((start as u64, stop as u64))
 }
 
@@ -85,7 +93,9 @@ impl<'a> Access<'a> {
             reverse: end == End::Right,
         };
         self.sub_scan(&meta.version, range, &mut |sub, items| {
-            let number = sub.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            let number = sub
+                .first_chunk::<8>()
+                .map_or(0, |bytes| u64::from_be_bytes(*bytes));
             visit(number, Packed::new(items))
         })
     }
@@ -139,8 +149,12 @@ impl<'a> Access<'a> {
     /// Moves the items of a small list into chunks.
     fn list_grow(&mut self, items: Packed<'_>) -> Result<Meta> {
         let items = items.collect()?;
-        let mut meta =
-            Meta { version: self.new_version(), count: 0, first: MIDDLE, last: MIDDLE - 1 };
+        let mut meta = Meta {
+            version: self.new_version(),
+            count: 0,
+            first: MIDDLE,
+            last: MIDDLE - 1,
+        };
         self.append_chunks(&mut meta, items.into_iter());
         Ok(meta)
     }
@@ -170,10 +184,16 @@ impl<'a> Access<'a> {
         end: End,
         items: impl Iterator<Item = &'i [u8]>,
     ) -> Result<u64> {
-        let number = if end == End::Left { meta.first } else { meta.last };
+        let number = if end == End::Left {
+            meta.first
+        } else {
+            meta.last
+        };
         let mut chunk = match meta.count {
             0 => Vec::new(),
-            _ => self.chunk(&meta, number)?.map_or_else(Vec::new, |chunk| chunk.to_vec()),
+            _ => self
+                .chunk(&meta, number)?
+                .map_or_else(Vec::new, |chunk| chunk.to_vec()),
         };
         let mut front: Vec<u8> = Vec::new();
         for item in items {
@@ -209,7 +229,11 @@ impl<'a> Access<'a> {
                 End::Right => meta.last = meta.first,
             }
         }
-        let number = if end == End::Left { meta.first } else { meta.last };
+        let number = if end == End::Left {
+            meta.first
+        } else {
+            meta.last
+        };
         self.put_chunk(meta, number, chunk);
     }
 
@@ -246,9 +270,15 @@ impl<'a> Access<'a> {
         popped: &mut Vec<Item>,
     ) -> Result<()> {
         while (popped.len() as u64) < count && meta.count > 0 {
-            let number = if end == End::Left { meta.first } else { meta.last };
+            let number = if end == End::Left {
+                meta.first
+            } else {
+                meta.last
+            };
             let Some(chunk) = self.chunk(&meta, number)? else {
-                let Some(next) = self.end_chunk(&meta, end)? else { break };
+                let Some(next) = self.end_chunk(&meta, end)? else {
+                    break;
+                };
                 match end {
                     End::Left => meta.first = next,
                     End::Right => meta.last = next,
@@ -363,8 +393,12 @@ impl<'a> Access<'a> {
             let bytes = pack(items.iter().map(Vec::as_slice));
             return self.put_small(slot, Kind::List, 0, items.len(), &bytes);
         }
-        let mut meta =
-            Meta { version: self.new_version(), count: 0, first: MIDDLE, last: MIDDLE - 1 };
+        let mut meta = Meta {
+            version: self.new_version(),
+            count: 0,
+            first: MIDDLE,
+            last: MIDDLE - 1,
+        };
         self.append_chunks(&mut meta, items.iter().map(Vec::as_slice));
         self.put_large(slot, Kind::List, 0, &meta)
     }
@@ -381,7 +415,10 @@ impl<'a> Access<'a> {
         match entry.form {
             Form::Large(meta) => {
                 let Some((number, chunk, within)) = self.locate(&meta, at)? else {
-                    bail!(DataCorrupted, "a list of the keyspace has fewer items than it counts");
+                    bail!(
+                        DataCorrupted,
+                        "a list of the keyspace has fewer items than it counts"
+                    );
                 };
                 let mut items = Packed::new(&chunk).collect()?;
                 if let Some(place) = items.get_mut(within) {
@@ -408,7 +445,11 @@ impl<'a> Access<'a> {
         self.chunks(meta, end, &mut |number, chunk| {
             let length = chunk.collect()?.len();
             if skip < length as u64 {
-                let within = if from_left { skip as usize } else { length - 1 - skip as usize };
+                let within = if from_left {
+                    skip as usize
+                } else {
+                    length - 1 - skip as usize
+                };
                 found = Some((number, chunk.bytes().to_vec(), within));
                 return Ok(false);
             }
@@ -474,7 +515,11 @@ impl<'a> Access<'a> {
         let Some(entry) = slot.of(Kind::List)? else {
             return Ok(0);
         };
-        let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
+        let most = if count == 0 {
+            u64::MAX
+        } else {
+            count.unsigned_abs()
+        };
         let end = if count < 0 { End::Right } else { End::Left };
         let Form::Large(mut meta) = entry.form else {
             let mut items = self.list_items(&slot)?;
@@ -610,7 +655,11 @@ fn remove_equal(items: &mut Vec<Item>, item: &[u8], most: u64, end: End) -> u64 
 
 fn absolute(index: i64, length: u64) -> Option<u64> {
     let length = i64::try_from(length).ok()?;
-    let at = if index < 0 { length.checked_add(index)? } else { index };
+    let at = if index < 0 {
+        length.checked_add(index)?
+    } else {
+        index
+    };
     (0..length).contains(&at).then_some(at as u64)
 }
 
@@ -618,9 +667,10 @@ fn absolute(index: i64, length: u64) -> Option<u64> {
 pub fn encoding(entry: &Entry<'_>, max_size: i64) -> &'static str {
     let (items, bytes) = match entry.form {
         Form::Small { count, items } => (count as u64, items.bytes().len() as u64),
-        Form::Large(meta) => {
-            (meta.count, (meta.last.saturating_sub(meta.first) + 1) * CHUNK_BYTES_MAX as u64)
-        }
+        Form::Large(meta) => (
+            meta.count,
+            (meta.last.saturating_sub(meta.first) + 1) * CHUNK_BYTES_MAX as u64,
+        ),
         Form::String(_) => (0, 0),
     };
     let fits = if max_size >= 0 {

@@ -60,7 +60,11 @@ pub fn write_f64(out: &mut Vec<u8>, number: f64) {
         return out.extend_from_slice(if number > 0.0 { b"inf" } else { b"-inf" });
     }
     if number == 0.0 {
-        return out.extend_from_slice(if number.is_sign_negative() { b"-0" } else { b"0" });
+        return out.extend_from_slice(if number.is_sign_negative() {
+            b"-0"
+        } else {
+            b"0"
+        });
     }
     if number.fract() == 0.0 && number.abs() < 1e15 {
         return write_i64(out, number as i64);
@@ -86,7 +90,11 @@ fn write_shortest(out: &mut Vec<u8>, text: &str) {
     let leading = all.iter().take_while(|digit| **digit == b'0').count();
     let point = whole.len() as i32 + exponent - leading as i32;
     let digits = all[leading..].trim_ascii_end();
-    let trailing = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+    let trailing = digits
+        .iter()
+        .rev()
+        .take_while(|digit| **digit == b'0')
+        .count();
     let digits = &digits[..digits.len() - trailing];
     if negative {
         out.push(b'-');
@@ -186,7 +194,9 @@ fn parse_fixed(text: &[u8]) -> Option<i128> {
         if !digit.is_ascii_digit() {
             return None;
         }
-        digits = digits.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+        digits = digits
+            .checked_mul(10)?
+            .checked_add(i128::from(digit - b'0'))?;
     }
     let shift = DECIMALS as i32 + exponent - fraction.len() as i32;
     let number = if shift >= 0 {
@@ -215,13 +225,21 @@ fn write_fixed(out: &mut Vec<u8>, number: i128) {
 /// Eight bytes that sort as the numbers do; NaN never gets here and -0 is stored as 0.
 pub fn score_key(score: f64) -> [u8; 8] {
     let bits = (score + 0.0).to_bits();
-    let ordered = if bits >> 63 == 0 { bits ^ (1 << 63) } else { !bits };
+    let ordered = if bits >> 63 == 0 {
+        bits ^ (1 << 63)
+    } else {
+        !bits
+    };
     ordered.to_be_bytes()
 }
 
 pub fn score_of(key: [u8; 8]) -> f64 {
     let ordered = u64::from_be_bytes(key);
-    let bits = if ordered >> 63 == 1 { ordered ^ (1 << 63) } else { !ordered };
+    let bits = if ordered >> 63 == 1 {
+        ordered ^ (1 << 63)
+    } else {
+        !ordered
+    };
     f64::from_bits(bits)
 }
 
@@ -293,7 +311,17 @@ mod tests {
 
     #[test]
     fn score_keys_sort_as_scores_do() {
-        let scores = [f64::NEG_INFINITY, -1e300, -1.0, -1e-300, 0.0, 1e-300, 1.0, 1e300, f64::INFINITY];
+        let scores = [
+            f64::NEG_INFINITY,
+            -1e300,
+            -1.0,
+            -1e-300,
+            0.0,
+            1e-300,
+            1.0,
+            1e300,
+            f64::INFINITY,
+        ];
         for pair in scores.windows(2) {
             assert!(score_key(pair[0]) < score_key(pair[1]));
             assert_eq!(score_of(score_key(pair[0])), pair[0]);

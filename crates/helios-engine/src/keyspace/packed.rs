@@ -59,7 +59,10 @@ impl<'a> Items<'a> {
         let mut shift = 0;
         loop {
             let Some((&byte, tail)) = self.rest.split_first() else {
-                bail!(DataCorrupted, "a packed sequence of the keyspace ends inside a length");
+                bail!(
+                    DataCorrupted,
+                    "a packed sequence of the keyspace ends inside a length"
+                );
             };
             self.rest = tail;
             length |= usize::from(byte & 0x7f) << shift;
@@ -68,11 +71,17 @@ impl<'a> Items<'a> {
             }
             shift += 7;
             if shift > 28 {
-                bail!(DataCorrupted, "a packed sequence of the keyspace has a bad length");
+                bail!(
+                    DataCorrupted,
+                    "a packed sequence of the keyspace has a bad length"
+                );
             }
         }
         let Some((item, tail)) = self.rest.split_at_checked(length) else {
-            bail!(DataCorrupted, "a packed sequence of the keyspace ends inside an item");
+            bail!(
+                DataCorrupted,
+                "a packed sequence of the keyspace ends inside an item"
+            );
         };
         self.rest = tail;
         Ok(Some(item))
@@ -84,7 +93,10 @@ impl<'a> Items<'a> {
         };
         match self.next_item()? {
             Some(second) => Ok(Some((first, second))),
-            None => bail!(DataCorrupted, "a packed sequence of the keyspace has half a pair"),
+            None => bail!(
+                DataCorrupted,
+                "a packed sequence of the keyspace has half a pair"
+            ),
         }
     }
 
@@ -139,7 +151,10 @@ mod tests {
         for item in items {
             push(&mut bytes, item);
         }
-        assert_eq!(bytes.len(), items.iter().map(|item| size(item.len())).sum::<usize>());
+        assert_eq!(
+            bytes.len(),
+            items.iter().map(|item| size(item.len())).sum::<usize>()
+        );
         assert_eq!(Packed::new(&bytes).collect().unwrap(), items);
     }
 

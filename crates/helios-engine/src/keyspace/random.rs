@@ -68,14 +68,20 @@ struct SubEnds<'e, 'a> {
 impl Ends for SubEnds<'_, '_> {
     fn first(&mut self, low: &[u8]) -> Result<Option<Vec<u8>>> {
         let low = [self.within, low].concat();
-        let range = SubRange { low: &low, ..SubRange::all(self.within) };
+        let range = SubRange {
+            low: &low,
+            ..SubRange::all(self.within)
+        };
         self.find(range)
     }
 
     fn last(&mut self, high: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         let high = high.map(|high| [self.within, high].concat());
-        let range =
-            SubRange { high: high.as_deref(), reverse: true, ..SubRange::all(self.within) };
+        let range = SubRange {
+            high: high.as_deref(),
+            reverse: true,
+            ..SubRange::all(self.within)
+        };
         self.find(range)
     }
 }
@@ -123,7 +129,9 @@ impl Access<'_> {
             return Ok(Vec::new());
         };
         let total = entry.count();
-        let large = entry.meta().filter(|_| total > WALK_MAX && count as u64 <= total / 8);
+        let large = entry
+            .meta()
+            .filter(|_| total > WALK_MAX && count as u64 <= total / 8);
         let Some(meta) = large else {
             let mut all = self.elements(slot)?;
             let (drawn, _) = all.partial_shuffle(&mut rand::rng(), count);
@@ -137,7 +145,9 @@ impl Access<'_> {
             if drawn.len() == count {
                 return Ok(drawn);
             }
-            let Some(element) = self.pick(entry.kind, &meta.version)? else { break };
+            let Some(element) = self.pick(entry.kind, &meta.version)? else {
+                break;
+            };
             if seen.insert(element.0.clone()) {
                 drawn.push(element);
             }
@@ -188,12 +198,18 @@ impl Access<'_> {
 
     fn pick(&mut self, kind: Kind, version: &Version) -> Result<Option<Element>> {
         let within = elements_of(kind);
-        let mut ends = SubEnds { access: self, version: *version, within };
+        let mut ends = SubEnds {
+            access: self,
+            version: *version,
+            within,
+        };
         let Some(element) = descend(&mut ends)? else {
             return Ok(None);
         };
         let sub = [within, &element].concat();
-        Ok(self.sub_get(version, &sub)?.map(|value| (element, value.to_vec())))
+        Ok(self
+            .sub_get(version, &sub)?
+            .map(|value| (element, value.to_vec())))
     }
 }
 
@@ -212,6 +228,10 @@ fn small_elements(kind: Kind, items: Packed<'_>) -> Result<Vec<Element>> {
                 (member.to_vec(), score.to_vec())
             })
             .collect(),
-        _ => items.collect()?.into_iter().map(|item| (item.to_vec(), Vec::new())).collect(),
+        _ => items
+            .collect()?
+            .into_iter()
+            .map(|item| (item.to_vec(), Vec::new()))
+            .collect(),
     })
 }

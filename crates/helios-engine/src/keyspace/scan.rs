@@ -92,14 +92,19 @@ pub struct ScanRequest<'p> {
 
 impl ScanRequest<'_> {
     fn matches(&self, element: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, element))
+        self.pattern
+            .is_none_or(|pattern| glob::matches(pattern, element))
     }
 
     /// Everything that can match lies between these; the end is exclusive.
     fn bounds(&self, cursors: &Cursors) -> (Vec<u8>, Option<Vec<u8>>) {
         let prefix = self.pattern.map(glob::literal_prefix).unwrap_or_default();
         let low = cursors.resume(self.cursor).max(prefix.clone());
-        let high = if prefix.is_empty() { None } else { helios_storage::prefix_successor(&prefix) };
+        let high = if prefix.is_empty() {
+            None
+        } else {
+            helios_storage::prefix_successor(&prefix)
+        };
         (low, high)
     }
 }
@@ -144,7 +149,11 @@ impl Access<'_> {
 
     /// KEYS: shows every matching key.
     pub fn match_keys(&mut self, pattern: &[u8], each: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let request = ScanRequest { cursor: 0, pattern: Some(pattern), count: 0 };
+        let request = ScanRequest {
+            cursor: 0,
+            pattern: Some(pattern),
+            count: 0,
+        };
         let (low, high) = request.bounds(self.keyspace().cursors());
         let all = pattern == b"*";
         self.entry_scan(&low, high.as_deref(), false, &mut |key, _, _| {
@@ -168,14 +177,24 @@ impl Access<'_> {
         };
         let Form::Large(meta) = entry.form else {
             page.elements = self.elements(slot)?;
-            page.elements.retain(|(element, _)| request.matches(element));
+            page.elements
+                .retain(|(element, _)| request.matches(element));
             return Ok(page);
         };
-        let within = if entry.kind == Kind::SortedSet { zsets::BY_MEMBER } else { &[] };
+        let within = if entry.kind == Kind::SortedSet {
+            zsets::BY_MEMBER
+        } else {
+            &[]
+        };
         let (low, high) = request.bounds(self.keyspace().cursors());
         let low = [within, &low].concat();
         let high = high.map(|high| [within, &high].concat());
-        let range = SubRange { within, low: &low, high: high.as_deref(), reverse: false };
+        let range = SubRange {
+            within,
+            low: &low,
+            high: high.as_deref(),
+            reverse: false,
+        };
         let mut seen = 0;
         let mut last = Vec::new();
         self.sub_scan(&meta.version, range, &mut |sub, value| {

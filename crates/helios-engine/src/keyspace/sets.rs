@@ -219,8 +219,11 @@ impl<'a> Access<'a> {
             self.remove(&slot)?;
             return Ok(all.into_iter().map(|(member, _)| member).collect());
         }
-        let drawn: Vec<Member> =
-            self.random_distinct(&slot, count)?.into_iter().map(|(member, _)| member).collect();
+        let drawn: Vec<Member> = self
+            .random_distinct(&slot, count)?
+            .into_iter()
+            .map(|(member, _)| member)
+            .collect();
         self.set_remove(key, drawn.iter().map(Vec::as_slice))?;
         Ok(drawn)
     }
@@ -286,7 +289,11 @@ impl<'a> Access<'a> {
     }
 
     fn set_intersection(&mut self, mut slots: Vec<Slot<'_>>, limit: usize) -> Result<Vec<Member>> {
-        let count = |slot: &Slot<'_>| slot.entry().map(|e| e.map_or(0, |e| e.count())).unwrap_or(0);
+        let count = |slot: &Slot<'_>| {
+            slot.entry()
+                .map(|e| e.map_or(0, |e| e.count()))
+                .unwrap_or(0)
+        };
         slots.sort_by_key(count);
         let Some((smallest, others)) = slots.split_first() else {
             return Ok(Vec::new());

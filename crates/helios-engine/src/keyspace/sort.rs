@@ -33,7 +33,11 @@ impl Access<'_> {
         let elements: Vec<Vec<u8>> = match kind {
             None => Vec::new(),
             Some(Kind::List) => self.list_items(&slot)?,
-            Some(Kind::Set) => self.elements(&slot)?.into_iter().map(|(member, _)| member).collect(),
+            Some(Kind::Set) => self
+                .elements(&slot)?
+                .into_iter()
+                .map(|(member, _)| member)
+                .collect(),
             Some(Kind::SortedSet) => {
                 let mut members = Vec::new();
                 self.zset_visit(&slot, false, &mut |_, member| {
@@ -55,9 +59,12 @@ impl Access<'_> {
             }
         } else {
             weighted.sort_by(|a, b| {
-                let order = order(a, b, request.alphabetic)
-                    .then_with(|| a.element.cmp(&b.element));
-                if request.descending { order.reverse() } else { order }
+                let order = order(a, b, request.alphabetic).then_with(|| a.element.cmp(&b.element));
+                if request.descending {
+                    order.reverse()
+                } else {
+                    order
+                }
             });
         }
         let (skip, take) = match request.limit {
@@ -90,7 +97,11 @@ impl Access<'_> {
         request: &SortRequest<'_>,
         unsorted: bool,
     ) -> Result<Weighted> {
-        let mut weighted = Weighted { element, number: 0.0, text: None };
+        let mut weighted = Weighted {
+            element,
+            number: 0.0,
+            text: None,
+        };
         if unsorted {
             return Ok(weighted);
         }
@@ -117,7 +128,10 @@ impl Access<'_> {
         let Some(star) = pattern.iter().position(|byte| *byte == b'*') else {
             return Ok(None);
         };
-        let arrow = pattern[star..].windows(2).position(|pair| pair == b"->").map(|at| star + at);
+        let arrow = pattern[star..]
+            .windows(2)
+            .position(|pair| pair == b"->")
+            .map(|at| star + at);
         let (name, field) = match arrow {
             Some(at) if at + 2 < pattern.len() => (&pattern[..at], Some(&pattern[at + 2..])),
             _ => (pattern, None),
@@ -126,9 +140,9 @@ impl Access<'_> {
         let slot = self.slot(&key)?;
         let kind = slot.entry()?.map(|entry| entry.kind);
         Ok(match (field, kind) {
-            (Some(field), Some(Kind::Hash)) => {
-                self.hash_get(&slot, field)?.map(|value| value.bytes().to_vec())
-            }
+            (Some(field), Some(Kind::Hash)) => self
+                .hash_get(&slot, field)?
+                .map(|value| value.bytes().to_vec()),
             (None, Some(Kind::String)) => slot.string()?.map(<[u8]>::to_vec),
             _ => None,
         })
@@ -136,5 +150,9 @@ impl Access<'_> {
 }
 
 fn order(a: &Weighted, b: &Weighted, alphabetic: bool) -> Ordering {
-    if alphabetic { a.text.cmp(&b.text) } else { a.number.total_cmp(&b.number) }
+    if alphabetic {
+        a.text.cmp(&b.text)
+    } else {
+        a.number.total_cmp(&b.number)
+    }
 }

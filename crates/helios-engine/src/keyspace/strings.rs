@@ -36,7 +36,13 @@ impl<'a> Access<'a> {
         Ok(slot)
     }
 
-    fn put_string(&mut self, slot: &Slot<'_>, expiry: Expiry, level: u8, value: &[u8]) -> Result<()> {
+    fn put_string(
+        &mut self,
+        slot: &Slot<'_>,
+        expiry: Expiry,
+        level: u8,
+        value: &[u8],
+    ) -> Result<()> {
         let expire_ms = match expiry {
             Expiry::Clear => None,
             Expiry::Keep => slot.expire_ms(),
@@ -167,7 +173,10 @@ impl<'a> Access<'a> {
         let old = match slot.string()? {
             Some(text) => match number::parse_i64(text) {
                 Some(old) => old,
-                None => bail!(InvalidTextRepresentation, "value is not an integer or out of range"),
+                None => bail!(
+                    InvalidTextRepresentation,
+                    "value is not an integer or out of range"
+                ),
             },
             None => 0,
         };
@@ -193,7 +202,10 @@ impl<'a> Access<'a> {
 
 fn check_length(length: usize) -> Result<()> {
     if length > STRING_BYTES_MAX {
-        bail!(LimitExceeded, "string exceeds maximum allowed size (proto-max-bulk-len)");
+        bail!(
+            LimitExceeded,
+            "string exceeds maximum allowed size (proto-max-bulk-len)"
+        );
     }
     Ok(())
 }
@@ -204,8 +216,16 @@ pub fn range_of(value: &[u8], start: i64, end: i64) -> &[u8] {
     if length == 0 || (start < 0 && end < 0 && start > end) {
         return &[];
     }
-    let start = if start < 0 { (length.saturating_add(start)).max(0) } else { start };
-    let end = if end < 0 { (length.saturating_add(end)).max(0) } else { end.min(length - 1) };
+    let start = if start < 0 {
+        (length.saturating_add(start)).max(0)
+    } else {
+        start
+    };
+    let end = if end < 0 {
+        (length.saturating_add(end)).max(0)
+    } else {
+        end.min(length - 1)
+    };
     if start > end {
         return &[];
     }
@@ -255,9 +275,14 @@ const LCS_CELLS_MAX: usize = 64 * 1024 * 1024;
 
 pub fn lcs(a: &[u8], b: &[u8]) -> Result<Lcs> {
     let width = b.len() + 1;
-    let cells = (a.len() + 1).checked_mul(width).filter(|cells| *cells <= LCS_CELLS_MAX);
+    let cells = (a.len() + 1)
+        .checked_mul(width)
+        .filter(|cells| *cells <= LCS_CELLS_MAX);
     let Some(cells) = cells else {
-        bail!(LimitExceeded, "Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+        bail!(
+            LimitExceeded,
+            "Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+        );
     };
     let mut table = vec![0u32; cells];
     for i in 1..=a.len() {
@@ -276,12 +301,16 @@ pub fn lcs(a: &[u8], b: &[u8]) -> Result<Lcs> {
         if a[i - 1] == b[j - 1] {
             found.bytes.push(a[i - 1]);
             run = Some(match run {
-                Some(run) if run.a.0 == i && run.b.0 == j => {
-                    Match { a: (i - 1, run.a.1), b: (j - 1, run.b.1) }
-                }
+                Some(run) if run.a.0 == i && run.b.0 == j => Match {
+                    a: (i - 1, run.a.1),
+                    b: (j - 1, run.b.1),
+                },
                 other => {
                     found.matches.extend(other);
-                    Match { a: (i - 1, i - 1), b: (j - 1, j - 1) }
+                    Match {
+                        a: (i - 1, i - 1),
+                        b: (j - 1, j - 1),
+                    }
                 }
             });
             i -= 1;

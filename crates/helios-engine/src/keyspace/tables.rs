@@ -25,8 +25,14 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Table; 6] =
-        [Table::Keys, Table::Strings, Table::Hashes, Table::Lists, Table::Sets, Table::SortedSets];
+    pub const ALL: [Table; 6] = [
+        Table::Keys,
+        Table::Strings,
+        Table::Hashes,
+        Table::Lists,
+        Table::Sets,
+        Table::SortedSets,
+    ];
 
     /// The name in the schema `redis`.
     pub fn name(self) -> &'static str {
@@ -69,7 +75,11 @@ impl Table {
                 ("idx", Type::INT8),
                 ("value", Type::BYTEA),
             ],
-            Table::Sets => &[("db", Type::INT4), ("key", Type::BYTEA), ("member", Type::BYTEA)],
+            Table::Sets => &[
+                ("db", Type::INT4),
+                ("key", Type::BYTEA),
+                ("member", Type::BYTEA),
+            ],
             Table::SortedSets => &[
                 ("db", Type::INT4),
                 ("key", Type::BYTEA),
@@ -109,7 +119,10 @@ pub struct KeyFilter {
 impl KeyFilter {
     /// One key.
     pub fn exactly(key: &[u8]) -> Self {
-        KeyFilter { low: key.to_vec(), high: Some([key, &[0]].concat()) }
+        KeyFilter {
+            low: key.to_vec(),
+            high: Some([key, &[0]].concat()),
+        }
     }
 }
 
@@ -124,31 +137,42 @@ impl Access<'_> {
         self.pin();
         let db = ValueRef::Int4(i32::try_from(self.database().number()).unwrap_or(i32::MAX));
         let now_ms = self.now_ms();
-        let list_max = self.keyspace().thresholds().list_max_listpack_size.load(Relaxed) as i64;
+        let list_max = self
+            .keyspace()
+            .thresholds()
+            .list_max_listpack_size
+            .load(Relaxed) as i64;
         // Large collections are in another part of the storage: they are shown after the entries.
         let mut large: Vec<(Vec<u8>, Kind, Meta)> = Vec::new();
-        self.entry_scan(&filter.low, filter.high.as_deref(), false, &mut |key, header, entry| {
-            if table.kind().is_some_and(|kind| kind != entry.kind) {
-                return Ok(true);
-            }
-            match table {
-                Table::Keys => key_row(&db, key, header, &entry, (now_ms, list_max), sink)?,
-                Table::Strings => {
-                    let Form::String(value) = entry.form else { return Ok(true) };
-                    sink.row(&[
-                        db.clone(),
-                        ValueRef::Bytea(key),
-                        ValueRef::Bytea(value),
-                        expire_at(header),
-                    ])?;
+        self.entry_scan(
+            &filter.low,
+            filter.high.as_deref(),
+            false,
+            &mut |key, header, entry| {
+                if table.kind().is_some_and(|kind| kind != entry.kind) {
+                    return Ok(true);
                 }
-                _ => match entry.form {
-                    Form::Large(meta) => large.push((key.to_vec(), entry.kind, meta)),
-                    _ => small_rows(&db, key, &entry, sink)?,
-                },
-            }
-            Ok(true)
-        })?;
+                match table {
+                    Table::Keys => key_row(&db, key, header, &entry, (now_ms, list_max), sink)?,
+                    Table::Strings => {
+                        let Form::String(value) = entry.form else {
+                            return Ok(true);
+                        };
+                        sink.row(&[
+                            db.clone(),
+                            ValueRef::Bytea(key),
+                            ValueRef::Bytea(value),
+                            expire_at(header),
+                        ])?;
+                    }
+                    _ => match entry.form {
+                        Form::Large(meta) => large.push((key.to_vec(), entry.kind, meta)),
+                        _ => small_rows(&db, key, &entry, sink)?,
+                    },
+                }
+                Ok(true)
+            },
+        )?;
         for (key, kind, meta) in large {
             self.large_rows(&db, &key, kind, &meta, sink)?;
         }
@@ -163,8 +187,11 @@ impl Access<'_> {
         meta: &Meta,
         sink: &mut dyn RowSink,
     ) -> Result<()> {
-        let within: &[u8] =
-            if kind == Kind::SortedSet { super::zsets::BY_MEMBER } else { &[] };
+        let within: &[u8] = if kind == Kind::SortedSet {
+            super::zsets::BY_MEMBER
+        } else {
+            &[]
+        };
         let mut index = 0i64;
         let range = super::access::SubRange::all(within);
         self.sub_scan(&meta.version, range, &mut |sub, value| {
@@ -184,7 +211,10 @@ impl Access<'_> {
 }
 
 fn expire_at(header: &Header) -> ValueRef<'static> {
-    match header.expire_ms.and_then(|ms| i64::try_from(ms).ok()?.checked_mul(1000)) {
+    match header
+        .expire_ms
+        .and_then(|ms| i64::try_from(ms).ok()?.checked_mul(1000))
+    {
         Some(micros) => ValueRef::TimestampTz(micros),
         None => ValueRef::Null,
     }
@@ -255,8 +285,12 @@ fn list_row(
     item: &[u8],
     sink: &mut dyn RowSink,
 ) -> Result<()> {
-    let row =
-        [db.clone(), ValueRef::Bytea(key), ValueRef::Int8(index), ValueRef::Bytea(item)];
+    let row = [
+        db.clone(),
+        ValueRef::Bytea(key),
+        ValueRef::Int8(index),
+        ValueRef::Bytea(item),
+    ];
     sink.row(&row)
 }
 
@@ -270,7 +304,9 @@ fn element_row(
 ) -> Result<()> {
     let beside = match kind {
         Kind::SortedSet => {
-            let score = value.first_chunk::<8>().map_or(0.0, |key| number::score_of(*key));
+            let score = value
+                .first_chunk::<8>()
+                .map_or(0.0, |key| number::score_of(*key));
             Some(ValueRef::Float8(score))
         }
         Kind::Hash => Some(ValueRef::Bytea(value)),

@@ -42,7 +42,10 @@ impl Waiters {
 
     fn enter(&self, key: &[u8], waiter: &Arc<Notify>) {
         let mut queues = self.queues.lock();
-        queues.entry(key.into()).or_default().push_back(waiter.clone());
+        queues
+            .entry(key.into())
+            .or_default()
+            .push_back(waiter.clone());
         self.waiting.store(queues.len(), Ordering::SeqCst);
     }
 
@@ -83,7 +86,11 @@ impl<'a> Waiting<'a> {
         for key in &keys {
             waiters.enter(key, &notify);
         }
-        Waiting { waiters, keys, notify }
+        Waiting {
+            waiters,
+            keys,
+            notify,
+        }
     }
 
     /// Until it is this client's turn to look at its keys.

@@ -84,7 +84,10 @@ impl AddOptions {
 fn scored(item: &[u8]) -> Result<(f64, &[u8])> {
     match item.split_first_chunk::<8>() {
         Some((score, member)) => Ok((number::score_of(*score), member)),
-        None => bail!(DataCorrupted, "a sorted set of the keyspace has an item without a score"),
+        None => bail!(
+            DataCorrupted,
+            "a sorted set of the keyspace has an item without a score"
+        ),
     }
 }
 
@@ -144,7 +147,11 @@ impl<'a> Access<'a> {
 
     fn stored_score(&self, meta: &Meta, member: &[u8]) -> Result<Option<f64>> {
         let value = self.sub_get(&meta.version, &by_member(member))?;
-        Ok(value.and_then(|score| score.first_chunk::<8>().map(|score| number::score_of(*score))))
+        Ok(value.and_then(|score| {
+            score
+                .first_chunk::<8>()
+                .map(|score| number::score_of(*score))
+        }))
     }
 
     fn zset_level(&self, level: u8, member: &[u8], count: u64) -> u8 {
@@ -178,11 +185,16 @@ impl<'a> Access<'a> {
         let before: Vec<(f64, &[u8])> = all.clone();
         let old_level = level;
         let mut result = Added::default();
-        let mut bytes: usize = all.iter().map(|(_, member)| packed::size(member.len() + 8)).sum();
+        let mut bytes: usize = all
+            .iter()
+            .map(|(_, member)| packed::size(member.len() + 8))
+            .sum();
         for (given, member) in members.clone() {
             let at = all.iter().position(|(_, other)| *other == member);
             let old = at.map(|at| all[at].0);
-            let Decision::Write(new) = options.decide(old, given)? else { continue };
+            let Decision::Write(new) = options.decide(old, given)? else {
+                continue;
+            };
             result.score = Some(new);
             match at {
                 Some(at) => {
@@ -240,7 +252,9 @@ impl<'a> Access<'a> {
         let mut result = Added::default();
         for (given, member) in members {
             let old = self.stored_score(&meta, member)?;
-            let Decision::Write(new) = options.decide(old, given)? else { continue };
+            let Decision::Write(new) = options.decide(old, given)? else {
+                continue;
+            };
             result.score = Some(new);
             if old == Some(new) {
                 continue;
@@ -360,7 +374,9 @@ impl<'a> Access<'a> {
         let slot = self.slot(key)?;
         self.remove(&slot)?;
         if !members.is_empty() {
-            let pairs = members.iter().map(|scored| (scored.score, scored.member.as_slice()));
+            let pairs = members
+                .iter()
+                .map(|scored| (scored.score, scored.member.as_slice()));
             self.zset_add(key, AddOptions::default(), pairs)?;
         }
         Ok(members.len() as u64)
@@ -391,9 +407,8 @@ impl<'a> Access<'a> {
                     all.reverse();
                 }
                 for (score, member) in all {
-                    let before = from.is_some_and(|from| {
-                        if reverse { score > from } else { score < from }
-                    });
+                    let before =
+                        from.is_some_and(|from| if reverse { score > from } else { score < from });
                     if !before && !visit(score, member)? {
                         break;
                     }
@@ -402,9 +417,7 @@ impl<'a> Access<'a> {
             }
             Some(Form::Large(meta)) => {
                 let start = match from {
-                    Some(from) if !reverse => {
-                        number::score_key(from).max(meta.first.to_be_bytes())
-                    }
+                    Some(from) if !reverse => number::score_key(from).max(meta.first.to_be_bytes()),
                     _ => meta.first.to_be_bytes(),
                 };
                 let low = [BY_SCORE, &start].concat();
@@ -415,8 +428,12 @@ impl<'a> Access<'a> {
                     }
                     _ => None,
                 };
-                let range =
-                    SubRange { within: BY_SCORE, low: &low, high: high.as_deref(), reverse };
+                let range = SubRange {
+                    within: BY_SCORE,
+                    low: &low,
+                    high: high.as_deref(),
+                    reverse,
+                };
                 self.sub_scan(&meta.version, range, &mut |sub, _| {
                     let (score, member) = scored(sub.get(1..).unwrap_or_default())?;
                     visit(score, member)
@@ -428,9 +445,16 @@ impl<'a> Access<'a> {
 }
 
 fn lowest(scores: impl Iterator<Item = f64>) -> u64 {
-    scores.map(|score| u64::from_be_bytes(number::score_key(score))).min().unwrap_or(u64::MAX)
+    scores
+        .map(|score| u64::from_be_bytes(number::score_key(score)))
+        .min()
+        .unwrap_or(u64::MAX)
 }
 
 pub fn encoding(entry: &Entry<'_>) -> &'static str {
-    if entry.level >= SKIPLIST { "skiplist" } else { "listpack" }
+    if entry.level >= SKIPLIST {
+        "skiplist"
+    } else {
+        "listpack"
+    }
 }

@@ -109,7 +109,8 @@ impl ReplyWriter {
 
     /// Redis' truth value: the integers one and zero in both protocols.
     pub fn flag(&mut self, value: bool) {
-        self.out.extend_from_slice(if value { b":1\r\n" } else { b":0\r\n" });
+        self.out
+            .extend_from_slice(if value { b":1\r\n" } else { b":0\r\n" });
     }
 
     pub fn bulk(&mut self, bytes: &[u8]) {
@@ -157,12 +158,20 @@ impl ReplyWriter {
 
     /// Nothing in the place of a value.
     pub fn null(&mut self) {
-        self.out.extend_from_slice(if self.is_resp3() { b"_\r\n" } else { b"$-1\r\n" });
+        self.out.extend_from_slice(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"$-1\r\n"
+        });
     }
 
     /// Nothing in the place of an array.
     pub fn null_array(&mut self) {
-        self.out.extend_from_slice(if self.is_resp3() { b"_\r\n" } else { b"*-1\r\n" });
+        self.out.extend_from_slice(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"*-1\r\n"
+        });
     }
 
     pub fn array(&mut self, count: usize) {

@@ -71,9 +71,7 @@ impl fmt::Display for ProtocolError {
                 write!(f, "expected '$', got '{shown}'")
             }
             ProtocolError::InvalidBulkLength => f.write_str("invalid bulk length"),
-            ProtocolError::UnauthenticatedBulkLength => {
-                f.write_str("unauthenticated bulk length")
-            }
+            ProtocolError::UnauthenticatedBulkLength => f.write_str("unauthenticated bulk length"),
             ProtocolError::RequestTooBig => f.write_str("request larger than the query buffer"),
         }
     }

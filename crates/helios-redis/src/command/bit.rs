@@ -41,7 +41,8 @@ fn bit(arg: &[u8], message: &'static str) -> Result<bool> {
 fn getbit(call: &mut Call<'_, '_>) -> Result<()> {
     let offset = offset(call.args.get(2))?;
     let slot = call.keys.string(call.args.get(1))?;
-    call.out.flag(bit_of(slot.string()?.unwrap_or_default(), offset));
+    call.out
+        .flag(bit_of(slot.string()?.unwrap_or_default(), offset));
     Ok(())
 }
 
@@ -65,7 +66,11 @@ fn bitcount(call: &mut Call<'_, '_>) -> Result<()> {
     let args = call.args;
     let (start, end, bits) = match args.len() {
         2 => (0, -1, false),
-        4 => (option::integer(args.get(2))?, option::integer(args.get(3))?, false),
+        4 => (
+            option::integer(args.get(2))?,
+            option::integer(args.get(3))?,
+            false,
+        ),
         5 => (
             option::integer(args.get(2))?,
             option::integer(args.get(3))?,
@@ -91,8 +96,16 @@ fn bitpos(call: &mut Call<'_, '_>) -> Result<()> {
     if args.len() > 6 {
         return syntax_error();
     }
-    let start = if args.len() > 3 { option::integer(args.get(3))? } else { 0 };
-    let end = if args.len() > 4 { option::integer(args.get(4))? } else { -1 };
+    let start = if args.len() > 3 {
+        option::integer(args.get(3))?
+    } else {
+        0
+    };
+    let end = if args.len() > 4 {
+        option::integer(args.get(4))?
+    } else {
+        -1
+    };
     let bits = args.len() > 5 && in_bits(args.get(5))?;
     let slot = call.keys.string(args.get(1))?;
     let Some(value) = slot.string()? else {
@@ -124,7 +137,9 @@ fn bitop(call: &mut Call<'_, '_>) -> Result<()> {
     if operation == BitOperation::Not && args.len() != 4 {
         return fail("BITOP NOT must be called with a single source key.");
     }
-    let length = call.keys.bit_operation(operation, args.get(2), args.from(3).iter())?;
+    let length = call
+        .keys
+        .bit_operation(operation, args.get(2), args.from(3).iter())?;
     call.out.integer(length as i64);
     Ok(())
 }
@@ -175,7 +190,12 @@ fn steps(call: &Call<'_, '_>, read_only: bool) -> Result<Vec<FieldStep>> {
                 }
             }
         };
-        steps.push(FieldStep { kind, offset, operation, overflow });
+        steps.push(FieldStep {
+            kind,
+            offset,
+            operation,
+            overflow,
+        });
         at += operands + 1;
     }
     Ok(steps)

@@ -26,13 +26,16 @@ pub const HANDLERS: &[(&str, Run)] = &[
 type Call<'c, 'k> = KeyCall<'c, 'k>;
 
 fn count(slot: &Slot<'_>) -> Result<usize> {
-    Ok(slot.of(Kind::Hash)?.map_or(0, |entry| entry.count() as usize))
+    Ok(slot
+        .of(Kind::Hash)?
+        .map_or(0, |entry| entry.count() as usize))
 }
 
 fn hget(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.hash(call.args.get(1))?;
     let value = call.keys.hash_get(&slot, call.args.get(2))?;
-    call.out.optional_bulk(value.as_ref().map(|value| value.bytes()));
+    call.out
+        .optional_bulk(value.as_ref().map(|value| value.bytes()));
     Ok(())
 }
 
@@ -41,7 +44,8 @@ fn hmget(call: &mut Call<'_, '_>) -> Result<()> {
     call.out.array(call.args.len() - 2);
     for field in call.args.from(2).iter() {
         let value = call.keys.hash_get(&slot, field)?;
-        call.out.optional_bulk(value.as_ref().map(|value| value.bytes()));
+        call.out
+            .optional_bulk(value.as_ref().map(|value| value.bytes()));
     }
     Ok(())
 }
@@ -56,7 +60,8 @@ fn hexists(call: &mut Call<'_, '_>) -> Result<()> {
 fn hstrlen(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.hash(call.args.get(1))?;
     let value = call.keys.hash_get(&slot, call.args.get(2))?;
-    call.out.integer(value.map_or(0, |value| value.bytes().len() as i64));
+    call.out
+        .integer(value.map_or(0, |value| value.bytes().len() as i64));
     Ok(())
 }
 
@@ -95,7 +100,9 @@ fn set_pairs(call: &mut Call<'_, '_>, command: &str) -> Result<u64> {
     if args.len() % 2 != 0 {
         return Err(wrong_arity(command));
     }
-    let pairs = (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1)));
+    let pairs = (2..args.len())
+        .step_by(2)
+        .map(|at| (args.get(at), args.get(at + 1)));
     call.keys.hash_set(args.get(1), pairs)
 }
 
@@ -113,20 +120,26 @@ fn hmset(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn hsetnx(call: &mut Call<'_, '_>) -> Result<()> {
     let args = call.args;
-    let added = call.keys.hash_set_absent(args.get(1), args.get(2), args.get(3))?;
+    let added = call
+        .keys
+        .hash_set_absent(args.get(1), args.get(2), args.get(3))?;
     call.out.flag(added);
     Ok(())
 }
 
 fn hdel(call: &mut Call<'_, '_>) -> Result<()> {
-    let removed = call.keys.hash_delete(call.args.get(1), call.args.from(2).iter())?;
+    let removed = call
+        .keys
+        .hash_delete(call.args.get(1), call.args.from(2).iter())?;
     call.out.integer(removed as i64);
     Ok(())
 }
 
 fn hincrby(call: &mut Call<'_, '_>) -> Result<()> {
     let by = integer(call.args.get(3))?;
-    let number = call.keys.hash_increment(call.args.get(1), call.args.get(2), by)?;
+    let number = call
+        .keys
+        .hash_increment(call.args.get(1), call.args.get(2), by)?;
     call.out.integer(number);
     Ok(())
 }
@@ -139,7 +152,9 @@ fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
     if number::parse_f64(by).is_some_and(f64::is_infinite) {
         return fail("value is NaN or Infinity");
     }
-    let number = call.keys.hash_increment_decimal(call.args.get(1), call.args.get(2), by)?;
+    let number = call
+        .keys
+        .hash_increment_decimal(call.args.get(1), call.args.get(2), by)?;
     call.out.bulk(&number);
     Ok(())
 }
@@ -149,7 +164,8 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<()> {
     if args.len() == 2 {
         let slot = call.keys.hash(args.get(1))?;
         let drawn = call.keys.random_distinct(&slot, 1)?;
-        call.out.optional_bulk(drawn.first().map(|(field, _)| field.as_slice()));
+        call.out
+            .optional_bulk(drawn.first().map(|(field, _)| field.as_slice()));
         return Ok(());
     }
     let wanted = integer(args.get(2))?;
@@ -162,7 +178,9 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<()> {
         return fail("value is out of range");
     }
     let slot = call.keys.hash(args.get(1))?;
-    random_elements(call, &slot, wanted, with_values, |out, value| out.bulk(value))
+    random_elements(call, &slot, wanted, with_values, |out, value| {
+        out.bulk(value)
+    })
 }
 
 /// The answer of HRANDFIELD, SRANDMEMBER and ZRANDMEMBER with a count: different elements, or, for a
@@ -176,7 +194,11 @@ pub fn random_elements(
 ) -> Result<()> {
     let number = usize::try_from(wanted.unsigned_abs()).unwrap_or(usize::MAX);
     let header = |out: &mut crate::codec::ReplyWriter, count: usize| {
-        if with_values { out.pairs(count) } else { out.array(count) }
+        if with_values {
+            out.pairs(count)
+        } else {
+            out.array(count)
+        }
     };
     let each = |out: &mut crate::codec::ReplyWriter, element: &[u8], value: &[u8]| {
         if with_values {
@@ -201,5 +223,8 @@ pub fn random_elements(
     }
     header(call.out, number);
     let out = &mut *call.out;
-    call.keys.random_repeated(slot, number, &mut |element, value| each(out, element, value))
+    call.keys
+        .random_repeated(slot, number, &mut |element, value| {
+            each(out, element, value)
+        })
 }

@@ -19,7 +19,10 @@ pub const HANDLERS: &[(&str, Run)] = &[
 ];
 
 fn top_level() -> impl Iterator<Item = &'static Command> {
-    commands().all.iter().filter(|command| !command.name.contains('|'))
+    commands()
+        .all
+        .iter()
+        .filter(|command| !command.name.contains('|'))
 }
 
 fn command(_: &mut Session, _: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
@@ -43,7 +46,7 @@ fn info(_: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
     for name in args.from(2).iter() {
         match commands().find(name) {
             Some(command) => write_info(out, command),
-            None => out.null_array(),
+            None => out.null(),
         }
     }
     Ok(())
@@ -61,9 +64,7 @@ fn write_info(out: &mut ReplyWriter, command: &Command) {
         _ => None,
     });
     let (first, last, step) = match range {
-        Some((first, last, step)) => {
-            (first, if last < 0 { last } else { first + last }, step)
-        }
+        Some((first, last, step)) => (first, if last < 0 { last } else { first + last }, step),
         None => (0, 0, 0),
     };
     out.array(10);
@@ -74,10 +75,14 @@ fn write_info(out: &mut ReplyWriter, command: &Command) {
     out.integer(last);
     out.integer(step);
     words(out, command.categories);
-    out.array(0);
-    out.array(command.keys.len());
-    command.keys.iter().for_each(|spec| write_key_spec(out, spec));
-    out.array(command.subcommands.len());
+    // Hints for proxies of clusters, which there are none of.
+    out.set(0);
+    out.set(command.keys.len());
+    command
+        .keys
+        .iter()
+        .for_each(|spec| write_key_spec(out, spec));
+    out.set(command.subcommands.len());
     for at in &command.subcommands {
         write_info(out, &commands().all[*at]);
     }
@@ -121,7 +126,10 @@ fn docs(_: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
     let chosen: Vec<&Command> = if args.len() == 2 {
         top_level().collect()
     } else {
-        args.from(2).iter().filter_map(|name| commands().find(name)).collect()
+        args.from(2)
+            .iter()
+            .filter_map(|name| commands().find(name))
+            .collect()
     };
     out.map(chosen.len());
     for command in chosen {
@@ -136,9 +144,11 @@ fn write_docs(out: &mut ReplyWriter, command: &Command) {
         3 + usize::from(!arguments.is_empty()) + usize::from(!command.subcommands.is_empty());
     out.bulk(command.name.as_bytes());
     out.map(entries);
-    for (name, value) in
-        [("summary", command.summary), ("since", command.since), ("group", command.group)]
-    {
+    for (name, value) in [
+        ("summary", command.summary),
+        ("since", command.since),
+        ("group", command.group),
+    ] {
         out.bulk(name.as_bytes());
         out.bulk(value.as_bytes());
     }
@@ -201,7 +211,7 @@ fn keys_of<'a>(args: Args<'a>) -> Result<Vec<(&'a [u8], &'static str)>> {
     let mut keys = Vec::new();
     for spec in &command.keys {
         for at in positions(spec, request) {
-            keys.push((at, request.get(at), spec.flags));
+            keys.push((at, request.get(at), flags_of(command, spec, request)));
         }
     }
     if keys.is_empty() {
@@ -211,7 +221,23 @@ fn keys_of<'a>(args: Args<'a>) -> Result<Vec<(&'a [u8], &'static str)>> {
         ));
     }
     keys.sort_by_key(|(at, _, _)| *at);
-    Ok(keys.into_iter().map(|(_, key, flags)| (key, flags)).collect())
+    Ok(keys
+        .into_iter()
+        .map(|(_, key, flags)| (key, flags))
+        .collect())
+}
+
+/// How this very request uses its keys, where the options decide that.
+fn flags_of(command: &Command, spec: &KeySpec, request: Args<'_>) -> &'static str {
+    if !spec.flags.contains("variable_flags") {
+        return spec.flags;
+    }
+    let has = |word: &str| request.from(2).iter().any(|arg| is(arg, word));
+    match command.name {
+        "set" if !has("get") => "OW update",
+        "bitfield" if !has("set") && !has("incrby") => "RO access",
+        _ => "RW access update",
+    }
 }
 
 fn getkeys(_: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {

@@ -76,7 +76,8 @@ fn randomkey(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn rename_key(call: &mut Call<'_, '_>, only_absent: bool) -> Result<bool> {
-    call.keys.rename(call.args.get(1), call.args.get(2), only_absent)
+    call.keys
+        .rename(call.args.get(1), call.args.get(2), only_absent)
 }
 
 fn rename(call: &mut Call<'_, '_>) -> Result<()> {
@@ -147,20 +148,25 @@ fn move_key(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn time_left(call: &mut Call<'_, '_>, absolute: bool, seconds: bool) -> Result<()> {
     let now_ms = call.keys.now_ms();
-    call.out.integer(match call.keys.time_to_live(call.args.get(1))? {
-        TimeToLive::NoKey => -2,
-        TimeToLive::Forever => -1,
-        TimeToLive::Until(at) => {
-            let ms = if absolute { at } else { at.saturating_sub(now_ms) };
-            // Half a second more rounds to the nearest second.
-            let shown = match (absolute, seconds) {
-                (true, true) => ms / 1000,
-                (false, true) => (ms + 500) / 1000,
-                (_, false) => ms,
-            };
-            shown as i64
-        }
-    });
+    call.out
+        .integer(match call.keys.time_to_live(call.args.get(1))? {
+            TimeToLive::NoKey => -2,
+            TimeToLive::Forever => -1,
+            TimeToLive::Until(at) => {
+                let ms = if absolute {
+                    at
+                } else {
+                    at.saturating_sub(now_ms)
+                };
+                // Half a second more rounds to the nearest second.
+                let shown = match (absolute, seconds) {
+                    (true, true) => ms / 1000,
+                    (false, true) => (ms + 500) / 1000,
+                    (_, false) => ms,
+                };
+                shown as i64
+            }
+        });
     Ok(())
 }
 

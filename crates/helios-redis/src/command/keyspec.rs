@@ -11,7 +11,11 @@ pub type Positions = SmallVec<[usize; 4]>;
 pub enum Place {
     /// From `first` on every `step`th argument, up to `last` behind it; a negative `last` counts
     /// from the end of the arguments.
-    Range { first: usize, last: i64, step: usize },
+    Range {
+        first: usize,
+        last: i64,
+        step: usize,
+    },
     /// The argument at `at` says how many keys follow it.
     Counted { at: usize },
     /// The argument behind a keyword.
@@ -41,7 +45,10 @@ impl KeySpec {
 
 /// Reads the column of the command table: `range 1 0 1 RW insert; counted 2 RO access`.
 pub fn parse(text: &'static str) -> Vec<KeySpec> {
-    text.split("; ").filter(|part| !part.is_empty()).filter_map(parse_one).collect()
+    text.split("; ")
+        .filter(|part| !part.is_empty())
+        .filter_map(parse_one)
+        .collect()
 }
 
 fn parse_one(text: &'static str) -> Option<KeySpec> {
@@ -53,17 +60,31 @@ fn parse_one(text: &'static str) -> Option<KeySpec> {
             let first = usize::try_from(number(parts.next()?)?).ok()?;
             let last = number(parts.next()?)?;
             let step = usize::try_from(number(parts.next()?)?).ok()?.max(1);
-            KeySpec { place: Place::Range { first, last, step }, flags: parts.next()? }
+            KeySpec {
+                place: Place::Range { first, last, step },
+                flags: parts.next()?,
+            }
         }
         "counted" => {
             let (at, flags) = rest.split_once(' ')?;
-            KeySpec { place: Place::Counted { at: at.parse().ok()? }, flags }
+            KeySpec {
+                place: Place::Counted {
+                    at: at.parse().ok()?,
+                },
+                flags,
+            }
         }
         "keyword" => {
             let (keyword, flags) = rest.split_once(' ')?;
-            KeySpec { place: Place::Keyword(keyword), flags }
+            KeySpec {
+                place: Place::Keyword(keyword),
+                flags,
+            }
         }
-        _ => KeySpec { place: Place::Unknown, flags: rest },
+        _ => KeySpec {
+            place: Place::Unknown,
+            flags: rest,
+        },
     })
 }
 

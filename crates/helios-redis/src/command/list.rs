@@ -32,16 +32,31 @@ pub const HANDLERS: &[(&str, Run)] = &[
     ("rpushx", Run::Keys(rpushx)),
 ];
 
-static BLPOP: Blocking =
-    Blocking { attempt: blpop, empty: ReplyWriter::null_array, timeout_first: false };
-static BRPOP: Blocking =
-    Blocking { attempt: brpop, empty: ReplyWriter::null_array, timeout_first: false };
-static BLMOVE: Blocking =
-    Blocking { attempt: blmove, empty: ReplyWriter::null, timeout_first: false };
-static BRPOPLPUSH: Blocking =
-    Blocking { attempt: brpoplpush, empty: ReplyWriter::null, timeout_first: false };
-static BLMPOP: Blocking =
-    Blocking { attempt: blmpop, empty: ReplyWriter::null_array, timeout_first: true };
+static BLPOP: Blocking = Blocking {
+    attempt: blpop,
+    empty: ReplyWriter::null_array,
+    timeout_first: false,
+};
+static BRPOP: Blocking = Blocking {
+    attempt: brpop,
+    empty: ReplyWriter::null_array,
+    timeout_first: false,
+};
+static BLMOVE: Blocking = Blocking {
+    attempt: blmove,
+    empty: ReplyWriter::null_array,
+    timeout_first: false,
+};
+static BRPOPLPUSH: Blocking = Blocking {
+    attempt: brpoplpush,
+    empty: ReplyWriter::null_array,
+    timeout_first: false,
+};
+static BLMPOP: Blocking = Blocking {
+    attempt: blmpop,
+    empty: ReplyWriter::null_array,
+    timeout_first: true,
+};
 
 type Call<'c, 'k> = KeyCall<'c, 'k>;
 
@@ -108,7 +123,8 @@ fn rpop(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn llen(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.list(call.args.get(1))?;
-    call.out.integer(slot.of(Kind::List)?.map_or(0, |entry| entry.count() as i64));
+    call.out
+        .integer(slot.of(Kind::List)?.map_or(0, |entry| entry.count() as i64));
     Ok(())
 }
 
@@ -130,12 +146,14 @@ fn lrange(call: &mut Call<'_, '_>) -> Result<()> {
     };
     call.out.array((last - first + 1) as usize);
     let out = &mut *call.out;
-    call.keys.list_visit(&slot, first, last, &mut |item| out.bulk(item))
+    call.keys
+        .list_visit(&slot, first, last, &mut |item| out.bulk(item))
 }
 
 fn lset(call: &mut Call<'_, '_>) -> Result<()> {
     let index = integer(call.args.get(2))?;
-    call.keys.list_set(call.args.get(1), index, call.args.get(3))?;
+    call.keys
+        .list_set(call.args.get(1), index, call.args.get(3))?;
     call.out.ok();
     Ok(())
 }
@@ -147,7 +165,9 @@ fn linsert(call: &mut Call<'_, '_>) -> Result<()> {
         word if is(word, "after") => false,
         _ => return syntax_error(),
     };
-    let found = call.keys.list_insert(args.get(1), before, args.get(3), args.get(4))?;
+    let found = call
+        .keys
+        .list_insert(args.get(1), before, args.get(3), args.get(4))?;
     call.out.integer(match found {
         Inserted::NoKey => 0,
         Inserted::NoPivot => -1,
@@ -158,7 +178,9 @@ fn linsert(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn lrem(call: &mut Call<'_, '_>) -> Result<()> {
     let count = integer(call.args.get(2))?;
-    let removed = call.keys.list_remove(call.args.get(1), count, call.args.get(3))?;
+    let removed = call
+        .keys
+        .list_remove(call.args.get(1), count, call.args.get(3))?;
     call.out.integer(removed as i64);
     Ok(())
 }
@@ -179,7 +201,8 @@ fn end_of(arg: &[u8]) -> Result<End> {
 }
 
 fn move_item(call: &mut Call<'_, '_>, from: End, to: End) -> Result<Option<Vec<u8>>> {
-    call.keys.list_move(call.args.get(1), call.args.get(2), from, to)
+    call.keys
+        .list_move(call.args.get(1), call.args.get(2), from, to)
 }
 
 fn lmove(call: &mut Call<'_, '_>) -> Result<()> {
@@ -217,7 +240,11 @@ fn pop_first(call: &mut Call<'_, '_>, end: End) -> Result<bool> {
     let args = call.args;
     for at in 1..args.len() - 1 {
         let key = args.get(at);
-        if let Some(item) = call.keys.list_pop(key, end, 1)?.and_then(|mut items| items.pop()) {
+        if let Some(item) = call
+            .keys
+            .list_pop(key, end, 1)?
+            .and_then(|mut items| items.pop())
+        {
             call.out.array(2);
             call.out.bulk(key);
             call.out.bulk(&item);
@@ -256,7 +283,9 @@ fn pop_many(call: &mut Call<'_, '_>, at: usize) -> Result<bool> {
     let end = end_of(args.get(rest))?;
     let count = pop_count(args.from(rest + 1))?;
     for key in keys.iter() {
-        let Some(items) = call.keys.list_pop(key, end, count as u64)? else { continue };
+        let Some(items) = call.keys.list_pop(key, end, count as u64)? else {
+            continue;
+        };
         call.out.array(2);
         call.out.bulk(key);
         write_items(call.out, &items);
@@ -294,7 +323,9 @@ fn lpos(call: &mut Call<'_, '_>) -> Result<()> {
                 );
             }
             if rank == i64::MIN {
-                return fail("value is out of range, must be between -9223372036854775807 and 9223372036854775807");
+                return fail(
+                    "value is out of range, must be between -9223372036854775807 and 9223372036854775807",
+                );
             }
         } else if is(name, "count") {
             count = Some(integer(value)?);
@@ -339,13 +370,26 @@ fn positions(
         Some(0) => usize::MAX,
         Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
     };
-    let compared = if longest == 0 { usize::MAX } else { longest as usize };
+    let compared = if longest == 0 {
+        usize::MAX
+    } else {
+        longest as usize
+    };
     let matching = |at: &usize| items[*at] == wanted;
     let skip = (rank.unsigned_abs() - 1) as usize;
     let all = 0..items.len();
     if rank > 0 {
-        all.take(compared).filter(matching).skip(skip).take(most).collect()
+        all.take(compared)
+            .filter(matching)
+            .skip(skip)
+            .take(most)
+            .collect()
     } else {
-        all.rev().take(compared).filter(matching).skip(skip).take(most).collect()
+        all.rev()
+            .take(compared)
+            .filter(matching)
+            .skip(skip)
+            .take(most)
+            .collect()
     }
 }

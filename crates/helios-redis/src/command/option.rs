@@ -50,7 +50,10 @@ pub fn counted_keys<'a>(
     if count <= 0 {
         return fail(not_positive);
     }
-    match usize::try_from(count).ok().filter(|count| *count <= args.len() - at - 1) {
+    match usize::try_from(count)
+        .ok()
+        .filter(|count| *count <= args.len() - at - 1)
+    {
         Some(count) => Ok((args.slice(at + 1, at + 1 + count), at + 1 + count)),
         None => syntax_error(),
     }

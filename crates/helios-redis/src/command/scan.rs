@@ -2,8 +2,8 @@
 
 use super::option::{fail, integer, is, syntax_error};
 use super::{KeyCall, Run};
-use crate::codec::{Args, ReplyWriter};
 use crate::codec::reply::Aggregate;
+use crate::codec::{Args, ReplyWriter};
 use helios_engine::keyspace::scan::ScanRequest;
 use helios_engine::keyspace::{Kind, Slot, number};
 use helios_types::Result;
@@ -32,11 +32,17 @@ fn keys(call: &mut Call<'_, '_>) -> Result<()> {
 
 /// Reads `cursor [MATCH pattern] [COUNT count] [TYPE type]`.
 fn request<'a>(args: Args<'a>, typed: bool) -> Result<(ScanRequest<'a>, Option<&'a [u8]>)> {
-    let cursor = std::str::from_utf8(args.get(0)).ok().and_then(|text| text.parse().ok());
+    let cursor = std::str::from_utf8(args.get(0))
+        .ok()
+        .and_then(|text| text.parse().ok());
     let Some(cursor) = cursor else {
         return fail("invalid cursor");
     };
-    let mut request = ScanRequest { cursor, pattern: None, count: 10 };
+    let mut request = ScanRequest {
+        cursor,
+        pattern: None,
+        count: 10,
+    };
     let mut kind = None;
     let mut at = 1;
     while at < args.len() {
@@ -88,7 +94,8 @@ fn elements(
     let (request, _) = request(call.args.from(2), false)?;
     let page = call.keys.scan_elements(slot, request)?;
     cursor(call.out, page.cursor);
-    call.out.array(page.elements.len() * if value.is_some() { 2 } else { 1 });
+    call.out
+        .array(page.elements.len() * if value.is_some() { 2 } else { 1 });
     for (element, beside) in &page.elements {
         call.out.bulk(element);
         if let Some(write) = value {
@@ -115,7 +122,10 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
         call,
         &slot,
         Some(|out, key| {
-            out.bulk_double(key.first_chunk::<8>().map_or(0.0, |key| number::score_of(*key)));
+            out.bulk_double(
+                key.first_chunk::<8>()
+                    .map_or(0.0, |key| number::score_of(*key)),
+            );
         }),
     )
 }

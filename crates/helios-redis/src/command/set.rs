@@ -31,21 +31,26 @@ type Call<'c, 'k> = KeyCall<'c, 'k>;
 
 fn sadd(call: &mut Call<'_, '_>) -> Result<()> {
     let members = call.args.from(2);
-    let added =
-        call.keys.set_add(call.args.get(1), (0..members.len()).map(|at| members.get(at)))?;
+    let added = call.keys.set_add(
+        call.args.get(1),
+        (0..members.len()).map(|at| members.get(at)),
+    )?;
     call.out.integer(added as i64);
     Ok(())
 }
 
 fn srem(call: &mut Call<'_, '_>) -> Result<()> {
-    let removed = call.keys.set_remove(call.args.get(1), call.args.from(2).iter())?;
+    let removed = call
+        .keys
+        .set_remove(call.args.get(1), call.args.from(2).iter())?;
     call.out.integer(removed as i64);
     Ok(())
 }
 
 fn scard(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.set_slot(call.args.get(1))?;
-    call.out.integer(slot.of(Kind::Set)?.map_or(0, |entry| entry.count() as i64));
+    call.out
+        .integer(slot.of(Kind::Set)?.map_or(0, |entry| entry.count() as i64));
     Ok(())
 }
 
@@ -68,7 +73,10 @@ fn smismember(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn smembers(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.set_slot(call.args.get(1))?;
-    call.out.set(slot.of(Kind::Set)?.map_or(0, |entry| entry.count() as usize));
+    call.out.set(
+        slot.of(Kind::Set)?
+            .map_or(0, |entry| entry.count() as usize),
+    );
     let out = &mut *call.out;
     call.keys.set_visit(&slot, &mut |member| out.bulk(member))
 }
@@ -104,7 +112,8 @@ fn srandmember(call: &mut Call<'_, '_>) -> Result<()> {
     match args.len() {
         2 => {
             let drawn = call.keys.random_distinct(&slot, 1)?;
-            call.out.optional_bulk(drawn.first().map(|(member, _)| member.as_slice()));
+            call.out
+                .optional_bulk(drawn.first().map(|(member, _)| member.as_slice()));
             Ok(())
         }
         3 => {
@@ -126,7 +135,9 @@ fn combine(call: &mut Call<'_, '_>, combination: Combination, keys: Args<'_>) ->
 }
 
 fn combine_store(call: &mut Call<'_, '_>, combination: Combination) -> Result<()> {
-    let members = call.keys.set_combine(combination, call.args.from(2).iter(), 0)?;
+    let members = call
+        .keys
+        .set_combine(combination, call.args.from(2).iter(), 0)?;
     let stored = call.keys.set_store(call.args.get(1), &members)?;
     call.out.integer(stored as i64);
     Ok(())
@@ -179,7 +190,9 @@ fn sintercard(call: &mut Call<'_, '_>) -> Result<()> {
     }
     let (keys, rest) = counted_keys(args, 1, message)?;
     let limit = intersection_limit(args.from(rest))?;
-    let members = call.keys.set_combine(Combination::Intersection, keys.iter(), limit)?;
+    let members = call
+        .keys
+        .set_combine(Combination::Intersection, keys.iter(), limit)?;
     call.out.integer(members.len() as i64);
     Ok(())
 }

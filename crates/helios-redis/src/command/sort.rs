@@ -48,8 +48,10 @@ fn run(call: &mut Call<'_, '_>, may_store: bool) -> Result<()> {
     let elements = call.keys.sort(call.args.get(1), &request)?;
     match store {
         Some(destination) => {
-            let items: Vec<Vec<u8>> =
-                elements.into_iter().map(Option::unwrap_or_default).collect();
+            let items: Vec<Vec<u8>> = elements
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect();
             call.keys.list_store(destination, &items)?;
             call.out.integer(items.len() as i64);
         }

@@ -42,10 +42,22 @@ pub struct TimeForm {
 }
 
 impl TimeForm {
-    pub const SECONDS: TimeForm = TimeForm { absolute: false, seconds: true };
-    pub const MILLISECONDS: TimeForm = TimeForm { absolute: false, seconds: false };
-    pub const UNIX_SECONDS: TimeForm = TimeForm { absolute: true, seconds: true };
-    pub const UNIX_MILLISECONDS: TimeForm = TimeForm { absolute: true, seconds: false };
+    pub const SECONDS: TimeForm = TimeForm {
+        absolute: false,
+        seconds: true,
+    };
+    pub const MILLISECONDS: TimeForm = TimeForm {
+        absolute: false,
+        seconds: false,
+    };
+    pub const UNIX_SECONDS: TimeForm = TimeForm {
+        absolute: true,
+        seconds: true,
+    };
+    pub const UNIX_MILLISECONDS: TimeForm = TimeForm {
+        absolute: true,
+        seconds: false,
+    };
 
     fn of_option(arg: &[u8]) -> Option<TimeForm> {
         [
@@ -61,8 +73,16 @@ impl TimeForm {
 
     /// Unix milliseconds, unless that overflows.
     pub fn resolve(self, number: i64, now_ms: u64) -> Option<i64> {
-        let ms = if self.seconds { number.checked_mul(1000)? } else { number };
-        if self.absolute { Some(ms) } else { ms.checked_add(i64::try_from(now_ms).ok()?) }
+        let ms = if self.seconds {
+            number.checked_mul(1000)?
+        } else {
+            number
+        };
+        if self.absolute {
+            Some(ms)
+        } else {
+            ms.checked_add(i64::try_from(now_ms).ok()?)
+        }
     }
 }
 
@@ -92,14 +112,16 @@ fn get(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn strlen(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.string(call.args.get(1))?;
-    call.out.integer(slot.string()?.map_or(0, |value| value.len() as i64));
+    call.out
+        .integer(slot.string()?.map_or(0, |value| value.len() as i64));
     Ok(())
 }
 
 fn getrange(call: &mut Call<'_, '_>) -> Result<()> {
     let (start, end) = (integer(call.args.get(2))?, integer(call.args.get(3))?);
     let slot = call.keys.string(call.args.get(1))?;
-    call.out.bulk(range_of(slot.string()?.unwrap_or_default(), start, end));
+    call.out
+        .bulk(range_of(slot.string()?.unwrap_or_default(), start, end));
     Ok(())
 }
 
@@ -146,7 +168,8 @@ fn set_options(args: Args<'_>, now_ms: u64) -> Result<SetOptions> {
 fn set(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, value) = (call.args.get(1), call.args.get(2));
     if call.args.len() == 3 {
-        call.keys.set(key, value, Expiry::Clear, Condition::Always)?;
+        call.keys
+            .set(key, value, Expiry::Clear, Condition::Always)?;
         call.out.ok();
         return Ok(());
     }
@@ -166,14 +189,21 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn setnx(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, value) = (call.args.get(1), call.args.get(2));
-    let (written, _) = call.keys.set(key, value, Expiry::Clear, Condition::IfAbsent)?;
+    let (written, _) = call
+        .keys
+        .set(key, value, Expiry::Clear, Condition::IfAbsent)?;
     call.out.flag(written);
     Ok(())
 }
 
 fn set_expiring(call: &mut Call<'_, '_>, form: TimeForm, command: &str) -> Result<()> {
     let expiry = expiry_at(form, call.args.get(2), call.keys.now_ms(), command)?;
-    call.keys.set(call.args.get(1), call.args.get(3), expiry, Condition::Always)?;
+    call.keys.set(
+        call.args.get(1),
+        call.args.get(3),
+        expiry,
+        Condition::Always,
+    )?;
     call.out.ok();
     Ok(())
 }
@@ -188,7 +218,9 @@ fn psetex(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn getset(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, value) = (call.args.get(1), call.args.get(2));
-    let slot = call.keys.set_get(key, value, Expiry::Clear, Condition::Always)?;
+    let slot = call
+        .keys
+        .set_get(key, value, Expiry::Clear, Condition::Always)?;
     call.out.optional_bulk(slot.string()?);
     Ok(())
 }
@@ -233,12 +265,15 @@ fn pairs<'a>(
     if args.len() % 2 == 0 {
         return Err(super::wrong_arity(command));
     }
-    Ok((1..args.len()).step_by(2).map(move |at| (args.get(at), args.get(at + 1))))
+    Ok((1..args.len())
+        .step_by(2)
+        .map(move |at| (args.get(at), args.get(at + 1))))
 }
 
 fn mset(call: &mut Call<'_, '_>) -> Result<()> {
     for (key, value) in pairs(call.args, "mset")? {
-        call.keys.set(key, value, Expiry::Clear, Condition::Always)?;
+        call.keys
+            .set(key, value, Expiry::Clear, Condition::Always)?;
     }
     call.out.ok();
     Ok(())
@@ -258,7 +293,9 @@ fn append(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn setrange(call: &mut Call<'_, '_>) -> Result<()> {
     let offset = integer(call.args.get(2))?;
-    let length = call.keys.set_range(call.args.get(1), offset, call.args.get(3))?;
+    let length = call
+        .keys
+        .set_range(call.args.get(1), offset, call.args.get(3))?;
     call.out.integer(length as i64);
     Ok(())
 }
@@ -333,7 +370,11 @@ fn lcs(call: &mut Call<'_, '_>) -> Result<()> {
     let found = longest_common(a.unwrap_or_default(), b.unwrap_or_default())?;
     let out = &mut *call.out;
     if index {
-        let matches: Vec<_> = found.matches.iter().filter(|m| m.len() >= shortest).collect();
+        let matches: Vec<_> = found
+            .matches
+            .iter()
+            .filter(|m| m.len() >= shortest)
+            .collect();
         out.map(2);
         out.bulk(b"matches");
         out.array(matches.len());

@@ -21,7 +21,10 @@ pub struct Argument {
 }
 
 pub fn parse(syntax: &str) -> Vec<Argument> {
-    let spaced = syntax.replace('[', " [ ").replace(']', " ] ").replace('|', " | ");
+    let spaced = syntax
+        .replace('[', " [ ")
+        .replace(']', " ] ")
+        .replace('|', " | ");
     let mut words = spaced.split_ascii_whitespace().peekable();
     sequence(&mut words)
 }
@@ -117,7 +120,9 @@ fn plain(word: &str, words: &mut Words<'_>) -> Argument {
         };
     }
     // A word in capitals belongs to the argument behind it.
-    let follows = words.peek().is_some_and(|next| next.starts_with(|c: char| c.is_ascii_lowercase()));
+    let follows = words
+        .peek()
+        .is_some_and(|next| next.starts_with(|c: char| c.is_ascii_lowercase()));
     if follows && let Some(next) = words.next() {
         let mut argument = plain(next, words);
         argument.token = Some(word.to_owned());
@@ -134,9 +139,8 @@ fn plain(word: &str, words: &mut Words<'_>) -> Argument {
 
 fn kind_of(name: &str) -> &'static str {
     match name {
-        "key" | "key1" | "key2" | "source" | "destination" | "destkey" | "newkey" | "src" | "dst" => {
-            "key"
-        }
+        "key" | "key1" | "key2" | "source" | "destination" | "destkey" | "newkey" | "src"
+        | "dst" => "key",
         "pattern" => "pattern",
         "score" | "weight" => "double",
         "unix-time-seconds" | "unix-time-milliseconds" => "unix-time",
@@ -200,10 +204,18 @@ mod tests {
     #[test]
     fn a_choice_of_words_stands_among_arguments() {
         let arguments = parse("key BEFORE|AFTER pivot element");
-        let names: Vec<_> = arguments.iter().map(|a| (a.name.as_str(), a.kind)).collect();
+        let names: Vec<_> = arguments
+            .iter()
+            .map(|a| (a.name.as_str(), a.kind))
+            .collect();
         assert_eq!(
             names,
-            [("key", "key"), ("before", "oneof"), ("pivot", "string"), ("element", "string")]
+            [
+                ("key", "key"),
+                ("before", "oneof"),
+                ("pivot", "string"),
+                ("element", "string")
+            ]
         );
     }
 }

@@ -69,8 +69,7 @@ fn zadd(call: &mut Call<'_, '_>) -> Result<()> {
     if options.only_new && options.only_existing {
         return fail("XX and NX options at the same time are not compatible");
     }
-    if (options.greater && options.less)
-        || ((options.greater || options.less) && options.only_new)
+    if (options.greater && options.less) || ((options.greater || options.less) && options.only_new)
     {
         return fail("GT, LT, and/or NX options at the same time are not compatible");
     }
@@ -81,7 +80,9 @@ fn zadd(call: &mut Call<'_, '_>) -> Result<()> {
     for at in (first..args.len()).step_by(2) {
         members.push((float(args.get(at))?, args.get(at + 1)));
     }
-    let added = call.keys.zset_add(args.get(1), options, members.iter().copied())?;
+    let added = call
+        .keys
+        .zset_add(args.get(1), options, members.iter().copied())?;
     if options.increment {
         match added.score {
             Some(score) => call.out.double(score),
@@ -96,7 +97,10 @@ fn zadd(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn zincrby(call: &mut Call<'_, '_>) -> Result<()> {
     let by = float(call.args.get(2))?;
-    let options = AddOptions { increment: true, ..AddOptions::default() };
+    let options = AddOptions {
+        increment: true,
+        ..AddOptions::default()
+    };
     let member = std::iter::once((by, call.args.get(3)));
     let added = call.keys.zset_add(call.args.get(1), options, member)?;
     call.out.double(added.score.unwrap_or(by));
@@ -104,14 +108,19 @@ fn zincrby(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn zrem(call: &mut Call<'_, '_>) -> Result<()> {
-    let removed = call.keys.zset_remove(call.args.get(1), call.args.from(2).iter())?;
+    let removed = call
+        .keys
+        .zset_remove(call.args.get(1), call.args.from(2).iter())?;
     call.out.integer(removed as i64);
     Ok(())
 }
 
 fn zcard(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.zset(call.args.get(1))?;
-    call.out.integer(slot.of(Kind::SortedSet)?.map_or(0, |entry| entry.count() as i64));
+    call.out.integer(
+        slot.of(Kind::SortedSet)?
+            .map_or(0, |entry| entry.count() as i64),
+    );
     Ok(())
 }
 
@@ -170,7 +179,10 @@ fn zrevrank(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn zcount(call: &mut Call<'_, '_>) -> Result<()> {
     let args = call.args;
-    let range = ZRange::Score(parse_score_bound(args.get(2))?, parse_score_bound(args.get(3))?);
+    let range = ZRange::Score(
+        parse_score_bound(args.get(2))?,
+        parse_score_bound(args.get(3))?,
+    );
     let slot = call.keys.zset(args.get(1))?;
     let count = call.keys.zset_count(&slot, &range)?;
     call.out.integer(count as i64);
@@ -191,7 +203,8 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<()> {
     let slot = call.keys.zset(args.get(1))?;
     if args.len() == 2 {
         let drawn = call.keys.random_distinct(&slot, 1)?;
-        call.out.optional_bulk(drawn.first().map(|(member, _)| member.as_slice()));
+        call.out
+            .optional_bulk(drawn.first().map(|(member, _)| member.as_slice()));
         return Ok(());
     }
     let wanted = integer(args.get(2))?;
@@ -204,6 +217,9 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<()> {
         return fail("value is out of range");
     }
     random_elements(call, &slot, wanted, with_scores, |out, key| {
-        out.double(key.first_chunk::<8>().map_or(0.0, |key| number::score_of(*key)));
+        out.double(
+            key.first_chunk::<8>()
+                .map_or(0.0, |key| number::score_of(*key)),
+        );
     })
 }

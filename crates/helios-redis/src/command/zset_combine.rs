@@ -41,8 +41,10 @@ fn request<'a>(
         return Err(at_least_one_key(command));
     }
     let (keys, rest) = counted_keys(args, at, "value is not an integer or out of range")?;
-    let mut operands: Vec<Operand<'a>> =
-        keys.iter().map(|key| Operand { key, weight: 1.0 }).collect();
+    let mut operands: Vec<Operand<'a>> = keys
+        .iter()
+        .map(|key| Operand { key, weight: 1.0 })
+        .collect();
     let (mut aggregation, mut with_scores) = (Aggregation::Sum, false);
     let store = at == 2;
     let options = args.from(rest);
@@ -70,12 +72,18 @@ fn request<'a>(
         }
         at += 1;
     }
-    Ok(Request { operands, aggregation, with_scores })
+    Ok(Request {
+        operands,
+        aggregation,
+        with_scores,
+    })
 }
 
 fn answer(call: &mut Call<'_, '_>, command: &str, combination: Combination) -> Result<()> {
     let request = request(call.args, 1, command, combination)?;
-    let members = call.keys.zset_combine(combination, &request.operands, request.aggregation)?;
+    let members = call
+        .keys
+        .zset_combine(combination, &request.operands, request.aggregation)?;
     write_members(call.out, &members, request.with_scores);
     Ok(())
 }
@@ -83,7 +91,8 @@ fn answer(call: &mut Call<'_, '_>, command: &str, combination: Combination) -> R
 fn store(call: &mut Call<'_, '_>, command: &str, combination: Combination) -> Result<()> {
     let request = request(call.args, 2, command, combination)?;
     let members: Vec<Scored> =
-        call.keys.zset_combine(combination, &request.operands, request.aggregation)?;
+        call.keys
+            .zset_combine(combination, &request.operands, request.aggregation)?;
     let stored = call.keys.zset_store(call.args.get(1), &members)?;
     call.out.integer(stored as i64);
     Ok(())
@@ -116,17 +125,27 @@ fn zdiffstore(call: &mut Call<'_, '_>) -> Result<()> {
 fn zintercard(call: &mut Call<'_, '_>) -> Result<()> {
     let args = call.args;
     let message = "numkeys should be greater than 0";
-    let count = super::option::integer_or(args.get(1), message)?;
+    let count = integer(args.get(1))?;
+    if count < 1 {
+        return Err(at_least_one_key("zintercard"));
+    }
     if count > args.len() as i64 - 2 {
         return fail("Number of keys can't be greater than number of args");
     }
     let (keys, rest) = counted_keys(args, 1, message)?;
     let limit = intersection_limit(args.from(rest))?;
-    let operands: Vec<Operand<'_>> =
-        keys.iter().map(|key| Operand { key, weight: 1.0 }).collect();
-    let members =
-        call.keys.zset_combine(Combination::Intersection, &operands, Aggregation::Sum)?;
-    let count = if limit == 0 { members.len() } else { members.len().min(limit) };
+    let operands: Vec<Operand<'_>> = keys
+        .iter()
+        .map(|key| Operand { key, weight: 1.0 })
+        .collect();
+    let members = call
+        .keys
+        .zset_combine(Combination::Intersection, &operands, Aggregation::Sum)?;
+    let count = if limit == 0 {
+        members.len()
+    } else {
+        members.len().min(limit)
+    };
     call.out.integer(count as i64);
     Ok(())
 }

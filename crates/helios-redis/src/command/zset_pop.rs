@@ -16,12 +16,21 @@ pub const HANDLERS: &[(&str, Run)] = &[
     ("zpopmin", Run::Keys(zpopmin)),
 ];
 
-static BZPOPMIN: Blocking =
-    Blocking { attempt: bzpopmin, empty: ReplyWriter::null_array, timeout_first: false };
-static BZPOPMAX: Blocking =
-    Blocking { attempt: bzpopmax, empty: ReplyWriter::null_array, timeout_first: false };
-static BZMPOP: Blocking =
-    Blocking { attempt: bzmpop, empty: ReplyWriter::null_array, timeout_first: true };
+static BZPOPMIN: Blocking = Blocking {
+    attempt: bzpopmin,
+    empty: ReplyWriter::null_array,
+    timeout_first: false,
+};
+static BZPOPMAX: Blocking = Blocking {
+    attempt: bzpopmax,
+    empty: ReplyWriter::null_array,
+    timeout_first: false,
+};
+static BZMPOP: Blocking = Blocking {
+    attempt: bzmpop,
+    empty: ReplyWriter::null_array,
+    timeout_first: true,
+};
 
 type Call<'c, 'k> = KeyCall<'c, 'k>;
 

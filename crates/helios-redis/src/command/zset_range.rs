@@ -75,20 +75,31 @@ fn request(args: Args<'_>, by: Option<By>, reverse: Option<bool>, store: bool) -
     }
     let (first, second) = (args.get(0), args.get(1));
     // Backwards the higher end is given first.
-    let (low, high) = if backwards { (second, first) } else { (first, second) };
+    let (low, high) = if backwards {
+        (second, first)
+    } else {
+        (first, second)
+    };
     let range = match chosen {
         By::Rank => ZRange::Rank(integer(first)?, integer(second)?),
         By::Score => ZRange::Score(parse_score_bound(low)?, parse_score_bound(high)?),
         By::Lex => ZRange::Lex(parse_lex_bound(low)?, parse_lex_bound(high)?),
     };
     let limit = limit.unwrap_or(Limit::ALL);
-    Ok(Request { range, reverse: backwards, limit, with_scores })
+    Ok(Request {
+        range,
+        reverse: backwards,
+        limit,
+        with_scores,
+    })
 }
 
 fn answer(call: &mut Call<'_, '_>, by: Option<By>, reverse: Option<bool>) -> Result<()> {
     let request = request(call.args.from(2), by, reverse, false)?;
     let slot = call.keys.zset(call.args.get(1))?;
-    let members = call.keys.zset_range(&slot, &request.range, request.reverse, request.limit)?;
+    let members = call
+        .keys
+        .zset_range(&slot, &request.range, request.reverse, request.limit)?;
     write_members(call.out, &members, request.with_scores);
     Ok(())
 }
@@ -120,7 +131,9 @@ fn zrevrangebylex(call: &mut Call<'_, '_>) -> Result<()> {
 fn zrangestore(call: &mut Call<'_, '_>) -> Result<()> {
     let request = request(call.args.from(3), None, None, true)?;
     let slot = call.keys.zset(call.args.get(2))?;
-    let members = call.keys.zset_range(&slot, &request.range, request.reverse, request.limit)?;
+    let members = call
+        .keys
+        .zset_range(&slot, &request.range, request.reverse, request.limit)?;
     let stored = call.keys.zset_store(call.args.get(1), &members)?;
     call.out.integer(stored as i64);
     Ok(())
@@ -138,12 +151,18 @@ fn zremrangebyrank(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn zremrangebyscore(call: &mut Call<'_, '_>) -> Result<()> {
-    let (low, high) = (parse_score_bound(call.args.get(2))?, parse_score_bound(call.args.get(3))?);
+    let (low, high) = (
+        parse_score_bound(call.args.get(2))?,
+        parse_score_bound(call.args.get(3))?,
+    );
     remove(call, &ZRange::Score(low, high))
 }
 
 fn zremrangebylex(call: &mut Call<'_, '_>) -> Result<()> {
-    let (low, high) = (parse_lex_bound(call.args.get(2))?, parse_lex_bound(call.args.get(3))?);
+    let (low, high) = (
+        parse_lex_bound(call.args.get(2))?,
+        parse_lex_bound(call.args.get(3))?,
+    );
     remove(call, &ZRange::Lex(low, high))
 }
 

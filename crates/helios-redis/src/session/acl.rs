@@ -6,8 +6,10 @@ use crate::codec::{Args, ReplyWriter};
 use crate::command::{Run, commands, wrong_arity};
 use helios_types::{Error, ErrorKind, Result};
 
-pub const HANDLERS: &[(&str, Run)] =
-    &[("acl|cat", Run::Session(cat)), ("acl|whoami", Run::Session(whoami))];
+pub const HANDLERS: &[(&str, Run)] = &[
+    ("acl|cat", Run::Session(cat)),
+    ("acl|whoami", Run::Session(whoami)),
+];
 
 const CATEGORIES: [&str; 21] = [
     "keyspace",
@@ -42,14 +44,19 @@ fn cat(_: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
     match args.len() {
         2 => {
             out.array(CATEGORIES.len());
-            CATEGORIES.iter().for_each(|category| out.bulk(category.as_bytes()));
+            CATEGORIES
+                .iter()
+                .for_each(|category| out.bulk(category.as_bytes()));
         }
         3 => {
             let name = String::from_utf8_lossy(args.get(2)).to_ascii_lowercase();
             if !CATEGORIES.contains(&name.as_str()) {
                 return Err(Error::new(
                     ErrorKind::UndefinedObject,
-                    format!("Unknown category '{}'", String::from_utf8_lossy(args.get(2))),
+                    format!(
+                        "Unknown category '{}'",
+                        String::from_utf8_lossy(args.get(2))
+                    ),
                 ));
             }
             let tag = format!("@{name}");

@@ -26,7 +26,10 @@ pub const HANDLERS: &[(&str, Run)] = &[
 
 /// A name of a connection: printable, without blanks.
 pub fn valid_name(name: &[u8]) -> Result<String> {
-    printable(name, "Client names cannot contain spaces, newlines or special characters.")
+    printable(
+        name,
+        "Client names cannot contain spaces, newlines or special characters.",
+    )
 }
 
 fn printable(text: &[u8], message: &'static str) -> Result<String> {
@@ -70,7 +73,10 @@ fn setinfo(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Resu
         () => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("Unrecognized option '{}'", String::from_utf8_lossy(attribute)),
+                format!(
+                    "Unrecognized option '{}'",
+                    String::from_utf8_lossy(attribute)
+                ),
             ));
         }
     }
@@ -90,7 +96,9 @@ fn list(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<
         2 => all,
         _ if is(args.get(2), "type") && args.len() == 4 => {
             let kind = client_type(args.get(3))?;
-            all.into_iter().filter(|client| client.kind() == kind).collect()
+            all.into_iter()
+                .filter(|client| client.kind() == kind)
+                .collect()
         }
         _ if is(args.get(2), "id") && args.len() > 3 => {
             let mut ids = Vec::new();
@@ -100,12 +108,17 @@ fn list(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<
                     _ => return fail("Invalid client ID"),
                 }
             }
-            all.into_iter().filter(|client| ids.contains(&client.id)).collect()
+            all.into_iter()
+                .filter(|client| ids.contains(&client.id))
+                .collect()
         }
         _ => return syntax_error(),
     };
     let now = now_ms();
-    let text: String = chosen.iter().map(|client| client.line(now) + "\n").collect();
+    let text: String = chosen
+        .iter()
+        .map(|client| client.line(now) + "\n")
+        .collect();
     out.verbatim(&text);
     Ok(())
 }
@@ -133,8 +146,14 @@ struct KillFilter {
 }
 
 fn kill_filter(args: Args<'_>) -> Result<KillFilter> {
-    let mut filter =
-        KillFilter { id: None, kind: None, user: None, peer: None, local: None, skip_me: true };
+    let mut filter = KillFilter {
+        id: None,
+        kind: None,
+        user: None,
+        peer: None,
+        local: None,
+        skip_me: true,
+    };
     let text = |arg: &[u8]| Some(String::from_utf8_lossy(arg).into_owned());
     for at in (0..args.len()).step_by(2) {
         if at + 1 >= args.len() {
@@ -162,7 +181,14 @@ fn kill(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<
     let old_form = args.len() == 3;
     let filter = if old_form {
         let peer = Some(String::from_utf8_lossy(args.get(2)).into_owned());
-        KillFilter { id: None, kind: None, user: None, peer, local: None, skip_me: false }
+        KillFilter {
+            id: None,
+            kind: None,
+            user: None,
+            peer,
+            local: None,
+            skip_me: false,
+        }
     } else {
         kill_filter(args.from(2))?
     };
@@ -172,8 +198,14 @@ fn kill(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<
         let matches = filter.id.is_none_or(|id| id == client.id)
             && filter.kind.is_none_or(|kind| kind == client.kind())
             && filter.peer.as_ref().is_none_or(|peer| *peer == client.peer)
-            && filter.local.as_ref().is_none_or(|local| *local == client.local)
-            && filter.user.as_ref().is_none_or(|user| *user == client.shown.lock().user);
+            && filter
+                .local
+                .as_ref()
+                .is_none_or(|local| *local == client.local)
+            && filter
+                .user
+                .as_ref()
+                .is_none_or(|user| *user == client.shown.lock().user);
         if !matches || (own && filter.skip_me) {
             continue;
         }
@@ -202,7 +234,9 @@ fn unblock(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Resu
         _ => return fail("CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
     };
     let id = integer_or(args.get(2), "value is not an integer or out of range")?;
-    let client = u64::try_from(id).ok().and_then(|id| session.server.clients.get(id));
+    let client = u64::try_from(id)
+        .ok()
+        .and_then(|id| session.server.clients.get(id));
     out.flag(client.is_some_and(|client| client.unblock(how)));
     Ok(())
 }

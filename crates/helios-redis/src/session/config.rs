@@ -21,9 +21,10 @@ fn get(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<(
     let mut all = server.parameters.all(server.keyspace().thresholds());
     all.push(("port", server.port.to_string()));
     for (name, value) in all {
-        let wanted = args.from(2).iter().any(|pattern| {
-            glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes())
-        });
+        let wanted = args
+            .from(2)
+            .iter()
+            .any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
         if wanted {
             found.insert(name, value);
         }
@@ -68,10 +69,16 @@ fn set(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<(
         wanted.push((name, value));
     }
     for (name, value) in &wanted {
-        server.parameters.check(thresholds, name, value).map_err(|why| refused(name, &why))?;
+        server
+            .parameters
+            .check(thresholds, name, value)
+            .map_err(|why| refused(name, &why))?;
     }
     for (name, value) in &wanted {
-        server.parameters.set(thresholds, name, value).map_err(|why| refused(name, &why))?;
+        server
+            .parameters
+            .set(thresholds, name, value)
+            .map_err(|why| refused(name, &why))?;
     }
     out.ok();
     Ok(())

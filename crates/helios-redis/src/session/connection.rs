@@ -49,7 +49,10 @@ fn select(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Resul
     let number = integer_or(args.get(1), "value is not an integer or out of range")?;
     // One more than the databases of the keyspace: the tables of SQL.
     let last = session.databases().len();
-    match usize::try_from(number).ok().filter(|number| *number <= last) {
+    match usize::try_from(number)
+        .ok()
+        .filter(|number| *number <= last)
+    {
         Some(number) => {
             session.database = number;
             session.client.shown.lock().database = number;
@@ -75,7 +78,11 @@ impl Session {
             None => server.backend.default_user(),
         };
         // The name of Redis' own default user stands for the default role.
-        let user = if user == "default" { server.backend.default_user() } else { user };
+        let user = if user == "default" {
+            server.backend.default_user()
+        } else {
+            user
+        };
         let peer = self.client.peer.clone();
         let Some(identity) = server.backend.authenticate(user, password, &peer)? else {
             return Err(wrong_password());
@@ -105,19 +112,17 @@ fn auth(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<
     Ok(())
 }
 
-fn no_protocol<T>() -> Result<T> {
-    // The code in front is part of the message here: no kind of error has it.
-    Err(Error::new(ErrorKind::ProtocolViolation, "unsupported protocol version")
-        .with_detail("NOPROTO"))
-}
-
 fn hello(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
     let protocol = if args.len() > 1 {
         match parse_i64(args.get(1)) {
             None => return fail("Protocol version is not an integer or out of range"),
             Some(2) => Some(Protocol::Resp2),
             Some(3) => Some(Protocol::Resp3),
-            Some(_) => return no_protocol(),
+            Some(_) => {
+                // No kind of error has this code.
+                out.error("NOPROTO unsupported protocol version");
+                return Ok(());
+            }
         }
     } else {
         None

@@ -23,7 +23,9 @@ fn help(_: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
     };
     let name = container.name.to_ascii_uppercase();
     out.array(container.subcommands.len() * 2 + 1);
-    out.status(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    out.status(&format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
     for at in &container.subcommands {
         let command = &commands().all[*at];
         let own = command.own_name().to_ascii_uppercase();

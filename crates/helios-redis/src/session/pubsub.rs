@@ -98,8 +98,10 @@ pub fn write_message(out: &mut ReplyWriter, message: &Message) {
 
 impl Session {
     fn subscribe_to(&mut self, kind: Kind, names: Args<'_>, out: &mut ReplyWriter) {
-        let subscriber =
-            Subscriber { client: self.client.clone(), queue: self.messages.clone() };
+        let subscriber = Subscriber {
+            client: self.client.clone(),
+            queue: self.messages.clone(),
+        };
         for name in names.iter() {
             if self.subscriptions.of(kind).insert(name.to_vec()) {
                 self.server.channels.subscribe(kind, name, &subscriber);
@@ -145,7 +147,9 @@ impl Session {
     pub fn end_subscriptions(&mut self) {
         for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
             for name in std::mem::take(self.subscriptions.of(kind)) {
-                self.server.channels.unsubscribe(kind, &name, self.client.id);
+                self.server
+                    .channels
+                    .unsubscribe(kind, &name, self.client.id);
             }
         }
         self.show_subscriptions();
@@ -185,13 +189,19 @@ fn sunsubscribe(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) ->
 }
 
 fn publish(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Done {
-    let sent = session.server.channels.publish(Kind::Channel, args.get(1), args.get(2));
+    let sent = session
+        .server
+        .channels
+        .publish(Kind::Channel, args.get(1), args.get(2));
     out.integer(sent as i64);
     Ok(())
 }
 
 fn spublish(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Done {
-    let sent = session.server.channels.publish(Kind::Shard, args.get(1), args.get(2));
+    let sent = session
+        .server
+        .channels
+        .publish(Kind::Shard, args.get(1), args.get(2));
     out.integer(sent as i64);
     Ok(())
 }

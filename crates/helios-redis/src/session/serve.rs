@@ -54,12 +54,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     ) -> io::Result<()> {
         let client = server.clients.add(id, peer, local, now_ms());
         server.counters.connections.fetch_add(1, Relaxed);
-        let guard = Registered { server: server.clone(), id };
+        let guard = Registered {
+            server: server.clone(),
+            id,
+        };
         let (sender, messages) = mpsc::channel(channels::QUEUE);
-        let identity = server.backend.trusted(&client.peer).unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not open a session");
-            None
-        });
+        let identity = server
+            .backend
+            .trusted(&client.peer)
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "could not open a session");
+                None
+            });
         if identity.is_some() {
             established();
         }
@@ -193,9 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let (command, result) = match next {
             Next::Done => return Ok(()),
             Next::Locked(command) => (command, self.run_locked(command, args).await?),
-            Next::Block(command, blocking) => {
-                (command, self.block(command, blocking, args).await?)
-            }
+            Next::Block(command, blocking) => (command, self.block(command, blocking, args).await?),
             Next::Exec => (by_name("exec"), self.exec().await),
             Next::Watch => (by_name("watch"), self.watch(args)),
             Next::Flush(command) => (command, self.flush(command, args).await),
@@ -220,9 +224,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if !command.flags.write {
             // The batch in the way has been committed, so the newest state is what it shall see.
             return Ok(match command.run {
-                Run::Keys(handler) => {
-                    self.session.run_keys(handler, args, now_ms(), &mut self.out)
-                }
+                Run::Keys(handler) => self
+                    .session
+                    .run_keys(handler, args, now_ms(), &mut self.out),
                 _ => Err(Error::internal("a reading command that waits")),
             });
         }
@@ -243,11 +247,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.session.lock_all(&locks).await?;
         match command.run {
             Run::Keys(handler) => {
-                self.session.run_keys(handler, args, now_ms(), &mut self.out)?;
+                self.session
+                    .run_keys(handler, args, now_ms(), &mut self.out)?;
                 Ok(true)
             }
             Run::Blocking(blocking) => {
-                self.session.run_keys(blocking.attempt, args, now_ms(), &mut self.out)
+                self.session
+                    .run_keys(blocking.attempt, args, now_ms(), &mut self.out)
             }
             _ => Ok(false),
         }
@@ -279,7 +285,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         };
         let waiting = Waiting::enter(server.keyspace().waiters(), keys);
         self.session.client.shown.lock().blocked = true;
-        let result = self.wait_turns(command, blocking, args, deadline, &waiting).await;
+        let result = self
+            .wait_turns(command, blocking, args, deadline, &waiting)
+            .await;
         self.session.client.shown.lock().blocked = false;
         result
     }
@@ -355,7 +363,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         for key in args.from(1).iter() {
             let mut access = Access::newest(server.keyspace(), &database, now_ms());
             let stamp = access.slot(key)?.stamp();
-            let watched = super::Watched { database: database.clone(), key: key.to_vec(), stamp };
+            let watched = super::Watched {
+                database: database.clone(),
+                key: key.to_vec(),
+                stamp,
+            };
             session.watched.push(watched);
         }
         session.client.shown.lock().watched = session.watched.len();
@@ -381,8 +393,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if self.session.is_sql() && queue.requests.iter().any(|(c, _)| !c.keys.is_empty()) {
             return self.exec_sql(queue).await;
         }
-        let requests: Vec<(&'static Command, Args<'_>)> =
-            queue.requests.iter().map(|(command, args)| (*command, args.args())).collect();
+        let requests: Vec<(&'static Command, Args<'_>)> = queue
+            .requests
+            .iter()
+            .map(|(command, args)| (*command, args.args()))
+            .collect();
         let flushed = self.keys_to_flush(&requests)?;
         let locks = self.exec_locks(&requests, &watched, &flushed)?;
         self.session.open_batch(self.out.len());
@@ -412,7 +427,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Run::Keys(handler) => self.session.run_keys(handler, args, time, &mut self.out),
             Run::Blocking(blocking) => blocking_timeout(blocking, args).and_then(|_| {
                 let answered =
-                    self.session.run_keys(blocking.attempt, args, time, &mut self.out)?;
+                    self.session
+                        .run_keys(blocking.attempt, args, time, &mut self.out)?;
                 if !answered {
                     (blocking.empty)(&mut self.out);
                 }
@@ -449,13 +465,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             // A wrong database of MOVE or COPY is the command's own error, later.
             locks.extend(locks_of(command, *args, database).unwrap_or_default());
         }
-        let number = |database| self.session.databases().iter().position(|own| own == database);
+        let number = |database| {
+            self.session
+                .databases()
+                .iter()
+                .position(|own| own == database)
+        };
         for watched in watched {
             if let Some(number) = number(&watched.database) {
                 locks.push((number, &watched.key, Use::Read));
             }
         }
-        locks.extend(flushed.iter().map(|(db, key)| (*db, key.as_slice(), Use::Write)));
+        locks.extend(
+            flushed
+                .iter()
+                .map(|(db, key)| (*db, key.as_slice(), Use::Write)),
+        );
         locks.sort_unstable_by_key(|(db, key, how)| (*db, *key, *how != Use::Write));
         locks.dedup_by(|b, a| a.0 == b.0 && a.1 == b.1);
         Ok(locks)
@@ -467,7 +492,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         requests: &[(&'static Command, Args<'_>)],
     ) -> Result<Vec<(usize, Vec<u8>)>> {
         let mut found = Vec::new();
-        if !requests.iter().any(|(command, _)| matches!(command.run, Run::Flush)) {
+        if !requests
+            .iter()
+            .any(|(command, _)| matches!(command.run, Run::Flush))
+        {
             return Ok(found);
         }
         for (number, database) in self.session.databases().iter().enumerate() {
@@ -507,12 +535,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let keys = Access::newest(server.keyspace(), &database, now_ms()).all_keys()?;
             for step in keys.chunks(FLUSH_STEP) {
                 self.session.open_batch(self.out.len());
-                let locks: Locks<'_> =
-                    step.iter().map(|key| (number, key.as_slice(), Use::Write)).collect();
+                let locks: Locks<'_> = step
+                    .iter()
+                    .map(|key| (number, key.as_slice(), Use::Write))
+                    .collect();
                 self.session.lock_all(&locks).await?;
                 if let Some(batch) = self.session.batch_mut() {
-                    let mut access =
-                        Access::writing(server.keyspace(), &database, now_ms(), batch);
+                    let mut access = Access::writing(server.keyspace(), &database, now_ms(), batch);
                     for key in step {
                         access.delete(key)?;
                     }
@@ -534,7 +563,9 @@ fn flush_mode(args: Args<'_>) -> Result<()> {
 }
 
 fn by_name(name: &str) -> &'static Command {
-    commands().find(name.as_bytes()).unwrap_or(&commands().all[0])
+    commands()
+        .find(name.as_bytes())
+        .unwrap_or(&commands().all[0])
 }
 
 /// Takes the connection off the list, however it ends.
@@ -554,7 +585,10 @@ pub async fn refuse(mut stream: impl AsyncWrite + Unpin) -> io::Result<()> {
     let mut out = ReplyWriter::default();
     error::write(
         &mut out,
-        &Error::new(ErrorKind::TooManyConnections, "max number of clients reached"),
+        &Error::new(
+            ErrorKind::TooManyConnections,
+            "max number of clients reached",
+        ),
     );
     stream.write_all(out.bytes()).await
 }

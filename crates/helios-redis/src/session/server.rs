@@ -23,7 +23,9 @@ pub const HANDLERS: &[(&str, Run)] = &[
 ];
 
 fn time(_: &mut Session, _: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     out.array(2);
     out.bulk_integer(now.as_secs() as i64);
     out.bulk_integer(i64::from(now.subsec_micros()));
@@ -59,7 +61,10 @@ fn swapdb(_: &mut Session, _: Args<'_>, _: &mut ReplyWriter) -> Result<()> {
 
 fn debug(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
     if is(args.get(1), "set-active-expire") && args.len() == 3 {
-        session.server.keyspace().set_active_expiry(integer(args.get(2))? != 0);
+        session
+            .server
+            .keyspace()
+            .set_active_expiry(integer(args.get(2))? != 0);
         out.ok();
         return Ok(());
     }
@@ -137,8 +142,14 @@ fn server_section(session: &Session, text: &mut String) -> Result<()> {
 
 fn clients_section(session: &Session, text: &mut String) -> Result<()> {
     let all = session.server.clients.all();
-    let blocked = all.iter().filter(|client| client.shown.lock().blocked).count();
-    let subscribed = all.iter().filter(|client| client.kind() == "pubsub").count();
+    let blocked = all
+        .iter()
+        .filter(|client| client.shown.lock().blocked)
+        .count();
+    let subscribed = all
+        .iter()
+        .filter(|client| client.kind() == "pubsub")
+        .count();
     line(text, "connected_clients", all.len());
     line(text, "blocked_clients", blocked);
     line(text, "pubsub_clients", subscribed);
@@ -156,14 +167,22 @@ struct Process {
 fn process() -> Process {
     let mut process = Process::default();
     if let Ok(statm) = std::fs::read_to_string("/proc/self/statm") {
-        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        let pages = statm
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse::<u64>().ok());
         process.resident = pages.unwrap_or(0) * 4096;
     }
     if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
         && let Some((_, fields)) = stat.rsplit_once(')')
     {
         let mut fields = fields.split_ascii_whitespace().skip(11);
-        let mut next = || fields.next().and_then(|ticks| ticks.parse().ok()).unwrap_or(0);
+        let mut next = || {
+            fields
+                .next()
+                .and_then(|ticks| ticks.parse().ok())
+                .unwrap_or(0)
+        };
         process.user_ticks = next();
         process.system_ticks = next();
     }
@@ -173,7 +192,11 @@ fn process() -> Process {
 fn memory_section(_: &Session, text: &mut String) -> Result<()> {
     let resident = process().resident;
     line(text, "used_memory", resident);
-    line(text, "used_memory_human", format!("{:.2}M", resident as f64 / 1_048_576.0));
+    line(
+        text,
+        "used_memory_human",
+        format!("{:.2}M", resident as f64 / 1_048_576.0),
+    );
     line(text, "used_memory_rss", resident);
     line(text, "maxmemory", 0);
     line(text, "maxmemory_policy", "noeviction");
@@ -194,13 +217,29 @@ fn persistence_section(session: &Session, text: &mut String) -> Result<()> {
 
 fn stats_section(session: &Session, text: &mut String) -> Result<()> {
     let counters = &session.server.counters;
-    line(text, "total_connections_received", counters.connections.load(Relaxed));
-    line(text, "total_commands_processed", counters.commands.load(Relaxed));
+    line(
+        text,
+        "total_connections_received",
+        counters.connections.load(Relaxed),
+    );
+    line(
+        text,
+        "total_commands_processed",
+        counters.commands.load(Relaxed),
+    );
     line(text, "total_error_replies", counters.errors.load(Relaxed));
-    line(text, "expired_keys", session.server.keyspace().expired_keys());
+    line(
+        text,
+        "expired_keys",
+        session.server.keyspace().expired_keys(),
+    );
     line(text, "evicted_keys", 0);
     let channels = &session.server.channels;
-    line(text, "pubsub_channels", channels.active(crate::channels::Kind::Channel, None).len());
+    line(
+        text,
+        "pubsub_channels",
+        channels.active(crate::channels::Kind::Channel, None).len(),
+    );
     line(text, "pubsub_patterns", channels.pattern_count());
     Ok(())
 }
@@ -215,8 +254,16 @@ fn replication_section(session: &Session, text: &mut String) -> Result<()> {
 
 fn cpu_section(_: &Session, text: &mut String) -> Result<()> {
     let process = process();
-    line(text, "used_cpu_sys", format!("{:.6}", process.system_ticks as f64 / 100.0));
-    line(text, "used_cpu_user", format!("{:.6}", process.user_ticks as f64 / 100.0));
+    line(
+        text,
+        "used_cpu_sys",
+        format!("{:.6}", process.system_ticks as f64 / 100.0),
+    );
+    line(
+        text,
+        "used_cpu_user",
+        format!("{:.6}", process.user_ticks as f64 / 100.0),
+    );
     Ok(())
 }
 
@@ -247,7 +294,11 @@ fn keyspace_section(session: &Session, text: &mut String) -> Result<()> {
 }
 
 fn commandstats_section(session: &Session, text: &mut String) -> Result<()> {
-    for (command, counters) in commands().all.iter().zip(&session.server.counters.by_command) {
+    for (command, counters) in commands()
+        .all
+        .iter()
+        .zip(&session.server.counters.by_command)
+    {
         let calls = counters.calls.load(Relaxed);
         if calls == 0 {
             continue;

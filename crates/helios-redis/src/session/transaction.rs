@@ -12,8 +12,10 @@ use crate::command::{Command, Run};
 use helios_engine::keyspace::Database;
 use helios_types::Result;
 
-pub const HANDLERS: &[(&str, Run)] =
-    &[("multi", Run::Session(multi)), ("unwatch", Run::Session(unwatch))];
+pub const HANDLERS: &[(&str, Run)] = &[
+    ("multi", Run::Session(multi)),
+    ("unwatch", Run::Session(unwatch)),
+];
 
 /// Most bytes of requests that MULTI queues.
 const QUEUE_BYTES_MAX: usize = 1024 * 1024 * 1024;

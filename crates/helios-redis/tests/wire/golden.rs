@@ -39,8 +39,10 @@ fn read(path: &PathBuf) -> Vec<Step> {
 
 fn files() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/wire/golden");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     files
 }
@@ -80,7 +82,12 @@ fn differences(port: u16) -> Vec<String> {
 fn every_conversation_goes_as_with_redis() {
     let server = peer::heliosdb();
     let different = differences(server.port);
-    assert!(different.is_empty(), "{} differ\n{}", different.len(), different.join("\n"));
+    assert!(
+        different.is_empty(),
+        "{} differ\n{}",
+        different.len(),
+        different.join("\n")
+    );
 }
 
 #[test]
@@ -90,5 +97,10 @@ fn the_expectations_are_those_of_a_real_redis_server() {
         return;
     };
     let different = differences(server.port);
-    assert!(different.is_empty(), "{} differ\n{}", different.len(), different.join("\n"));
+    assert!(
+        different.is_empty(),
+        "{} differ\n{}",
+        different.len(),
+        different.join("\n")
+    );
 }

@@ -30,7 +30,10 @@ impl Drop for Peer {
 
 pub fn heliosdb() -> Peer {
     let folder = tempfile::tempdir().unwrap();
-    let options = StoreOptions { path: folder.path().join("data"), ..StoreOptions::default() };
+    let options = StoreOptions {
+        path: folder.path().join("data"),
+        ..StoreOptions::default()
+    };
     let keyspace = Arc::new(Keyspace::new(Store::open(options).unwrap()));
     let prefix = |n| Prefix::new(DatabaseId(1), BranchId::MAIN, ObjectId(100 + n));
     let databases = (0..16).map(|n| Database::new(n, prefix(n))).collect();
@@ -39,9 +42,15 @@ pub fn heliosdb() -> Peer {
         .enable_all()
         .build()
         .unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))
+        .unwrap();
     let port = listener.local_addr().unwrap().port();
-    runtime.spawn(keyspace.clone().run_background(Arc::new(AtomicBool::new(false))));
+    runtime.spawn(
+        keyspace
+            .clone()
+            .run_background(Arc::new(AtomicBool::new(false))),
+    );
     let server = Server::new(Backend::new(keyspace, databases), port);
     runtime.spawn(async move {
         let mut id = 0;
@@ -51,15 +60,31 @@ pub fn heliosdb() -> Peer {
             tokio::spawn(Connection::serve(server.clone(), stream, names, || {}));
         }
     });
-    Peer { port, child: None, _folder: folder, _runtime: Some(runtime) }
+    Peer {
+        port,
+        child: None,
+        _folder: folder,
+        _runtime: Some(runtime),
+    }
 }
 
 /// A redis-server with an empty data set; `None` when none is installed.
 pub fn redis_server() -> Option<Peer> {
     let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .spawn()
@@ -69,5 +94,10 @@ pub fn redis_server() -> Option<Peer> {
         assert!(Instant::now() < deadline, "redis-server did not start");
         std::thread::yield_now();
     }
-    Some(Peer { port, child: Some(child), _folder: folder, _runtime: None })
+    Some(Peer {
+        port,
+        child: Some(child),
+        _folder: folder,
+        _runtime: None,
+    })
 }

@@ -22,13 +22,17 @@ pub struct Client {
 impl Client {
     pub fn connect(port: u16) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         Client { stream, reader }
     }
 
     pub fn send_line(&mut self, line: &str) {
-        self.stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        self.stream
+            .write_all(format!("{line}\r\n").as_bytes())
+            .unwrap();
     }
 
     pub fn send(&mut self, args: &[Vec<u8>]) {
@@ -82,7 +86,11 @@ impl Client {
             b'$' if text == "-1" => Reply::Null,
             b'$' => Reply::Text(self.bulk(text.parse().unwrap())),
             b'*' if text == "-1" => Reply::Null,
-            b'*' => Reply::List((0..text.parse::<usize>().unwrap()).map(|_| self.reply()).collect()),
+            b'*' => Reply::List(
+                (0..text.parse::<usize>().unwrap())
+                    .map(|_| self.reply())
+                    .collect(),
+            ),
             other => panic!("unexpected reply type {other}"),
         }
     }

@@ -83,7 +83,11 @@ fn run_case(port: u16, case: &Value) -> Result<(), String> {
     let results = case["result"].as_array().unwrap();
     for (command, result) in case["command"].as_array().unwrap().iter().zip(results) {
         let text = command.as_str().unwrap();
-        let bytes = if binary { decode(text) } else { text.as_bytes().to_vec() };
+        let bytes = if binary {
+            decode(text)
+        } else {
+            text.as_bytes().to_vec()
+        };
         client.send(&words(&bytes));
         let (mut got, mut wanted) = (client.reply(), expected(result, binary));
         if sort {
@@ -100,7 +104,9 @@ fn score(port: u16) -> (usize, Vec<String>) {
     let cases: Value = serde_json::from_str(include_str!("data/tair-cts.json")).unwrap();
     let (mut passed, mut failed) = (0, Vec::new());
     for case in cases.as_array().unwrap() {
-        let cluster = case["tags"].as_str().is_some_and(|tags| tags.contains("cluster"));
+        let cluster = case["tags"]
+            .as_str()
+            .is_some_and(|tags| tags.contains("cluster"));
         if cluster || case.get("skipped").is_some() {
             continue;
         }
@@ -116,6 +122,14 @@ fn score(port: u16) -> (usize, Vec<String>) {
 fn the_score_of_the_tair_suite_does_not_fall() {
     let server = peer::heliosdb();
     let (passed, failed) = score(server.port);
-    println!("{passed} of {} pass\n{}", passed + failed.len(), failed.join("\n"));
-    assert!(passed >= SCORE, "{passed} pass, {SCORE} did before\n{}", failed.join("\n"));
+    println!(
+        "{passed} of {} pass\n{}",
+        passed + failed.len(),
+        failed.join("\n")
+    );
+    assert!(
+        passed >= SCORE,
+        "{passed} pass, {SCORE} did before\n{}",
+        failed.join("\n")
+    );
 }

@@ -82,7 +82,11 @@ impl Access<'_> {
             .filter(|(_, (_, found))| wanted(*found))
             .map(|(member, (score, _))| Scored { member, score })
             .collect();
-        members.sort_by(|a, b| a.score.total_cmp(&b.score).then_with(|| a.member.cmp(&b.member)));
+        members.sort_by(|a, b| {
+            a.score
+                .total_cmp(&b.score)
+                .then_with(|| a.member.cmp(&b.member))
+        });
         Ok(members)
     }
 

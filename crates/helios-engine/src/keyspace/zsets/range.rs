@@ -39,7 +39,10 @@ pub struct Limit {
 }
 
 impl Limit {
-    pub const ALL: Limit = Limit { offset: 0, count: -1 };
+    pub const ALL: Limit = Limit {
+        offset: 0,
+        count: -1,
+    };
 }
 
 pub fn parse_score_bound(text: &[u8]) -> Result<ScoreBound> {
@@ -59,17 +62,28 @@ pub fn parse_lex_bound(text: &[u8]) -> Result<LexBound> {
         b"+" => Ok(LexBound::Highest),
         [b'[', rest @ ..] => Ok(LexBound::Inclusive(rest.to_vec())),
         [b'(', rest @ ..] => Ok(LexBound::Exclusive(rest.to_vec())),
-        _ => bail!(InvalidTextRepresentation, "min or max not valid string range item"),
+        _ => bail!(
+            InvalidTextRepresentation,
+            "min or max not valid string range item"
+        ),
     }
 }
 
 impl ScoreBound {
     fn admits_from_below(self, score: f64) -> bool {
-        if self.exclusive { score > self.score } else { score >= self.score }
+        if self.exclusive {
+            score > self.score
+        } else {
+            score >= self.score
+        }
     }
 
     fn admits_from_above(self, score: f64) -> bool {
-        if self.exclusive { score < self.score } else { score <= self.score }
+        if self.exclusive {
+            score < self.score
+        } else {
+            score <= self.score
+        }
     }
 }
 
@@ -123,7 +137,10 @@ impl Access<'_> {
                 skip -= 1;
                 return true;
             }
-            found.push(Scored { member: member.to_vec(), score });
+            found.push(Scored {
+                member: member.to_vec(),
+                score,
+            });
             limit.count < 0 || (found.len() as i64) < limit.count
         })?;
         Ok(found)
@@ -156,11 +173,16 @@ impl Access<'_> {
                 ZRange::Score(low, high) => {
                     (low.admits_from_below(score), high.admits_from_above(score))
                 }
-                ZRange::Lex(low, high) => {
-                    (low.admits_from_below(member), high.admits_from_above(member))
-                }
+                ZRange::Lex(low, high) => (
+                    low.admits_from_below(member),
+                    high.admits_from_above(member),
+                ),
             };
-            let (entered, passed) = if reverse { (below, !above) } else { (above, !below) };
+            let (entered, passed) = if reverse {
+                (below, !above)
+            } else {
+                (above, !below)
+            };
             if passed {
                 return Ok(false);
             }
@@ -182,12 +204,18 @@ impl Access<'_> {
         // Ranks near the far end are cheaper to reach from there.
         let turned = first > count / 2 && count > 1024;
         let (low, high) = match turned {
-            true => (count.saturating_sub(1).saturating_sub(last), count.saturating_sub(1 + first)),
+            true => (
+                count.saturating_sub(1).saturating_sub(last),
+                count.saturating_sub(1 + first),
+            ),
             false => (first, last),
         };
         self.zset_visit(slot, reverse != turned, &mut |score, member| {
             if rank >= low {
-                found.push(Scored { member: member.to_vec(), score });
+                found.push(Scored {
+                    member: member.to_vec(),
+                    score,
+                });
             }
             rank += 1;
             Ok(rank <= high)
