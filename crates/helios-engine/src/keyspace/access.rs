@@ -20,6 +20,11 @@ use smallvec::SmallVec;
 
 pub type StoredKey = SmallVec<[u8; 96]>;
 
+/// Is shown a key and its value, and says whether to go on.
+pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'v;
+/// Is shown a key, its header and its value, and says whether to go on.
+pub type VisitEntry<'v> = dyn FnMut(&[u8], &Header, Entry<'_>) -> Result<bool> + 'v;
+
 enum Source<'a> {
     Newest,
     Snapshot(Snapshot),
@@ -387,7 +392,7 @@ impl<'a> Access<'a> {
         &mut self,
         version: &Version,
         range: SubRange<'_>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
+        visit: &mut Visit<'_>,
     ) -> Result<()> {
         let low = self.database.sub_key(version, range.low);
         let high = match range.high {
@@ -409,7 +414,7 @@ impl<'a> Access<'a> {
         low: &[u8],
         high: Option<&[u8]>,
         reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &Header, Entry<'_>) -> Result<bool>,
+        visit: &mut VisitEntry<'_>,
     ) -> Result<()> {
         let start = self.database.entry_key(low);
         let end = match high {
@@ -443,7 +448,7 @@ impl<'a> Access<'a> {
         low: &[u8],
         high: Option<&[u8]>,
         reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
+        visit: &mut Visit<'_>,
     ) -> Result<()> {
         self.pin();
         let range = KeyRange {

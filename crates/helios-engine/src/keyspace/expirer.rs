@@ -90,7 +90,7 @@ impl Keyspace {
             }
         }
         // Nobody waits for this to be durable.
-        let _ = batch.commit(self)?;
+        drop(batch.commit(self)?);
         self.expired.fetch_add(removed, Ordering::Relaxed);
         // When all of a step are locked, the next round tries again.
         Ok(full && removed > 0)
@@ -132,7 +132,7 @@ impl Keyspace {
             self.garbage_left(object);
         }
         // Nobody waits for this to be durable.
-        let _ = batch.commit(self)?;
+        drop(batch.commit(self)?);
         Ok(found)
     }
 }

@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
+type Queues = HashMap<Box<[u8]>, VecDeque<Arc<Notify>>>;
+
 /// The clients that wait, by the stored key of the entry.
 #[derive(Default)]
 pub struct Waiters {
     /// Queues that are not empty, so that commits need not lock when nobody waits.
     waiting: AtomicUsize,
-    queues: Mutex<HashMap<Box<[u8]>, VecDeque<Arc<Notify>>>>,
+    queues: Mutex<Queues>,
 }
 
 impl Waiters {

@@ -97,7 +97,7 @@ fn hvals(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn set_pairs(call: &mut Call<'_, '_>, command: &str) -> Result<u64> {
     let args = call.args;
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(wrong_arity(command));
     }
     let pairs = (2..args.len())

@@ -101,7 +101,7 @@ pub fn database_number(arg: &[u8]) -> Result<usize> {
     }
 }
 
-fn other_database<'d>(databases: &'d [Database], number: usize) -> Result<&'d Database> {
+fn other_database(databases: &[Database], number: usize) -> Result<&Database> {
     databases
         .get(number)
         .ok_or_else(|| Error::new(ErrorKind::InvalidParameterValue, "DB index is out of range"))

@@ -52,7 +52,7 @@ pub fn counted_keys<'a>(
     }
     match usize::try_from(count)
         .ok()
-        .filter(|count| *count <= args.len() - at - 1)
+        .filter(|count| *count < args.len() - at)
     {
         Some(count) => Ok((args.slice(at + 1, at + 1 + count), at + 1 + count)),
         None => syntax_error(),

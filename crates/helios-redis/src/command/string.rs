@@ -262,7 +262,7 @@ fn pairs<'a>(
     args: Args<'a>,
     command: &str,
 ) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a>> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(super::wrong_arity(command));
     }
     Ok((1..args.len())

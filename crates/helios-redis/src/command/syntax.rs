@@ -4,8 +4,8 @@
 //! key value [NX | XX] [EX seconds | KEEPTTL] element...
 //! ```
 //!
-//! Capitals are written as they are; small letters name an argument; brackets are optional; `|`
-//! separates alternatives; `...` repeats what stands before it.
+//! Capitals are written as they are; small letters name an argument; brackets are optional; ` | `
+//! separates alternatives, `A|B` is a choice of words; `...` repeats what stands before it.
 
 use crate::codec::ReplyWriter;
 
@@ -21,10 +21,7 @@ pub struct Argument {
 }
 
 pub fn parse(syntax: &str) -> Vec<Argument> {
-    let spaced = syntax
-        .replace('[', " [ ")
-        .replace(']', " ] ")
-        .replace('|', " | ");
+    let spaced = syntax.replace('[', " [ ").replace(']', " ] ");
     let mut words = spaced.split_ascii_whitespace().peekable();
     sequence(&mut words)
 }
@@ -71,26 +68,16 @@ fn sequence(words: &mut Words<'_>) -> Vec<Argument> {
     if !inside_or {
         return alternatives.remove(0);
     }
-    // `LEFT|RIGHT` behind other arguments: only the last of them takes part in the choice.
-    let mut before = std::mem::take(&mut alternatives[0]);
-    let first = before.pop();
-    let mut choices: Vec<Argument> = first.into_iter().collect();
-    let mut after = Vec::new();
-    let count = alternatives.len();
-    for (at, mut alternative) in alternatives.into_iter().enumerate().skip(1) {
-        if at + 1 == count && alternative.len() > 1 {
-            after = alternative.split_off(1);
-        }
-        choices.push(block(alternative));
-    }
-    before.push(Argument {
-        name: choices.first().map_or_else(String::new, |a| a.name.clone()),
+    vec![one_of(alternatives.into_iter().map(block).collect())]
+}
+
+fn one_of(parts: Vec<Argument>) -> Argument {
+    Argument {
+        name: parts.first().map_or_else(String::new, |part| part.name.clone()),
         kind: "oneof",
-        parts: choices,
+        parts,
         ..Argument::default()
-    });
-    before.append(&mut after);
-    before
+    }
 }
 
 fn block(mut parts: Vec<Argument>) -> Argument {
@@ -106,6 +93,9 @@ fn block(mut parts: Vec<Argument>) -> Argument {
 }
 
 fn plain(word: &str, words: &mut Words<'_>) -> Argument {
+    if word.contains('|') {
+        return one_of(word.split('|').map(|token| pure_token(token, false)).collect());
+    }
     let (word, multiple) = match word.strip_suffix("...") {
         Some(word) => (word, true),
         None => (word, false),
@@ -128,6 +118,10 @@ fn plain(word: &str, words: &mut Words<'_>) -> Argument {
         argument.token = Some(word.to_owned());
         return argument;
     }
+    pure_token(word, multiple)
+}
+
+fn pure_token(word: &str, multiple: bool) -> Argument {
     Argument {
         name: word.to_ascii_lowercase(),
         kind: "pure-token",

@@ -63,7 +63,7 @@ fn zadd(call: &mut Call<'_, '_>) -> Result<()> {
     let (options, changed, first) = add_options(call)?;
     let args = call.args;
     let count = args.len() - first;
-    if count == 0 || count % 2 != 0 {
+    if count == 0 || !count.is_multiple_of(2) {
         return syntax_error();
     }
     if options.only_new && options.only_existing {

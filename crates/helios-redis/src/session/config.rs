@@ -54,7 +54,7 @@ fn refused(name: &str, refusal: &Refusal) -> Error {
 
 /// All parameters or none.
 fn set(session: &mut Session, args: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(wrong_arity("config|set"));
     }
     let server = &session.server;

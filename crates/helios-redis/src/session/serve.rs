@@ -457,10 +457,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let mut locks = Locks::new();
         let mut database = self.session.database;
         for (command, args) in requests {
-            if command.name == "select" {
-                if let Ok(number) = crate::command::key::database_number(args.get(1)) {
-                    database = number;
-                }
+            if command.name == "select"
+                && let Ok(number) = crate::command::key::database_number(args.get(1))
+            {
+                database = number;
             }
             // A wrong database of MOVE or COPY is the command's own error, later.
             locks.extend(locks_of(command, *args, database).unwrap_or_default());

@@ -7,7 +7,7 @@ use crate::resp::{Client, Reply};
 use serde_json::Value;
 
 /// Cases of a single server that pass now. Raised when more do.
-const SCORE: usize = 0;
+const SCORE: usize = 260;
 
 fn decode(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
