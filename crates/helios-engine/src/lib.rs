@@ -1,5 +1,44 @@
-//! The engine.
+//! The façade over storage and planning: everything a front-end may do with data.
+//!
+//! ```text
+//! front-end ──> Session ──> template (planner) ──> executor ──┬─> read kernel ──┐
+//!                  │                                          └─> write kernel ─┴─> helios-storage
+//!                  └── transaction, settings, authorization
+//! ```
+//!
+//! * [`Engine`]: one per data directory; opens the store, holds the committed catalog.
+//! * [`Session`]: one per connection; transaction state, settings, statements.
+//! * `kernel`: the two functions through which every row of every protocol is read and written.
+//! * `kv`, `apply`, `vector`: the three executors of a plan template; `modify` drives the nodes
+//!   that write.
+//! * `ddl`: changes of the catalog, inside the transaction that asks for them.
+//! * `authorize`: the only place that decides who may do what.
+//!
+//! Invariants: rows reach front-ends as `ValueRef`s through a `RowSink`, never as Arrow or RocksDB
+//! types; only the write kernel changes rows; a statement uses one snapshot (READ COMMITTED) or
+//! its transaction's (REPEATABLE READ, SERIALIZABLE) for everything that it reads.
 
+mod authorize;
+mod catalog_store;
+mod context;
+mod copy;
+mod ddl;
+mod engine;
+mod explain;
+mod kernel;
 pub mod keyspace;
+mod kv;
+mod modify;
+mod options;
+mod prepared;
+mod session;
+mod settings;
+mod template_cache;
 
-pub use helios_storage::Durability;
+pub use copy::{CopyIn, CopyTarget};
+pub use engine::{Engine, SessionInfo};
+pub use explain::ExplainFormat;
+pub use helios_storage::{Durability, Isolation};
+pub use options::{EngineOptions, Protocol, SessionOptions};
+pub use prepared::{Completion, CompletionTag, Prepared};
+pub use session::{Cursor, Fetched, Notice, Session, TransactionMode, TransactionStatus};
