@@ -6,7 +6,8 @@
 //! fsync, so that a hot row is not held for the length of one; a later writer's log record stands
 //! behind the earlier one's, so what a writer saw is never lost without the writer.
 //!
-//! Measured against one committer thread fed by a queue: see [`crate`] for the figures.
+//! One committer thread fed by a queue was measured against this and is slower: the figures are in
+//! the crate's documentation.
 
 use crate::batch::Batch;
 use crate::changes::{self, ChangeRecord, CommitNotice};

@@ -18,6 +18,33 @@
 //! * [`key`] and [`row`]: the codecs of keys and rows.
 //! * history, changes, ttl, sequence, check: what their names say.
 //!
+//! # Figures
+//!
+//! `examples/costs.rs`, processor time of the calling thread in microseconds, 200,000 rows of 100
+//! bytes, RocksDB 11.8, on a shared two-core virtual machine with other work on it; take the
+//! ratios, not the values:
+//!
+//! | operation | in the memtable | in table files |
+//! | --- | --- | --- |
+//! | RocksDB alone: get (default options) | 2.6 | 3.5 |
+//! | `Store::get` | 2.8 | 2.9 |
+//! | `Store::get` of a key that is not there | 0.5 | 0.5 |
+//! | `Store::snapshot` | 0.02 | 0.02 |
+//! | begin, view, get, commit | 2.9 | 3.1 |
+//! | `multi_get` of 50 neighbours, each key | 1.1 | 1.1 |
+//! | scan, each row | 0.2 | 0.25 |
+//! | RocksDB alone: put, log handed to the system | 5.9 | |
+//! | lock, put, commit: `Off` | 6.7 | |
+//! | lock, put, commit: `EverySecond` | 9 to 10 | |
+//! | a row in a transaction of 10,000 | 1.1 to 1.6 | |
+//! | encode a row of five columns; read one column | 0.10; 0.03 | |
+//! | encode a key of bigint and text; of numeric | 0.05; 0.07 | |
+//!
+//! A commit by its own thread under the commit lock against one committer thread fed by a queue:
+//! `EverySecond` 123,000 against 52,000 commits/s from one thread, 97,000 against 46,000 from two,
+//! 83,000 against 54,000 from eight. With `On` both wait for the device and are equal within the
+//! noise (11,000 against 7,000 from eight threads in the same run). So commits are made inline.
+//!
 //! # Invariants
 //!
 //! * Timestamps order commits as RocksDB's sequence numbers do: both are assigned under one lock.

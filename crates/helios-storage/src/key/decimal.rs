@@ -10,7 +10,6 @@ use super::reader::Reader;
 use helios_types::{Numeric, Result, bail};
 use num_bigint::{BigUint, Sign};
 use smallvec::SmallVec;
-use std::fmt::Write;
 
 const NEGATIVE_INFINITY: u8 = 1;
 const NEGATIVE: u8 = 2;
@@ -105,18 +104,6 @@ impl Decimal {
         };
         let digits = integer.to_radix_be(10);
         Decimal::finite(v < 0.0, &digits, digits.len() as i32 - shift)
-    }
-
-    /// The value that the shortest text of a binary number names: how SQL sees a JSON number.
-    pub(crate) fn from_f64_shortest(v: f64) -> Decimal {
-        if v.is_finite() {
-            let mut text = String::new();
-            // Writing to a string does not fail.
-            let _ = write!(text, "{v:e}");
-            Decimal::parse(text.as_bytes()).unwrap_or(Decimal::Nan)
-        } else {
-            Decimal::from_f64_exact(v)
-        }
     }
 
     /// An IEEE 754 decimal128 in BSON's binary integer form, little endian.

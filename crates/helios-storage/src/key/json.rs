@@ -1,16 +1,15 @@
-//! jsonb in keys: PostgreSQL's order.
+//! jsonb in keys: PostgreSQL's order, as [`Jsonb`] itself compares.
 //!
 //! `object > array > boolean > number > string > null`; arrays and objects compare by their number
 //! of elements first; the empty array at the top level is smaller than everything, which
 //! PostgreSQL keeps for compatibility. Object keys stand in PostgreSQL's order (shorter first),
-//! the last of equal keys counts. BSON types that JSON does not have come after all of these, by
-//! their type byte and bytes.
+//! the last of equal keys counts. BSON types that JSON does not have are what they print as.
 
 use super::decimal::{Decimal, decode_decimal, encode_decimal};
-use super::element::{Elements, binary, corrupt, fixed, string};
+use super::element::corrupt;
 use super::escape;
 use super::reader::Reader;
-use helios_types::json::NUMERIC_SUBTYPE;
+use helios_types::json::{Kind, NUMERIC_SUBTYPE, element};
 use helios_types::{Jsonb, JsonbRef, Result, bail, limits};
 
 const EMPTY_ARRAY: u8 = 0;
@@ -20,29 +19,13 @@ const NUMBER: u8 = 3;
 const BOOL: u8 = 4;
 const ARRAY: u8 = 5;
 const OBJECT: u8 = 6;
-const OTHER: u8 = 7;
 
 pub(crate) fn encode_jsonb(out: &mut Vec<u8>, value: JsonbRef<'_>) -> Result<()> {
-    if value.element == 0x04 && Elements::new(value.bytes)?.next()?.is_none() {
+    if value.element == element::ARRAY && value.entries().next().transpose()?.is_none() {
         out.push(EMPTY_ARRAY);
         return Ok(());
     }
     encode(out, value, 0)
-}
-
-/// The number that a BSON element holds, as SQL sees it; `None` for other types.
-fn number(value: JsonbRef<'_>) -> Result<Option<Decimal>> {
-    Ok(Some(match value.element {
-        0x01 => Decimal::from_f64_shortest(f64::from_le_bytes(fixed(value.bytes)?)),
-        0x10 => Decimal::from_i64(i64::from(i32::from_le_bytes(fixed(value.bytes)?))),
-        0x12 => Decimal::from_i64(i64::from_le_bytes(fixed(value.bytes)?)),
-        0x13 => Decimal::from_decimal128(&fixed(value.bytes)?),
-        0x05 => match binary(value.bytes)? {
-            (NUMERIC_SUBTYPE, digits) => Decimal::parse(digits).ok_or_else(corrupt)?,
-            _ => return Ok(None),
-        },
-        _ => return Ok(None),
-    }))
 }
 
 fn encode(out: &mut Vec<u8>, value: JsonbRef<'_>, depth: usize) -> Result<()> {
@@ -53,56 +36,57 @@ fn encode(out: &mut Vec<u8>, value: JsonbRef<'_>, depth: usize) -> Result<()> {
             limits::NESTING_MAX
         );
     }
-    if let Some(number) = number(value)? {
-        out.push(NUMBER);
-        return encode_decimal(out, &number);
-    }
-    match value.element {
-        0x0a => out.push(NULL),
-        0x02 => {
+    match value.kind() {
+        Kind::Null => out.push(NULL),
+        Kind::String => {
             out.push(STRING);
-            escape(out, string(value.bytes)?);
+            escape(out, value.as_text().ok_or_else(corrupt)?.as_bytes());
         }
-        0x08 => out.extend_from_slice(&[BOOL, fixed::<1>(value.bytes)?[0]]),
-        0x04 => {
+        Kind::Number => {
+            out.push(NUMBER);
+            let number = match value.as_i64() {
+                Some(v) => Decimal::from_i64(v),
+                None => Decimal::from_numeric(&value.as_numeric().ok_or_else(corrupt)?),
+            };
+            encode_decimal(out, &number)?;
+        }
+        Kind::Bool => {
+            let value = value.as_bool().ok_or_else(corrupt)?;
+            out.extend_from_slice(&[BOOL, u8::from(value)]);
+        }
+        Kind::Array => {
             out.push(ARRAY);
             let count_at = out.len();
             out.extend_from_slice(&[0; 4]);
-            let mut elements = Elements::new(value.bytes)?;
             let mut count = 0u32;
-            while let Some((_, element)) = elements.next()? {
+            for element in value.elements() {
                 count += 1;
-                encode(out, element, depth + 1)?;
+                encode(out, element?, depth + 1)?;
             }
             out[count_at..count_at + 4].copy_from_slice(&count.to_be_bytes());
         }
-        0x03 => {
+        Kind::Object if value.element != element::DOCUMENT => {
+            let printed = Jsonb::parse(&value.to_string())?;
+            encode(out, printed.as_ref(), depth + 1)?;
+        }
+        Kind::Object => {
             out.push(OBJECT);
-            let pairs = sorted_pairs(value.bytes)?;
+            let pairs = sorted_pairs(value)?;
             out.extend_from_slice(&(pairs.len() as u32).to_be_bytes());
             for (name, element) in pairs {
-                // As a value among values: PostgreSQL compares keys as strings.
-                escape(out, name);
+                escape(out, name.as_bytes());
                 encode(out, element, depth + 1)?;
             }
-        }
-        element => {
-            out.extend_from_slice(&[OTHER, element]);
-            escape(out, value.bytes);
         }
     }
     Ok(())
 }
 
-fn sorted_pairs(document: &[u8]) -> Result<Vec<(&[u8], JsonbRef<'_>)>> {
-    let mut pairs: Vec<(&[u8], JsonbRef<'_>)> = Vec::new();
-    let mut elements = Elements::new(document)?;
-    while let Some(pair) = elements.next()? {
-        pairs.push(pair);
-    }
+fn sorted_pairs(document: JsonbRef<'_>) -> Result<Vec<(&str, JsonbRef<'_>)>> {
+    let mut pairs = document.entries().collect::<Result<Vec<_>>>()?;
     // Stable, so that of equal names the last in the document stays last.
-    pairs.sort_by(|a, b| (a.0.len(), a.0).cmp(&(b.0.len(), b.0)));
-    let mut unique: Vec<(&[u8], JsonbRef<'_>)> = Vec::with_capacity(pairs.len());
+    pairs.sort_by_key(|(name, _)| (name.len(), *name));
+    let mut unique: Vec<(&str, JsonbRef<'_>)> = Vec::with_capacity(pairs.len());
     for pair in pairs {
         match unique.last_mut() {
             Some(last) if last.0 == pair.0 => *last = pair,
@@ -161,11 +145,6 @@ fn decode(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<u8
             }
             end_document(out, start);
             Ok(0x03)
-        }
-        OTHER => {
-            let element = reader.byte()?;
-            out.extend_from_slice(&reader.escaped()?);
-            Ok(element)
         }
         class => bail!(DataCorrupted, "document in a key begins with {class:#04x}"),
     }

@@ -67,6 +67,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
             length(a).cmp(&length(b))
         }
         (Uuid(a), Uuid(b)) => a.cmp(b),
+        (Jsonb(a), Jsonb(b)) => a.cmp(b),
         (Array(a), Array(b)) => {
             let elements = a.values.iter().zip(&b.values).map(|(a, b)| compare(a, b));
             let dims = |a: &helios_types::Array| {
@@ -213,6 +214,7 @@ proptest! {
     fn bytes_compare_as_the_values_do((_, a, b) in pair()) {
         for column in COLUMNS {
             let mut expected = compare(&a, &b);
+            prop_assert_eq!(a.cmp(&b), expected, "{:?} {:?}", a, b);
             match (a.is_null(), b.is_null()) {
                 (false, false) if column.descending => expected = expected.reverse(),
                 (true, true) | (false, false) => {}
@@ -500,6 +502,46 @@ proptest! {
         let mut out = Vec::new();
         let _ = encode_bson_key(&mut out, value.as_ref(), false);
         let _ = json::encode_jsonb(&mut out, value.as_ref());
+    }
+}
+
+fn json() -> impl Strategy<Value = Jsonb> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|v| v.to_string()),
+        (-3..4i32).prop_map(|v| v.to_string()),
+        (-300..300i32).prop_map(|v| format!("{}.{:02}", v / 100, v.abs() % 100)),
+        any::<i64>().prop_map(|v| v.to_string()),
+        (any::<i64>(), -30..30i32).prop_map(|(v, e)| format!("{v}e{e}")),
+        "[ab]{0,3}".prop_map(|v| format!("\"{v}\"")),
+    ];
+    let value = leaf.prop_recursive(3, 12, 3, |inner| {
+        let list = prop::collection::vec(inner.clone(), 0..4);
+        let members = prop::collection::vec(("[ab]{1,2}", inner), 0..4);
+        prop_oneof![
+            list.prop_map(|v| format!("[{}]", v.join(","))),
+            members.prop_map(|members| {
+                let members: Vec<String> = members
+                    .into_iter()
+                    .map(|(k, v)| format!("\"{k}\":{v}"))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    });
+    value.prop_map(|text| Jsonb::parse(&text).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn jsonb_keys_are_in_the_order_of_the_values(a in json(), b in json()) {
+        let (x, y) = (jsonb_key(&a), jsonb_key(&b));
+        prop_assert_eq!(x.cmp(&y), a.cmp(&b), "{} {}", a.as_ref(), b.as_ref());
+        let (decoded, rest) = decode_key(&x, Type::JSONB, KeyColumn::ASC).unwrap();
+        prop_assert!(rest.is_empty());
+        prop_assert_eq!(compare(&decoded, &Value::Jsonb(a)), Ordering::Equal);
     }
 }
 
