@@ -18,6 +18,7 @@
 //! types; only the write kernel changes rows; a statement uses one snapshot (READ COMMITTED) or
 //! its transaction's (REPEATABLE READ, SERIALIZABLE) for everything that it reads.
 
+pub mod apply;
 mod authorize;
 mod catalog_store;
 mod context;
@@ -31,9 +32,13 @@ mod kv;
 mod modify;
 mod options;
 mod prepared;
+pub mod scram;
 mod session;
 mod settings;
+mod system;
 mod template_cache;
+pub mod vector;
+mod virtual_tables;
 
 pub use copy::{CopyIn, CopyTarget};
 pub use engine::{Engine, SessionInfo};
@@ -41,4 +46,7 @@ pub use explain::ExplainFormat;
 pub use helios_storage::{Durability, Isolation};
 pub use options::{EngineOptions, Protocol, SessionOptions};
 pub use prepared::{Completion, CompletionTag, Prepared};
-pub use session::{Cursor, Fetched, Notice, Session, TransactionMode, TransactionStatus};
+pub use session::{
+    CancelHandle, Cursor, Fetched, Notice, Session, SimpleQuery, TransactionMode, TransactionStatus,
+    durability_named,
+};

@@ -289,6 +289,11 @@ impl Store {
         &self.counters
     }
 
+    /// Whether change records go anywhere: a log is kept or somebody listens.
+    pub(crate) fn wants_changes(&self) -> bool {
+        self.keeps_log() || self.notices().receiver_count() > 0
+    }
+
     pub(crate) fn keeps_log(&self) -> bool {
         self.options.log_retention.is_some()
     }

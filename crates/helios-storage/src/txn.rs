@@ -76,6 +76,7 @@ pub struct Txn {
     wait_for: u64,
     /// The first mistake made in a call that cannot fail; reported by the commit.
     misuse: Option<Error>,
+    on_publish: Option<Box<dyn FnOnce(Ts) + Send + Sync>>,
     value: Vec<u8>,
 }
 
@@ -99,6 +100,7 @@ impl Txn {
             has_savepoint: false,
             wait_for: 0,
             misuse: None,
+            on_publish: None,
             value: Vec::new(),
         }
     }
@@ -122,6 +124,20 @@ impl Txn {
     /// `SET LOCAL synchronous_commit`.
     pub fn set_durability(&mut self, durability: Durability) {
         self.options.durability = durability;
+    }
+
+    /// Changes the level; only before anything was read.
+    pub fn set_isolation(&mut self, isolation: Isolation) {
+        debug_assert!(self.snapshot.get().is_none());
+        self.options.isolation = isolation;
+        self.reads = (isolation == Isolation::Serializable && !self.options.read_only)
+            .then(Arc::<ReadSet>::default);
+    }
+
+    /// Something to do when the commit is visible to others and before its locks are released, so
+    /// that whoever waited for one finds it done.
+    pub fn on_publish(&mut self, action: impl FnOnce(Ts) + Send + Sync + 'static) {
+        self.on_publish = Some(Box::new(action));
     }
 
     /// From now on this transaction's locks do not conflict with those of `session`. Only before it
@@ -335,6 +351,31 @@ impl Txn {
         Ok(())
     }
 
+    /// Whether somebody else has written `key` since the current statement's snapshot. Own writes of
+    /// earlier statements do not count, those of the current one do.
+    pub fn changed_since_snapshot(&self, space: Space, key: &[u8]) -> Result<bool> {
+        let seen = self.view().get(space, key)?.map(|v| begin_ts(&v)).transpose()?;
+        let newest = self.view_latest().get(space, key)?.map(|v| begin_ts(&v)).transpose()?;
+        Ok(seen != newest)
+    }
+
+    /// Whether the current statement has written `key`.
+    pub fn written_by_statement(&self, space: Space, key: &[u8]) -> bool {
+        let newest = self.overlay.get(space, key, u32::MAX);
+        let before = self.overlay.get(space, key, self.command);
+        match (newest, before) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(Some(a)), Some(Some(b))) => !Arc::ptr_eq(&a, &b),
+            (Some(a), Some(b)) => a.is_some() != b.is_some(),
+        }
+    }
+
+    /// Whether change records go anywhere: a log is kept or somebody listens.
+    pub fn logs_changes(&self) -> bool {
+        self.store.wants_changes()
+    }
+
     /// Remembers a read for SERIALIZABLE; nothing at other levels. Reads through [`Txn::view`] are
     /// remembered by themselves.
     pub fn note_read_point(&mut self, space: Space, key: &[u8]) {
@@ -431,6 +472,9 @@ impl Txn {
         } else {
             self.store.commit_writes(&set)?
         };
+        if let Some(action) = self.on_publish.take() {
+            action(ts);
+        }
         self.end();
         let wal = self.store.wal().clone();
         if number > 0 {

@@ -1,0 +1,123 @@
+//! CREATE INDEX, and building the entries of existing rows.
+
+use super::Ddl;
+use helios_planner::catalog::{Index, IndexKey, Table};
+use helios_planner::utility::CreateIndex;
+use helios_storage::{LockMode, Prefix, RowHeader, Space};
+use helios_types::{Error, ErrorKind, ObjectId, Result, bail};
+use std::collections::HashSet;
+
+impl Ddl<'_> {
+    pub(crate) async fn create_index(&mut self, spec: &CreateIndex) -> Result<()> {
+        if spec.concurrently && self.session.in_explicit_transaction() {
+            bail!(ActiveTransaction, "CREATE INDEX CONCURRENTLY cannot run inside a transaction block");
+        }
+        let table = self.table(spec.table)?;
+        self.session.state.require_owner(table.owner, "table", &table.name)?;
+        self.lock_table(&table, LockMode::Share).await?;
+        let table = (*self.table(spec.table)?).clone();
+        if let Some(name) = &spec.name
+            && self.catalog.relation_named(table.schema, name).is_some()
+        {
+            if spec.if_not_exists {
+                self.notice(format!("relation \"{name}\" already exists, skipping"));
+                return Ok(());
+            }
+            bail!(DuplicateTable, "relation \"{name}\" already exists");
+        }
+        let name = match &spec.name {
+            Some(name) => name.clone(),
+            None => {
+                let columns: Vec<String> = spec
+                    .columns
+                    .iter()
+                    .map(|c| match &c.key {
+                        IndexKey::Column(p) => table.columns[*p].name.clone(),
+                        IndexKey::Expression(..) => "expr".into(),
+                        IndexKey::Path(path) => path.clone(),
+                    })
+                    .collect();
+                self.choose_name(table.schema, &table.name, &columns.join("_"), "idx", &[])
+            }
+        };
+        let id = self.next_id();
+        let index = Index {
+            id,
+            storage: id,
+            name,
+            unique: spec.unique,
+            primary: false,
+            constraint: None,
+            columns: spec.columns.clone(),
+            include: spec.include.clone(),
+            predicate: spec.predicate.clone(),
+            nulls_not_distinct: spec.nulls_not_distinct,
+            multikey: spec.columns.iter().any(|c| matches!(c.key, IndexKey::Path(_))),
+            ready: true,
+            comment: None,
+        };
+        let table = self.add_index(table, index, false).await?;
+        self.put_table(table)?;
+        Ok(())
+    }
+
+    /// Adds an index and the entries of the rows that are there.
+    pub(crate) async fn add_index(&mut self, mut table: Table, index: Index, is_new: bool) -> Result<Table> {
+        let id = index.id;
+        table.indexes.push(index);
+        let table = (*self.put_table(table)?).clone();
+        if !is_new {
+            self.build_index(&table, id)?;
+        }
+        Ok(table)
+    }
+
+    /// Writes the entries of every row into an index that has none.
+    pub(crate) fn build_index(&mut self, table: &Table, id: ObjectId) -> Result<()> {
+        let rt = self.runtime(table)?;
+        let Some(index) = rt.indexes.iter().find(|i| i.index.id == id) else {
+            return Err(Error::internal("index to build is not there"));
+        };
+        self.transaction()?.created.push(index.prefix);
+        let mut entries = Vec::new();
+        let mut exclusive = HashSet::new();
+        self.each_row(&rt, |state, key, row| {
+            let mut env = helios_planner::scalar::ValueEnv { params: &[], functions: state };
+            for entry in index.entries(row, key, &mut env)? {
+                if entry.exclusive && !exclusive.insert(entry.key.clone()) {
+                    return Err(not_unique(&index.index.name, table, &index.index, row, &rt));
+                }
+                entries.push((entry.key, key[Prefix::LEN..].to_vec()));
+            }
+            Ok(())
+        })?;
+        let txn = &mut self.transaction()?.txn;
+        for (key, body) in entries {
+            txn.put(Space::Index, &key, RowHeader::default(), &body);
+        }
+        Ok(())
+    }
+}
+
+fn not_unique(
+    name: &str,
+    table: &Table,
+    index: &Index,
+    row: &[helios_types::Value],
+    rt: &crate::kernel::runtime::TableRuntime,
+) -> Error {
+    let error =
+        Error::new(ErrorKind::UniqueViolation, format!("could not create unique index \"{name}\""));
+    let mut names = Vec::new();
+    let mut types = Vec::new();
+    let mut values = Vec::new();
+    for column in &index.columns {
+        let IndexKey::Column(position) = &column.key else { return error };
+        let Some(place) = rt.place[*position] else { return error };
+        names.push(table.columns[*position].name.as_str());
+        types.push(table.columns[*position].ty);
+        values.push(row[place].clone());
+    }
+    let key = crate::kernel::write::key_text(&names, &types, &values);
+    error.with_detail(format!("Key {key} is duplicated.")).with_constraint(name)
+}

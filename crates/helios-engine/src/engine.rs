@@ -1,0 +1,260 @@
+//! One engine per data directory.
+
+use crate::catalog_store::{self, Kind};
+use crate::kernel::runtime::RuntimeCache;
+use crate::options::{EngineOptions, Protocol, SessionOptions};
+use crate::session::{Session, Shared};
+use crate::template_cache::TemplateCache;
+use arc_swap::ArcSwap;
+use helios_planner::catalog::{
+    Catalog, Database, FIRST_USER_ID, PG_CATALOG_SCHEMA, PUBLIC_SCHEMA_NAME, Role, Schema,
+};
+use helios_storage::{Durability, Isolation, Store, StoreOptions, TxnOptions};
+use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, bail};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+/// The PostgreSQL version that clients may expect.
+pub const SERVER_VERSION: &str = "15.8";
+pub(crate) const SERVER_VERSION_NUM: &str = "150008";
+
+/// The role that owns what nobody made: PostgreSQL's OID of its bootstrap superuser.
+pub const SUPERUSER_ID: ObjectId = ObjectId(10);
+/// The first database.
+const DEFAULT_DATABASE: DatabaseId = DatabaseId(5);
+const PUBLIC_SCHEMA: ObjectId = ObjectId(2200);
+
+/// An open data directory with its committed catalog and its sessions.
+pub struct Engine {
+    pub(crate) store: Arc<Store>,
+    pub(crate) catalog: ArcSwap<Catalog>,
+    pub(crate) runtimes: RuntimeCache,
+    pub(crate) templates: TemplateCache,
+    pub(crate) options: EngineOptions,
+    sessions: Mutex<HashMap<i32, Arc<Shared>>>,
+    next_pid: AtomicI32,
+    closing: AtomicBool,
+    next_version: AtomicU64,
+    started: std::time::Instant,
+}
+
+/// A row of `pg_stat_activity`, CLIENT LIST and the like.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    pub pid: i32,
+    pub protocol: Protocol,
+    pub user: String,
+    pub database: String,
+    pub application: String,
+    pub peer: Option<SocketAddr>,
+    pub started_us: i64,
+    pub transaction_started_us: Option<i64>,
+    pub statement_started_us: Option<i64>,
+    /// The statement that runs, or the last one.
+    pub statement: String,
+    pub running: bool,
+    pub in_transaction: bool,
+    pub failed: bool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("data_dir", &self.options.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens a data directory, or makes a new one with the default role and database.
+    pub fn open(options: EngineOptions) -> Result<Arc<Engine>> {
+        let store = Store::open(StoreOptions {
+            path: options.data_dir.clone(),
+            block_cache_bytes: options.cache_bytes,
+            write_buffer_bytes: options.write_buffer_bytes,
+            log_retention: options.change_log,
+            ..StoreOptions::default()
+        })?;
+        let mut catalog = match catalog_store::load(&store.snapshot())? {
+            Some(catalog) => catalog,
+            None => bootstrap(&store, &options)?,
+        };
+        install_system(&mut catalog);
+        Ok(Arc::new(Engine {
+            store,
+            catalog: ArcSwap::from_pointee(catalog),
+            runtimes: RuntimeCache::default(),
+            templates: TemplateCache::new(),
+            options,
+            sessions: Mutex::default(),
+            next_pid: AtomicI32::new(1),
+            closing: AtomicBool::new(false),
+            next_version: AtomicU64::new(2),
+            started: std::time::Instant::now(),
+        }))
+    }
+
+    /// A session for an authenticated client.
+    pub fn session(self: &Arc<Self>, options: SessionOptions) -> Result<Session> {
+        if self.closing.load(Ordering::Relaxed) {
+            bail!(CannotConnectNow, "the database system is shutting down");
+        }
+        let pid = self.next_pid.fetch_add(1, Ordering::Relaxed);
+        let session = Session::new(self.clone(), pid, options)?;
+        self.sessions.lock().insert(pid, session.shared.clone());
+        Ok(session)
+    }
+
+    pub(crate) fn forget_session(&self, pid: i32) {
+        self.sessions.lock().remove(&pid);
+    }
+
+    /// The committed catalog.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// Whether any role has a password: without one, clients on loopback are trusted.
+    pub fn has_credentials(&self) -> bool {
+        self.catalog.load().roles.values().any(|r| r.password.is_some())
+    }
+
+    /// The SCRAM-SHA-256 verifier of a role that may log in, in PostgreSQL's text form.
+    pub fn password_verifier(&self, role: &str) -> Option<String> {
+        let catalog = self.catalog.load();
+        catalog.role_named(role).filter(|r| r.login)?.password.clone()
+    }
+
+    pub fn default_database(&self) -> &str {
+        &self.options.database
+    }
+
+    pub fn superuser(&self) -> &str {
+        &self.options.superuser
+    }
+
+    pub fn uptime(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        self.sessions.lock().values().map(|s| s.info()).collect()
+    }
+
+    /// Makes a catalog the committed one; called while its commit holds its locks.
+    pub(crate) fn publish_catalog(&self, catalog: Arc<Catalog>) {
+        self.catalog.store(catalog);
+    }
+
+    /// A number that no catalog had before.
+    pub(crate) fn next_catalog_version(&self) -> u64 {
+        self.next_version.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Cancels what the session runs now, if the secret is its own.
+    pub fn cancel(&self, pid: i32, secret: i32) -> bool {
+        match self.sessions.lock().get(&pid) {
+            Some(shared) if shared.secret == secret => {
+                shared.cancel();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Cancels what the session runs now, for an administrator.
+    pub fn cancel_session(&self, pid: i32) -> bool {
+        self.sessions.lock().get(&pid).map(|s| s.cancel()).is_some()
+    }
+
+    /// Asks the session's front-end to close its connection.
+    pub fn terminate_session(&self, pid: i32) -> bool {
+        self.sessions.lock().get(&pid).map(|s| s.terminate()).is_some()
+    }
+
+    /// Refuses new sessions, then syncs and closes the store. Sessions that still run get errors.
+    pub fn shutdown(&self) -> Result<()> {
+        self.closing.store(true, Ordering::Relaxed);
+        self.store.close()
+    }
+
+    /// The numbers of storage, for metrics.
+    pub fn storage_stats(&self) -> helios_storage::StoreStats {
+        self.store.stats()
+    }
+}
+
+/// Schemas and tables that every catalog has and no directory stores.
+fn install_system(catalog: &mut Catalog) {
+    for (id, name) in [(PG_CATALOG_SCHEMA, "pg_catalog"), (ObjectId(13000), "information_schema")] {
+        let schema = Schema {
+            id,
+            database: DatabaseId(0),
+            name: name.into(),
+            owner: SUPERUSER_ID,
+            grants: Vec::new(),
+            comment: None,
+        };
+        catalog.schemas.insert(id, Arc::new(schema));
+    }
+}
+
+/// The first catalog of a new directory.
+fn bootstrap(store: &Arc<Store>, options: &EngineOptions) -> Result<Catalog> {
+    let mut catalog = Catalog { version: 1, next_id: FIRST_USER_ID, ..Catalog::default() };
+    let role = Role {
+        id: SUPERUSER_ID,
+        name: options.superuser.clone(),
+        superuser: true,
+        login: true,
+        create_database: true,
+        create_role: true,
+        inherit: true,
+        password: None,
+        member_of: Vec::new(),
+    };
+    let database = Database {
+        id: DEFAULT_DATABASE,
+        name: options.database.clone(),
+        owner: SUPERUSER_ID,
+        grants: Vec::new(),
+        comment: None,
+    };
+    let schema = public_schema(PUBLIC_SCHEMA, DEFAULT_DATABASE);
+    let mut txn = store.begin(TxnOptions {
+        isolation: Isolation::ReadCommitted,
+        read_only: false,
+        durability: Durability::On,
+    });
+    txn.start_statement();
+    catalog_store::put(&mut txn, Kind::Role, role.id.0, &role)?;
+    catalog_store::put(&mut txn, Kind::Database, database.id.0, &database)?;
+    catalog_store::put(&mut txn, Kind::Schema, schema.id.0, &schema)?;
+    catalog_store::put_next_id(&mut txn, catalog.next_id);
+    drop(txn.commit_start()?);
+    store.flush(true)?;
+    catalog.roles.insert(role.id, Arc::new(role));
+    catalog.databases.insert(database.id, Arc::new(database));
+    catalog.schemas.insert(schema.id, Arc::new(schema));
+    Ok(catalog)
+}
+
+/// The schema that every database starts with.
+pub(crate) fn public_schema(id: ObjectId, database: DatabaseId) -> Schema {
+    Schema {
+        id,
+        database,
+        name: PUBLIC_SCHEMA_NAME.into(),
+        owner: SUPERUSER_ID,
+        grants: Vec::new(),
+        comment: Some("standard public schema".into()),
+    }
+}
+
+/// The database a session asked for.
+pub(crate) fn find_database(catalog: &Catalog, name: &str) -> Result<DatabaseId> {
+    catalog.database_named(name).map(|d| d.id).ok_or_else(|| {
+        Error::new(ErrorKind::UndefinedDatabase, format!("database \"{name}\" does not exist"))
+    })
+}

@@ -1,0 +1,260 @@
+//! One session per connection: who it is, its settings, its transaction, its statements.
+
+mod cursor;
+mod execute;
+mod prepare;
+mod shared;
+mod transaction;
+mod utility;
+
+pub use cursor::{Cursor, Fetched};
+pub use prepare::SimpleQuery;
+pub(crate) use shared::Shared;
+pub use shared::CancelHandle;
+pub use transaction::{TransactionMode, TransactionStatus, durability_named};
+
+use crate::engine::{Engine, find_database};
+use crate::options::{Protocol, SessionOptions};
+use crate::settings::Settings;
+use helios_planner::catalog::Catalog;
+use helios_storage::{Durability, SessionLocks};
+use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, bail};
+use std::collections::HashMap;
+use std::sync::Arc;
+pub(crate) use transaction::Transaction;
+
+/// A message that does not end the statement: NOTICE, WARNING.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// PostgreSQL's severity word.
+    pub severity: &'static str,
+    pub sqlstate: [u8; 5],
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// One client's conversation with the engine. Used by one task at a time.
+pub struct Session {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: State,
+    pub(crate) transaction: Option<Transaction>,
+    /// Whether statements outside an explicit transaction share one until `end_implicit`.
+    implicit: bool,
+    /// Reused by point reads.
+    key_buffer: Vec<u8>,
+    prepared: HashMap<String, Arc<crate::Prepared>>,
+    cursors: HashMap<String, Cursor>,
+}
+
+/// What statements see of the session; apart from the transaction, so that both can be borrowed.
+pub(crate) struct State {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) pid: i32,
+    pub(crate) protocol: Protocol,
+    pub(crate) role: ObjectId,
+    pub(crate) role_name: Arc<str>,
+    pub(crate) session_role: ObjectId,
+    pub(crate) session_role_name: Arc<str>,
+    pub(crate) database: DatabaseId,
+    pub(crate) database_name: Arc<str>,
+    pub(crate) settings: Settings,
+    pub(crate) search_path_text: Arc<str>,
+    pub(crate) executor_text: Arc<str>,
+    pub(crate) time_zone: Arc<str>,
+    pub(crate) default_durability: Durability,
+    /// What the running statement's catalog is.
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) transaction_time_us: i64,
+    pub(crate) statement_time_us: i64,
+    pub(crate) transaction_id: Option<u64>,
+    /// `currval` of each sequence, and the sequence of `lastval`.
+    pub(crate) sequences: HashMap<ObjectId, i64>,
+    pub(crate) last_sequence: Option<ObjectId>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) locks: SessionLocks,
+}
+
+impl Session {
+    pub(crate) fn new(engine: Arc<Engine>, pid: i32, options: SessionOptions) -> Result<Self> {
+        let catalog = engine.catalog();
+        let Some(role) = catalog.role_named(&options.user) else {
+            bail!(InvalidPassword, "role \"{}\" does not exist", options.user);
+        };
+        if !role.login {
+            return Err(Error::new(
+                ErrorKind::Unauthenticated,
+                format!("role \"{}\" is not permitted to log in", options.user),
+            ));
+        }
+        let database = find_database(&catalog, &options.database)?;
+        let mut settings = Settings::default();
+        settings.force("application_name", options.application.clone());
+        settings.force("is_superuser", if role.superuser { "on" } else { "off" });
+        settings.force("session_authorization", options.user.clone());
+        for (name, value) in &options.settings {
+            settings.initialise(name, value)?;
+        }
+        let name: Arc<str> = options.user.as_str().into();
+        let default_durability =
+            options.durability.unwrap_or_else(|| options.protocol.default_durability());
+        let state = State {
+            pid,
+            protocol: options.protocol,
+            role: role.id,
+            role_name: name.clone(),
+            session_role: role.id,
+            session_role_name: name,
+            database,
+            database_name: options.database.as_str().into(),
+            search_path_text: "".into(),
+            executor_text: "".into(),
+            time_zone: "UTC".into(),
+            settings,
+            default_durability,
+            catalog,
+            transaction_time_us: 0,
+            statement_time_us: 0,
+            transaction_id: None,
+            sequences: HashMap::new(),
+            last_sequence: None,
+            notices: Vec::new(),
+            locks: SessionLocks::new(&engine.store),
+            engine: engine.clone(),
+        };
+        let shared = Arc::new(Shared::new(pid, &options));
+        let mut session = Session {
+            engine,
+            shared,
+            state,
+            transaction: None,
+            implicit: false,
+            key_buffer: Vec::new(),
+            prepared: HashMap::new(),
+            cursors: HashMap::new(),
+        };
+        session.settings_changed();
+        Ok(session)
+    }
+
+    /// Number of the session: PostgreSQL's backend pid, Redis' client id.
+    pub fn pid(&self) -> i32 {
+        self.state.pid
+    }
+
+    /// What a cancel request must know.
+    pub fn secret(&self) -> i32 {
+        self.shared.secret
+    }
+
+    pub fn user(&self) -> &str {
+        &self.state.role_name
+    }
+
+    pub fn database(&self) -> &str {
+        &self.state.database_name
+    }
+
+    pub fn database_id(&self) -> DatabaseId {
+        self.state.database
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The catalog that the next statement sees: the transaction's own after DDL in it.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        match &self.transaction {
+            Some(t) => t.catalog.clone().unwrap_or_else(|| self.engine.catalog()),
+            None => self.engine.catalog(),
+        }
+    }
+
+    /// Warnings and notices since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.state.notices)
+    }
+
+    /// A setting's text, as SHOW prints it.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.state.settings.get(name)
+    }
+
+    /// Sets a setting as SET does.
+    pub fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
+        self.state.settings.set(name, value, false)?;
+        self.settings_changed();
+        Ok(())
+    }
+
+    /// Settings that PostgreSQL clients are told about, with their values.
+    pub fn reported_settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        crate::settings::SETTINGS
+            .iter()
+            .filter(|s| s.reported)
+            .map(|s| (s.name, self.state.settings.get(s.name).unwrap_or(s.default)))
+    }
+
+    /// The name of the session's time zone.
+    pub fn time_zone(&self) -> &Arc<str> {
+        &self.state.time_zone
+    }
+
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.shared.clone())
+    }
+
+    /// Brings what is derived from settings up to date.
+    pub(crate) fn settings_changed(&mut self) {
+        let state = &mut self.state;
+        let text = |settings: &Settings, name| Arc::from(settings.get(name).unwrap_or_default());
+        state.search_path_text = text(&state.settings, "search_path");
+        state.executor_text = text(&state.settings, "helios.executor");
+        state.time_zone = text(&state.settings, "timezone");
+        self.shared.set_application(state.settings.get("application_name").unwrap_or_default());
+    }
+}
+
+impl State {
+    /// Schemas of the search path, `$user` replaced; whether they exist is the binder's affair.
+    pub(crate) fn search_path(&self) -> Vec<String> {
+        self.settings
+            .search_path()
+            .into_iter()
+            .map(|name| if name == "$user" { self.role_name.to_string() } else { name })
+            .collect()
+    }
+
+    pub(crate) fn notice(&mut self, severity: &'static str, sqlstate: &[u8; 5], message: String) {
+        self.notices.push(Notice { severity, sqlstate: *sqlstate, message, detail: None, hint: None });
+    }
+
+    /// What COMMIT waits for.
+    pub(crate) fn durability(&self) -> Durability {
+        match self.settings.get("synchronous_commit") {
+            Some("off") => Durability::Off,
+            Some("everysec") => Durability::EverySecond,
+            _ => self.default_durability,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.engine.forget_session(self.state.pid);
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("pid", &self.state.pid).finish_non_exhaustive()
+    }
+}
+
+/// Microseconds since the Unix epoch.
+pub(crate) fn now_us() -> i64 {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    elapsed.map_or(0, |d| d.as_micros() as i64)
+}

@@ -1,0 +1,31 @@
+//! Tables whose rows the engine makes when they are read: the system catalog, `redis.*`.
+
+use crate::apply::{Row, VirtualTables};
+use crate::kernel::reader::ViewReader;
+use helios_planner::catalog::VirtualTable;
+use helios_planner::function::FunctionContext;
+use helios_types::{Result, Value};
+use std::sync::Arc;
+
+/// Virtual tables at one snapshot.
+pub(crate) struct Tables {
+    reader: Arc<ViewReader>,
+}
+
+impl Tables {
+    pub(crate) fn new(reader: Arc<ViewReader>) -> Self {
+        Tables { reader }
+    }
+}
+
+impl VirtualTables for Tables {
+    fn rows(
+        &self,
+        table: &VirtualTable,
+        lookups: &[(usize, Value)],
+        functions: &mut dyn FunctionContext,
+    ) -> Result<Vec<Row>> {
+        let _ = (&self.reader, lookups, functions);
+        Err(helios_types::Error::unsupported(format!("reading \"{}\"", table.name)))
+    }
+}
