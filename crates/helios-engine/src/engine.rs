@@ -7,7 +7,7 @@ use crate::session::{Session, Shared};
 use crate::template_cache::TemplateCache;
 use arc_swap::ArcSwap;
 use helios_planner::catalog::{
-    Catalog, Database, FIRST_USER_ID, PG_CATALOG_SCHEMA, PUBLIC_SCHEMA_NAME, Role, Schema,
+    Catalog, Database, FIRST_USER_ID, PUBLIC_SCHEMA_NAME, Role, Schema,
 };
 use helios_storage::{Durability, Isolation, Store, StoreOptions, TxnOptions};
 use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, bail};
@@ -80,7 +80,7 @@ impl Engine {
             Some(catalog) => catalog,
             None => bootstrap(&store, &options)?,
         };
-        install_system(&mut catalog);
+        crate::pg_catalog::install(&mut catalog);
         Ok(Arc::new(Engine {
             store,
             catalog: ArcSwap::from_pointee(catalog),
@@ -182,21 +182,6 @@ impl Engine {
     /// The numbers of storage, for metrics.
     pub fn storage_stats(&self) -> helios_storage::StoreStats {
         self.store.stats()
-    }
-}
-
-/// Schemas and tables that every catalog has and no directory stores.
-fn install_system(catalog: &mut Catalog) {
-    for (id, name) in [(PG_CATALOG_SCHEMA, "pg_catalog"), (ObjectId(13000), "information_schema")] {
-        let schema = Schema {
-            id,
-            database: DatabaseId(0),
-            name: name.into(),
-            owner: SUPERUSER_ID,
-            grants: Vec::new(),
-            comment: None,
-        };
-        catalog.schemas.insert(id, Arc::new(schema));
     }
 }
 

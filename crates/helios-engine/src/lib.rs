@@ -31,6 +31,7 @@ pub mod keyspace;
 mod kv;
 mod modify;
 mod options;
+mod pg_catalog;
 mod prepared;
 pub mod scram;
 mod session;

@@ -197,6 +197,26 @@ impl Session {
             .map(|s| (s.name, self.state.settings.get(s.name).unwrap_or(s.default)))
     }
 
+    /// Schemas that unqualified names are looked up in, `pg_catalog` first unless it is named.
+    pub fn search_path(&self) -> Vec<String> {
+        let mut path = self.state.search_path();
+        if !path.iter().any(|name| name == "pg_catalog") {
+            path.insert(0, "pg_catalog".to_owned());
+        }
+        path
+    }
+
+    /// An error outside of a statement's run (in its text, its parameters, its data) fails the
+    /// open transaction as one inside does.
+    pub fn fail_transaction(&mut self) {
+        self.statement_failed();
+    }
+
+    /// A statement that SQL's PREPARE made; protocols share its names.
+    pub fn prepared_statement(&self, name: &str) -> Option<&Arc<crate::Prepared>> {
+        self.prepared.get(name)
+    }
+
     /// The name of the session's time zone.
     pub fn time_zone(&self) -> &Arc<str> {
         &self.state.time_zone

@@ -25,7 +25,9 @@ impl VirtualTables for Tables {
         lookups: &[(usize, Value)],
         functions: &mut dyn FunctionContext,
     ) -> Result<Vec<Row>> {
-        let _ = (&self.reader, lookups, functions);
+        if crate::pg_catalog::is_system_table(table) {
+            return crate::pg_catalog::rows(&self.reader.engine, table, lookups, functions);
+        }
         Err(helios_types::Error::unsupported(format!("reading \"{}\"", table.name)))
     }
 }

@@ -149,32 +149,32 @@ impl Session {
     /// Ends the implicit transaction; with `commit` false, or after an error, rolls it back.
     pub async fn end_implicit(&mut self, commit: bool) -> Result<()> {
         self.implicit = false;
-        match &self.transaction {
-            Some(t) if !t.explicit => {
-                if commit && !t.failed {
-                    self.finish_commit().await
-                } else {
-                    self.abort();
-                    Ok(())
-                }
+        // Nothing of the transaction is borrowed over the wait: it is not `Sync`.
+        let implicit = self.transaction.as_ref().filter(|t| !t.explicit).map(|t| t.failed);
+        match implicit {
+            Some(failed) if commit && !failed => self.finish_commit().await,
+            Some(_) => {
+                self.abort();
+                Ok(())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
     /// COMMIT. Gives false when the transaction had failed and was rolled back.
     pub async fn commit(&mut self) -> Result<bool> {
-        match &self.transaction {
+        let state = self.transaction.as_ref().map(|t| (t.failed, t.explicit));
+        match state {
             None => {
                 self.state.notice("WARNING", b"25P01", "there is no transaction in progress".into());
                 Ok(true)
             }
-            Some(t) if t.failed => {
+            Some((true, _)) => {
                 self.abort();
                 Ok(false)
             }
-            Some(t) => {
-                if !t.explicit {
+            Some((false, explicit)) => {
+                if !explicit {
                     self.state.notice("WARNING", b"25P01", "there is no transaction in progress".into());
                 }
                 self.finish_commit().await?;
@@ -330,10 +330,8 @@ impl Session {
 
     /// Ends a statement that went well: commits when it was its own transaction.
     pub(crate) async fn finish_statement(&mut self) -> Result<()> {
-        match &self.transaction {
-            Some(t) if !t.explicit && !self.implicit => self.finish_commit().await,
-            _ => Ok(()),
-        }
+        let own = self.transaction.as_ref().is_some_and(|t| !t.explicit) && !self.implicit;
+        if own { self.finish_commit().await } else { Ok(()) }
     }
 
     pub(crate) fn transaction_mut(&mut self) -> Result<&mut Transaction> {
