@@ -138,7 +138,8 @@ impl Accumulator {
         }
         let single = !name.ends_with('N');
         for (field, _) in argument.fields() {
-            if !matches!(field, "sortBy" | "output") && !(field == "n" && !single) {
+            let known = matches!(field, "sortBy" | "output") || (field == "n" && !single);
+            if !known {
                 fail!(5788002, "Unknown argument to {name} '{field}'");
             }
         }
@@ -235,7 +236,7 @@ impl Sum {
                 self.double = sum;
             }
             Number::Decimal(v) => {
-                self.decimal = Some(self.decimal.unwrap_or(Decimal::ZERO).add(v));
+                self.decimal = Some(self.decimal.unwrap_or(Decimal::ZERO).plus(v));
             }
         }
     }
@@ -252,9 +253,9 @@ impl Sum {
     fn total(&self) -> Number {
         if let Some(decimal) = self.decimal {
             let integers = Decimal::parse(&self.integers.to_string()).unwrap_or(Decimal::ZERO);
-            let mut total = decimal.add(integers);
+            let mut total = decimal.plus(integers);
             if self.has_double {
-                total = total.add(Decimal::from_f64(self.double + self.compensation, 15));
+                total = total.plus(Decimal::from_f64(self.double + self.compensation, 15));
             }
             return Number::Decimal(total);
         }
@@ -273,7 +274,7 @@ impl Sum {
             return BsonBuf::null();
         }
         match self.total() {
-            Number::Decimal(v) => Number::Decimal(v.div(Decimal::from_i64(self.count))).to_buf(),
+            Number::Decimal(v) => Number::Decimal(v.over(Decimal::from_i64(self.count))).to_buf(),
             _ => BsonBuf::double(self.double() / self.count as f64),
         }
     }

@@ -236,7 +236,7 @@ impl Decimal {
         }
     }
 
-    pub fn add(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         use Decimal::*;
         match (self, other) {
             (Nan, _) | (_, Nan) => Nan,
@@ -257,11 +257,11 @@ impl Decimal {
         }
     }
 
-    pub fn sub(self, other: Self) -> Self {
-        self.add(other.negate())
+    pub fn minus(self, other: Self) -> Self {
+        self.plus(other.negate())
     }
 
-    pub fn mul(self, other: Self) -> Self {
+    pub fn times(self, other: Self) -> Self {
         use Decimal::*;
         let negative = self.is_negative() != other.is_negative();
         match (self, other) {
@@ -293,7 +293,7 @@ impl Decimal {
         }
     }
 
-    pub fn div(self, other: Self) -> Self {
+    pub fn over(self, other: Self) -> Self {
         use Decimal::*;
         let negative = self.is_negative() != other.is_negative();
         match (self, other) {
@@ -336,7 +336,7 @@ impl Decimal {
     }
 
     /// The remainder with the sign of the dividend.
-    pub fn rem(self, other: Self) -> Self {
+    pub fn modulo(self, other: Self) -> Self {
         use Decimal::*;
         match (self, other) {
             (Nan, _) | (_, Nan) | (Infinite { .. }, _) => Nan,

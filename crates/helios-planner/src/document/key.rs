@@ -121,13 +121,13 @@ fn encode_number(out: &mut Vec<u8>, number: Number) {
     out.extend_from_slice(&ordered.to_be_bytes());
     let difference = match number {
         Number::Long(v) if v.unsigned_abs() > 1 << 53 => {
-            number.to_decimal().sub(Decimal::from_f64(nearest, 34))
+            number.to_decimal().minus(Decimal::from_f64(nearest, 34))
         }
         Number::Decimal(v) if v.is_finite() => {
             if nearest.is_infinite() {
                 v
             } else {
-                v.sub(Decimal::from_f64(nearest, 34))
+                v.minus(Decimal::from_f64(nearest, 34))
             }
         }
         _ => Decimal::ZERO,

@@ -118,16 +118,16 @@ impl Number {
         }
     }
 
-    pub fn add(self, other: Self) -> Self {
-        self.combine(other, i64::checked_add, |a, b| a + b, Decimal::add)
+    pub fn plus(self, other: Self) -> Self {
+        self.combine(other, i64::checked_add, |a, b| a + b, Decimal::plus)
     }
 
-    pub fn sub(self, other: Self) -> Self {
-        self.combine(other, i64::checked_sub, |a, b| a - b, Decimal::sub)
+    pub fn minus(self, other: Self) -> Self {
+        self.combine(other, i64::checked_sub, |a, b| a - b, Decimal::minus)
     }
 
-    pub fn mul(self, other: Self) -> Self {
-        self.combine(other, i64::checked_mul, |a, b| a * b, Decimal::mul)
+    pub fn times(self, other: Self) -> Self {
+        self.combine(other, i64::checked_mul, |a, b| a * b, Decimal::times)
     }
 
     fn combine(
@@ -201,7 +201,7 @@ fn compare_f64_i64(a: f64, b: i64) -> Ordering {
 /// The integer of a double that has no fraction; `None` beyond int64.
 pub fn f64_to_i64(v: f64) -> Option<i64> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    (v >= -LIMIT && v < LIMIT).then_some(v as i64)
+    (-LIMIT..LIMIT).contains(&v).then_some(v as i64)
 }
 
 /// A whole number as int32 if it fits, else int64.

@@ -56,7 +56,7 @@ fn add<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
             }
             date = Some(ms);
         } else if let Some(n) = Number::of(value) {
-            sum = sum.add(n);
+            sum = sum.plus(n);
         } else {
             fail!(
                 code::TYPE_MISMATCH,
@@ -91,7 +91,7 @@ fn multiply<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
         if value.is_nullish() {
             null = true;
         } else if let Some(n) = Number::of(value) {
-            product = product.mul(n);
+            product = product.times(n);
         } else {
             fail!(
                 code::TYPE_MISMATCH,
@@ -109,12 +109,12 @@ fn subtract<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
         return Ok(Val::NULL);
     }
     match (Number::of(a), Number::of(b), a.as_date(), b.as_date()) {
-        (Some(a), Some(b), ..) => Ok(number(a.sub(b))),
+        (Some(a), Some(b), ..) => Ok(number(a.minus(b))),
         (_, _, Some(a), Some(b)) => match a.checked_sub(b) {
             Some(ms) => Ok(BsonBuf::int64(ms).into()),
             None => fail!(code::OVERFLOW, "date overflow in {name}"),
         },
-        (_, Some(b), Some(a), _) => shifted_date(a, Number::Int(0).sub(b)),
+        (_, Some(b), Some(a), _) => shifted_date(a, Number::Int(0).minus(b)),
         _ => fail!(
             code::TYPE_MISMATCH,
             "can't {name} {} from {}",
@@ -153,7 +153,7 @@ fn divide<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     }
     Ok(number(match (a, b) {
         (Number::Decimal(_), _) | (_, Number::Decimal(_)) => {
-            Number::Decimal(a.to_decimal().div(b.to_decimal()))
+            Number::Decimal(a.to_decimal().over(b.to_decimal()))
         }
         _ => Number::Double(a.to_f64() / b.to_f64()),
     }))
@@ -168,7 +168,7 @@ fn modulo<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
     }
     Ok(number(match (a, b) {
         (Number::Decimal(_), _) | (_, Number::Decimal(_)) => {
-            Number::Decimal(a.to_decimal().rem(b.to_decimal()))
+            Number::Decimal(a.to_decimal().modulo(b.to_decimal()))
         }
         (Number::Int(a), Number::Int(b)) => Number::Int(a.wrapping_rem(b)),
         // A whole double beside an integer counts as an integer of its type.
@@ -349,10 +349,10 @@ fn decimal_pow(base: Decimal, exponent: Number) -> Option<Decimal> {
         .filter(|e| e.unsigned_abs() <= 1000)?;
     let mut result = Decimal::from_i64(1);
     for _ in 0..exponent.unsigned_abs() {
-        result = result.mul(base);
+        result = result.times(base);
     }
     Some(if exponent < 0 {
-        Decimal::from_i64(1).div(result)
+        Decimal::from_i64(1).over(result)
     } else {
         result
     })

@@ -609,7 +609,7 @@ fn check_variable_definition(name: &str) -> DocResult<()> {
         return Ok(());
     }
     let first = name.chars().next().unwrap_or('A');
-    if !(first.is_ascii_lowercase() || !first.is_ascii()) {
+    if first.is_ascii() && !first.is_ascii_lowercase() {
         fail!(
             16867,
             "'{name}' starts with an invalid character for a user variable name"

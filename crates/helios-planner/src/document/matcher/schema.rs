@@ -77,7 +77,7 @@ enum Items {
 #[derive(Clone, Debug)]
 enum Dependency {
     Names(Vec<String>),
-    Schema(Schema),
+    Schema(Box<Schema>),
 }
 
 impl Schema {
@@ -223,7 +223,7 @@ impl NumberRules {
         let multiple = self.multiple_of.as_ref().is_none_or(|unit| {
             match (Number::of(value), Number::of(unit.as_bson())) {
                 (Some(v), Some(unit)) => {
-                    let rest = v.widen_exactly().rem(unit.widen_exactly());
+                    let rest = v.widen_exactly().modulo(unit.widen_exactly());
                     rest.is_zero()
                 }
                 _ => false,
@@ -277,7 +277,7 @@ impl ObjectRules {
                         array_of_at_least(keyword, dependency, 1)?;
                         Dependency::Names(names(keyword, dependency)?)
                     } else {
-                        Dependency::Schema(property(keyword, name, dependency)?)
+                        Dependency::Schema(Box::new(property(keyword, name, dependency)?))
                     };
                     self.dependencies.push((name.to_owned(), dependency));
                 }

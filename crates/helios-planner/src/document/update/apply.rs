@@ -220,7 +220,7 @@ impl<'d> Apply<'d> {
         let operator = if multiply { "$mul" } else { "$inc" };
         if node.tag() == MISSING {
             return Ok(if multiply {
-                Number::Int(0).mul(zero_of(by)).to_buf()
+                Number::Int(0).times(zero_of(by)).to_buf()
             } else {
                 by.to_buf()
             });
@@ -236,9 +236,9 @@ impl<'d> Apply<'d> {
             );
         };
         let result = if multiply {
-            number.mul(by)
+            number.times(by)
         } else {
-            number.add(by)
+            number.plus(by)
         };
         if number.is_integer_type() && by.is_integer_type() && matches!(result, Number::Double(_)) {
             fail!(
