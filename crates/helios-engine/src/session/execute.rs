@@ -269,6 +269,14 @@ impl Session {
         }
     }
 
+    /// Runs a utility statement that a front-end made itself, such as an index over the paths of
+    /// a document table, which SQL has no words for.
+    pub async fn utility(&mut self, utility: helios_planner::utility::Utility) -> Result<Completion> {
+        let body = Body::Utility(Arc::new(utility));
+        let prepared = Arc::new(Prepared::new(Arc::from(""), Vec::new(), Vec::new(), body));
+        self.execute(&prepared, &[], &mut helios_types::value::Rows::default()).await
+    }
+
     /// Runs one statement of SQL text to its end; for internal statements and simple clients.
     pub async fn run(&mut self, sql: &str, params: &[Value], sink: &mut dyn RowSink) -> Result<Completion> {
         let prepared = self.prepare(sql, &[])?;
