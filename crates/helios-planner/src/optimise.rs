@@ -12,7 +12,9 @@
 
 use crate::node::ModifyTable;
 use crate::pgtype;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{
+    Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter,
+};
 use datafusion::common::{DataFusionError, Result as DataFusionResult, config::ConfigOptions};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -24,7 +26,7 @@ use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::push_down_limit::PushDownLimit;
-use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
+use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerContext, OptimizerRule};
 use helios_types::{Error, Result};
 use std::sync::{Arc, LazyLock};
 
@@ -57,19 +59,17 @@ fn lateral_rules() -> Rules {
 }
 
 struct Rulebook {
-    all: Optimizer,
-    lateral: Optimizer,
+    all: Rules,
+    lateral: Rules,
     options: Arc<ConfigOptions>,
 }
 
 static RULEBOOK: LazyLock<Rulebook> = LazyLock::new(|| {
     let mut options = ConfigOptions::default();
-    options.optimizer.max_passes = 2;
     options.optimizer.filter_null_join_keys = false;
-    options.optimizer.skip_failed_rules = false;
     Rulebook {
-        all: Optimizer::with_rules(all_rules()),
-        lateral: Optimizer::with_rules(lateral_rules()),
+        all: all_rules(),
+        lateral: lateral_rules(),
         options: Arc::new(options),
     }
 });
@@ -86,10 +86,62 @@ pub fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
     };
     let context = OptimizerContext::new_with_config_options(RULEBOOK.options.clone())
         .without_query_execution_start_time();
-    let plan = rules
-        .optimize(plan, &context, |_, _| {})
-        .map_err(Error::internal)?;
+    let plan = apply_rules(plan, rules, &context).map_err(Error::internal)?;
     show_constants(plan, &hidden).map_err(Error::internal)
+}
+
+/// Most times that the whole list is gone through.
+const PASSES_MAX: usize = 2;
+
+/// Applies the rules in order until nothing changes.
+///
+/// DataFusion's own loop also checks that its executor could run the plan, which correlated
+/// subqueries here need not satisfy: the row executor evaluates them as they are.
+fn apply_rules(
+    mut plan: LogicalPlan,
+    rules: &Rules,
+    config: &dyn OptimizerConfig,
+) -> DataFusionResult<LogicalPlan> {
+    for _ in 0..PASSES_MAX {
+        let mut changed = false;
+        for rule in rules {
+            let rewritten = match rule.apply_order() {
+                Some(order) => plan.rewrite_with_subqueries(&mut Walk { order, rule, config })?,
+                None => rule.rewrite(plan, config)?,
+            };
+            changed |= rewritten.transformed;
+            plan = rewritten.data;
+        }
+        if !changed {
+            break;
+        }
+    }
+    Ok(plan)
+}
+
+/// Applies one rule at every node, in the order that the rule asks for.
+struct Walk<'a> {
+    order: ApplyOrder,
+    rule: &'a Arc<dyn OptimizerRule + Send + Sync>,
+    config: &'a dyn OptimizerConfig,
+}
+
+impl TreeNodeRewriter for Walk<'_> {
+    type Node = LogicalPlan;
+
+    fn f_down(&mut self, node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
+        match self.order {
+            ApplyOrder::TopDown => self.rule.rewrite(node, self.config),
+            ApplyOrder::BottomUp => Ok(Transformed::no(node)),
+        }
+    }
+
+    fn f_up(&mut self, node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
+        match self.order {
+            ApplyOrder::BottomUp => self.rule.rewrite(node, self.config),
+            ApplyOrder::TopDown => Ok(Transformed::no(node)),
+        }
+    }
 }
 
 /// Whether a relation of the plan is evaluated for each row of another one.

@@ -10,7 +10,7 @@ use datafusion::logical_expr::function::{
 };
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, PartitionEvaluator,
-    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, WindowUDF,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, WindowUDF,
     WindowUDFImpl,
 };
 use helios_types::Type;
@@ -19,10 +19,12 @@ use std::hash::{Hash, Hasher};
 fn signature(volatility: Volatility) -> Signature {
     // The binder has resolved and cast the arguments. What is stable must not be folded into a
     // plan that outlives the statement, so only immutable functions are constant to DataFusion.
-    Signature::variadic_any(match volatility {
+    let volatility = match volatility {
         Volatility::Immutable => datafusion::logical_expr::Volatility::Immutable,
         Volatility::Stable | Volatility::Volatile => datafusion::logical_expr::Volatility::Volatile,
-    })
+    };
+    // "Any" arguments are one at least.
+    Signature::one_of(vec![TypeSignature::VariadicAny, TypeSignature::Nullary], volatility)
 }
 
 macro_rules! adapter {
