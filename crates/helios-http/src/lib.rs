@@ -1,1 +1,38 @@
-//! (to be written)
+//! HeliosDB over HTTP: the REST dialects of the contract.
+//!
+//! ```text
+//! request -> route (which endpoint) -> auth (which role) -> body -> dialect (whose words)
+//!         -> endpoint -> SQL with parameters -> engine session -> JSON straight into the body
+//! ```
+//!
+//! * `dialect`, `route`: the rules that give one route table five languages.
+//! * `error`: one error kind to the codes and statuses of every dialect.
+//! * `json`: values out, parameters in.
+//! * `endpoint`: what each endpoint does, one file a topic.
+//!
+//! Invariants: every reply carries `X-Request-ID` and `X-Helios-Dialect`; a request runs in a
+//! session of its role, and a session goes back for reuse only when nothing can have changed it;
+//! authorization is the engine's; what is not supported is refused by name.
+
+mod app;
+mod auth;
+mod body;
+mod config;
+mod dialect;
+mod endpoint;
+mod error;
+mod execute;
+mod filter;
+mod json;
+mod query_registry;
+mod reply;
+mod request;
+mod route;
+mod service;
+mod target;
+mod type_name;
+
+pub use app::{App, Surroundings};
+pub use config::HttpConfig;
+pub use dialect::Dialect;
+pub use service::HttpHandler;

@@ -1,5 +1,6 @@
 //! HTTP/1.1 and HTTP/2 on a [`Connection`], for REST, WebSocket and gRPC.
 
+use crate::activity::Activity;
 use crate::connection::Connection;
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
@@ -8,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bounds of one HTTP connection.
@@ -31,6 +33,23 @@ impl Default for HttpLimits {
     }
 }
 
+/// A service that notes the first request: until then the handshake timeout applies.
+struct Established<S> {
+    service: S,
+    activity: Arc<Activity>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Established<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.activity.establish();
+        self.service.call(request)
+    }
+}
+
 /// Serves requests until the client or the daemon ends the connection. Running requests finish.
 pub async fn serve_connection<S, B>(
     connection: Connection,
@@ -45,10 +64,8 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    connection.established();
-    let Connection {
-        stream, shutdown, ..
-    } = connection;
+    let Connection { stream, shutdown, activity, .. } = connection;
+    let service = Established { service, activity };
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

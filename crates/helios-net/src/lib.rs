@@ -12,9 +12,11 @@
 //!   where it would have waited for the next request, HTTP uses its own graceful shutdown.
 
 mod activity;
+pub mod bearer;
 mod connection;
 mod counters;
 pub mod http;
+pub mod lease;
 mod listener;
 mod server;
 mod shutdown;

@@ -309,6 +309,15 @@ impl Port {
     }
 }
 
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Port::Number(n) => n.fmt(f),
+            Port::Off => f.write_str("off"),
+        }
+    }
+}
+
 impl std::str::FromStr for Port {
     type Err = String;
 

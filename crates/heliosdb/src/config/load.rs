@@ -1,7 +1,7 @@
 //! Reads the layers and checks what no type can say.
 
 use super::layers::Settings;
-use super::{ClientAuth, Config, Port};
+use super::{ClientAuth, Compression, Config, Level, Port};
 use helios_types::{Result, bail, error};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -104,6 +104,9 @@ fn check(config: &Config) -> Result<()> {
         (config.encryption.enabled, "encryption.enabled = true"),
         (config.encryption.algorithm != "aes256-gcm", "an encryption.algorithm other than \"aes256-gcm\""),
         (!config.performance.enable_simd, "performance.enable_simd = false"),
+        (config.storage.compression != Compression::Zstd, "a storage.compression other than \"zstd\""),
+        (config.durability.default != Level::On, "a durability.default other than \"on\""),
+        (config.durability.redis != Level::EverySec, "a durability.redis other than \"everysec\""),
         (!config.vector.pq_enabled, "vector.pq_enabled = false"),
         (!config.vector.pq_auto_compress, "vector.pq_auto_compress = false"),
     ];

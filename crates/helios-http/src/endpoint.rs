@@ -1,0 +1,50 @@
+//! The endpoints, by topic, and the one match that calls them.
+
+mod admin;
+mod cursor;
+mod explain;
+mod query;
+mod row;
+mod row_change;
+mod table;
+mod table_ddl;
+mod transaction;
+
+use crate::app::App;
+use crate::error::Result;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::route::Endpoint;
+use std::sync::Arc;
+
+pub async fn call(endpoint: Endpoint, app: &Arc<App>, request: &Request) -> Result<Reply> {
+    match endpoint {
+        Endpoint::Query => query::query(app, request).await,
+        Endpoint::BranchQuery => query::branch_query(app, request).await,
+        Endpoint::QueryStream => query::stream(app, request).await,
+        Endpoint::QueryCancel => query::cancel(app, request),
+        Endpoint::QueryExplain => explain::explain(app, request).await,
+        Endpoint::TableList => table::list(app, request).await,
+        Endpoint::TableDetail => table::detail(app, request).await,
+        Endpoint::TableCreate => table_ddl::create(app, request).await,
+        Endpoint::TableAlter => table_ddl::alter(app, request).await,
+        Endpoint::TableDrop => table_ddl::drop(app, request).await,
+        Endpoint::RowList => row::list(app, request).await,
+        Endpoint::RowById => row::by_id(app, request).await,
+        Endpoint::RowInsert => row_change::insert(app, request).await,
+        Endpoint::RowUpdate => row_change::update(app, request).await,
+        Endpoint::RowDelete => row_change::delete(app, request).await,
+        Endpoint::RowPatch => row_change::patch(app, request).await,
+        Endpoint::RowDeleteById => row_change::delete_by_id(app, request).await,
+        Endpoint::TransactionBegin => transaction::begin(app, request).await,
+        Endpoint::TransactionQuery => transaction::query(app, request).await,
+        Endpoint::TransactionCommit => transaction::commit(app, request).await,
+        Endpoint::TransactionRollback => transaction::rollback(app, request).await,
+        Endpoint::Health => admin::health(app),
+        Endpoint::HealthShort => admin::health_short(app),
+        Endpoint::Ready => admin::ready(app),
+        Endpoint::Live => admin::live(),
+        Endpoint::Info => admin::info(app),
+        Endpoint::Metrics => admin::metrics(app),
+    }
+}

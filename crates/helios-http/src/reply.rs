@@ -1,0 +1,44 @@
+//! Replies before they become HTTP responses.
+
+use crate::body::Body;
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+pub const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+impl Reply {
+    pub fn json(status: u16, body: Vec<u8>) -> Self {
+        Self::new(status, JSON, Body::Full(Bytes::from(body)))
+    }
+
+    pub fn value(status: u16, body: &serde_json::Value) -> Self {
+        Self::json(status, body.to_string().into_bytes())
+    }
+
+    pub fn new(status: u16, content_type: HeaderValue, body: Body) -> Self {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(CONTENT_TYPE, content_type);
+        Self { status, headers, body }
+    }
+
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Body::Full(Bytes::new()) }
+    }
+
+    /// A value that cannot stand in a header is left out.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Installs what is missing on Debian: the tools to build with ("build"), and the protocols' own
+# clients ("clients"). Finding everything in place, it changes nothing.
+set -euo pipefail
+
+missing=()
+
+# want COMMAND PACKAGE: the Debian package that brings a command that is not there.
+want() {
+    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+install_packages() {
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "installing: ${missing[*]}" >&2
+    local sudo=()
+    if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    missing=()
+}
+
+build_tools() {
+    want clang clang
+    want mold mold
+    want make make
+    want g++ g++
+    want pkg-config pkg-config
+    # bindgen, which reads RocksDB's and libpg_query's headers, loads libclang at run time.
+    if ! compgen -G "/usr/lib/llvm-*/lib/libclang*.so*" >/dev/null; then missing+=(libclang-dev); fi
+    install_packages
+    if ! command -v cargo >/dev/null 2>&1; then
+        echo "Rust is missing: install it with rustup, then run this again" >&2
+        exit 1
+    fi
+}
+
+clients() {
+    want psql postgresql-client
+    want redis-cli redis-tools
+    want curl curl
+    want npm npm
+    want go golang-go
+    want openssl openssl
+    install_packages
+    command -v mongosh >/dev/null 2>&1 || npm install --silent --global mongosh
+    if ! command -v grpcurl >/dev/null 2>&1 && [ ! -x "$(go env GOPATH)/bin/grpcurl" ]; then
+        go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest
+    fi
+}
+
+for part in "$@"; do
+    case "$part" in
+        build) build_tools ;;
+        clients) clients ;;
+        *) echo "usage: $0 build|clients …" >&2; exit 2 ;;
+    esac
+done
