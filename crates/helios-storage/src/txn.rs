@@ -253,7 +253,8 @@ impl Txn {
         }
     }
 
-    /// Whether superseded versions of an object are kept, from this commit on.
+    /// Whether superseded versions of an object are kept, from this commit on. An index is an object
+    /// of its own; reading it as of an older moment needs its history too.
     pub fn set_history(&mut self, object: Prefix, keep: bool) {
         self.history.push((object, keep));
     }
