@@ -25,6 +25,7 @@ pub mod number;
 pub mod packed;
 mod random;
 pub mod scan;
+mod session;
 pub mod sets;
 pub mod sort;
 pub mod strings;

@@ -234,6 +234,19 @@ impl Session {
                 "Authentication required.",
             ));
         }
+        let keyspace = matches!(
+            command.run,
+            Run::Keys(_) | Run::Blocking(_) | Run::Flush | Run::Watch
+        );
+        if keyspace
+            && !self.is_sql()
+            && self.identity.as_ref().is_some_and(|identity| !identity.may_use_keyspace())
+        {
+            return Err(Error::new(
+                ErrorKind::InsufficientPrivilege,
+                "permission denied for the keyspace",
+            ));
+        }
         if self.queue.is_some() && command.flags.no_multi {
             return Err(Error::new(
                 ErrorKind::Unsupported,

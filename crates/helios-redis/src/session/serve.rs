@@ -28,6 +28,14 @@ const READ_BYTES: usize = 16 * 1024;
 /// Keys that FLUSHDB removes in one transaction.
 const FLUSH_STEP: usize = 10_000;
 
+/// The byte stream of a client.
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The client has authenticated, or need not.
+    fn established(&self) {}
+}
+
+impl Transport for tokio::net::TcpStream {}
+
 /// A connection with its stream.
 pub struct Connection<S> {
     stream: S,
@@ -44,13 +52,12 @@ enum Event {
     Signal,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+impl<S: Transport> Connection<S> {
     /// Serves a connection to its end.
     pub async fn serve(
         server: Arc<Server>,
         stream: S,
         (id, peer, local): (u64, String, String),
-        established: impl Fn(),
     ) -> io::Result<()> {
         let client = server.clients.add(id, peer, local, now_ms());
         server.counters.connections.fetch_add(1, Relaxed);
@@ -67,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 None
             });
         if identity.is_some() {
-            established();
+            stream.established();
         }
         let session = Session::new(server, client, identity, sender);
         let mut connection = Connection {
@@ -77,13 +84,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             session,
             messages,
         };
-        let result = connection.serve_requests(established).await;
+        let result = connection.serve_requests().await;
         connection.session.end_subscriptions();
         drop(guard);
         result
     }
 
-    async fn serve_requests(&mut self, established: impl Fn()) -> io::Result<()> {
+    async fn serve_requests(&mut self) -> io::Result<()> {
         let mut parser = RequestParser::default();
         let mut announced = self.session.identity.is_some();
         loop {
@@ -128,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 return self.stream.shutdown().await;
             }
             if !announced && self.session.identity.is_some() {
-                established();
+                self.stream.established();
                 announced = true;
             }
             let missing = parser.missing(self.buffer.len()).clamp(READ_BYTES, 1 << 20);
@@ -137,6 +144,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 return Ok(());
             }
         }
+    }
+
+    /// The state and the output, to be used at the same time.
+    pub(super) fn parts(&mut self) -> (&mut Session, &mut ReplyWriter) {
+        (&mut self.session, &mut self.out)
     }
 
     fn limits(&self) -> Limits {

@@ -1,22 +1,484 @@
-//! Database 16: the tables of SQL as hashes, through the shared plan.
+//! Database 16: the rows of tables as hashes, read and written through the shared plan.
+//!
+//! A field is a column, and absent where the row has NULL. HSET inserts the row or changes it; HDEL
+//! sets NULL and never removes a row; DEL does. Every command is a transaction of the engine with
+//! its rules: privileges, defaults, constraints, triggers of expiry and indexes. MULTI is one
+//! transaction in which a command that fails is undone alone.
 
-use super::serve::Connection;
+use super::serve::{Connection, Transport};
 use super::transaction::Queue;
-use crate::codec::Args;
-use crate::command::Command;
-use helios_types::{Error, Result};
-use tokio::io::{AsyncRead, AsyncWrite};
+use super::{Run, Session};
+use crate::codec::{Args, ReplyWriter};
+use crate::command::option::{fail, integer};
+use crate::command::{Command, commands, wrong_arity};
+use crate::translate::{self, RowKey, column, key_columns};
+use helios_engine::keyspace::{glob, number};
+use helios_engine::{ExplainFormat, Prepared, TransactionMode};
+use helios_planner::catalog::Column;
+use helios_types::conversion::{from_redis_text, to_redis_text};
+use helios_types::value::Rows;
+use helios_types::{Error, ErrorKind, Result, Type, Value};
+use std::sync::Arc;
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    pub(super) async fn sql(&mut self, command: &'static Command, _: Args<'_>) -> Result<()> {
-        Err(Error::unsupported(command.name))
+/// Fields and values of a row, without those that are NULL.
+type Fields = Vec<(String, Vec<u8>)>;
+
+impl<S: Transport> Connection<S> {
+    pub(super) async fn sql(&mut self, command: &'static Command, args: Args<'_>) -> Result<()> {
+        let (session, out) = self.parts();
+        session.sql_command(command, args, out).await
     }
 
-    pub(super) async fn exec_sql(&mut self, _: Queue) -> Result<()> {
-        Err(Error::unsupported("EXEC on the database of SQL"))
+    /// EXEC on database 16: one transaction.
+    pub(super) async fn exec_sql(&mut self, queue: Queue) -> Result<()> {
+        let (session, out) = self.parts();
+        session.engine()?.begin(TransactionMode::default())?;
+        let start = out.len();
+        out.array(queue.requests.len());
+        for (command, args) in &queue.requests {
+            let place = out.len();
+            session.engine()?.savepoint("redis")?;
+            let result = match command.run {
+                Run::Keys(_) => session.sql_command(command, args.args(), out).await,
+                Run::Session(handler) => handler(session, args.args(), out),
+                _ => Err(unsupported(command)),
+            };
+            match result {
+                Ok(()) => session.engine()?.release("redis")?,
+                Err(error) => {
+                    session.engine()?.rollback_to("redis")?;
+                    session.failed(command, out, place, &error);
+                }
+            }
+        }
+        if let Err(error) = session.engine()?.commit().await {
+            out.truncate(start);
+            return Err(error);
+        }
+        Ok(())
     }
 
-    pub(super) async fn explain(&mut self, _: Args<'_>) -> Result<()> {
-        Err(Error::unsupported("HELIOS.EXPLAIN"))
+    /// HELIOS.EXPLAIN: the plan of a command, without running it.
+    pub(super) async fn explain(&mut self, args: Args<'_>) -> Result<()> {
+        let (session, out) = self.parts();
+        let request = args.from(1);
+        let command = commands().resolve(request)?;
+        if session.database < session.databases().len() {
+            let Run::Keys(_) = command.run else {
+                return Err(Error::unsupported(format!("HELIOS.EXPLAIN of {}", command.name)));
+            };
+            let mut text = format!("Executor: Keyspace\n{}", command.name.to_ascii_uppercase());
+            text.push_str(&format!(": db={}", session.database));
+            for (_, key, how) in super::locks_of(command, request, session.database)? {
+                let key = String::from_utf8_lossy(key).into_owned();
+                text.push_str(&format!(", {how:?} key={key:?}"));
+            }
+            text.push('\n');
+            out.verbatim(&text);
+            return Ok(());
+        }
+        let Some(row) = session.row(request.get(1))? else {
+            return fail("no table with a primary key has this key");
+        };
+        let (text, types) = match command.name {
+            "hget" => row.select(&[&String::from_utf8_lossy(request.get(2))], false),
+            "del" | "unlink" => row.delete(),
+            _ if !command.flags.write => row.select(&[], false),
+            _ => return Err(Error::unsupported(format!("HELIOS.EXPLAIN of {}", command.name))),
+        };
+        let engine = session.engine()?;
+        let prepared = engine.prepare(&text, &types)?;
+        let plan = engine.explain(&prepared, ExplainFormat::Text)?;
+        out.verbatim(&plan);
+        Ok(())
     }
+}
+
+fn unsupported(command: &Command) -> Error {
+    let name = command.name.to_ascii_uppercase();
+    Error::unsupported(format!("{name} on the database of SQL tables"))
+}
+
+impl Session {
+    fn engine(&mut self) -> Result<&mut helios_engine::Session> {
+        match &mut self.identity {
+            Some(identity) => Ok(identity.session()),
+            None => Err(Error::new(ErrorKind::Unauthenticated, "Authentication required.")),
+        }
+    }
+
+    fn row(&mut self, key: &[u8]) -> Result<Option<RowKey>> {
+        let engine = self.engine()?;
+        Ok(translate::row_key(&engine.catalog(), engine.database_id(), key))
+    }
+
+    async fn run_text(
+        &mut self,
+        (text, types): (String, Vec<Option<Type>>),
+        params: &[Value],
+    ) -> Result<(Arc<Prepared>, Vec<Vec<Value>>, u64)> {
+        let engine = self.engine()?;
+        let prepared = engine.prepare(&text, &types)?;
+        let mut rows = Rows::default();
+        let done = engine.execute(&prepared, params, &mut rows).await?;
+        Ok((prepared, rows.0, done.rows))
+    }
+
+    /// The fields of a row; `None` when there is no such row.
+    async fn fields(&mut self, row: &RowKey, names: &[&str], lock: bool) -> Result<Option<Fields>> {
+        let (prepared, rows, _) = self.run_text(row.select(names, lock), &row.key).await?;
+        let Some(values) = rows.first() else {
+            return Ok(None);
+        };
+        let mut fields = Fields::new();
+        for (column, value) in prepared.output.iter().zip(values) {
+            if let Some(bytes) = to_redis_text(column.ty, value)? {
+                fields.push((column.name.to_string(), bytes));
+            }
+        }
+        Ok(Some(fields))
+    }
+
+    async fn all_fields(&mut self, key: &[u8]) -> Result<Fields> {
+        match self.row(key)? {
+            Some(row) => Ok(self.fields(&row, &[], false).await?.unwrap_or_default()),
+            None => Ok(Fields::new()),
+        }
+    }
+
+    async fn field(&mut self, key: &[u8], name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(row) = self.row(key)? else {
+            return Ok(None);
+        };
+        let Some(column) = column(&row.table, name)?.map(|column| column.name.clone()) else {
+            return Ok(None);
+        };
+        let fields = self.fields(&row, &[&column], false).await?.unwrap_or_default();
+        Ok(fields.into_iter().next().map(|(_, value)| value))
+    }
+
+    async fn row_exists(&mut self, key: &[u8]) -> Result<bool> {
+        let Some(row) = self.row(key)? else {
+            return Ok(false);
+        };
+        let names: Vec<String> =
+            key_columns(&row.table).iter().map(|column| column.name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Ok(self.fields(&row, &names, false).await?.is_some())
+    }
+
+    async fn sql_command(
+        &mut self,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut ReplyWriter,
+    ) -> Result<()> {
+        let key = args.get(1);
+        match command.name {
+            "hget" => {
+                let value = self.field(key, args.get(2)).await?;
+                out.optional_bulk(value.as_deref());
+            }
+            "hmget" => {
+                let fields = self.all_fields(key).await?;
+                out.array(args.len() - 2);
+                for name in args.from(2).iter() {
+                    let found = fields.iter().find(|(field, _)| field.as_bytes() == name);
+                    out.optional_bulk(found.map(|(_, value)| value.as_slice()));
+                }
+            }
+            "hgetall" => {
+                let fields = self.all_fields(key).await?;
+                out.map(fields.len());
+                for (field, value) in &fields {
+                    out.bulk(field.as_bytes());
+                    out.bulk(value);
+                }
+            }
+            "hkeys" | "hvals" => {
+                let fields = self.all_fields(key).await?;
+                out.array(fields.len());
+                for (field, value) in &fields {
+                    out.bulk(if command.name == "hkeys" { field.as_bytes() } else { value });
+                }
+            }
+            "hscan" => {
+                let fields = self.all_fields(key).await?;
+                out.array(2);
+                out.bulk(b"0");
+                out.array(fields.len() * 2);
+                for (field, value) in &fields {
+                    out.bulk(field.as_bytes());
+                    out.bulk(value);
+                }
+            }
+            "hlen" => out.integer(self.all_fields(key).await?.len() as i64),
+            "hexists" => out.flag(self.field(key, args.get(2)).await?.is_some()),
+            "hstrlen" => {
+                let value = self.field(key, args.get(2)).await?;
+                out.integer(value.map_or(0, |value| value.len() as i64));
+            }
+            "type" => out.status(if self.row_exists(key).await? { "hash" } else { "none" }),
+            "ttl" | "pttl" => out.integer(if self.row_exists(key).await? { -1 } else { -2 }),
+            "exists" | "touch" => {
+                let mut found = 0;
+                for key in args.from(1).iter() {
+                    found += i64::from(self.row_exists(key).await?);
+                }
+                out.integer(found);
+            }
+            "keys" | "scan" => self.sql_keys(command, args, out).await?,
+            "hset" | "hmset" | "hsetnx" | "hdel" | "hincrby" | "hincrbyfloat" | "del"
+            | "unlink" => self.sql_write(command, args, out).await?,
+            _ => return Err(unsupported(command)),
+        }
+        Ok(())
+    }
+
+    /// KEYS and SCAN: every key in one page.
+    async fn sql_keys(
+        &mut self,
+        command: &Command,
+        args: Args<'_>,
+        out: &mut ReplyWriter,
+    ) -> Result<()> {
+        let pattern = match command.name {
+            "keys" => Some(args.get(1)),
+            _ => {
+                let options = args.from(2);
+                let at = (0..options.len())
+                    .step_by(2)
+                    .find(|at| options.get(*at).eq_ignore_ascii_case(b"match"));
+                at.map(|at| options.get(at + 1))
+            }
+        };
+        let engine = self.engine()?;
+        let tables = translate::tables(&engine.catalog(), engine.database_id());
+        let literal = pattern.map(glob::literal_prefix).unwrap_or_default();
+        let mut found: Vec<String> = Vec::new();
+        for shown in tables {
+            let prefix = shown.prefix.as_bytes();
+            if !(prefix.starts_with(&literal) || literal.starts_with(prefix)) {
+                continue;
+            }
+            let rows = match self.run_text((shown.select_keys(), Vec::new()), &[]).await {
+                Ok((_, rows, _)) => rows,
+                // A table that the role may not read has no keys for it.
+                Err(error) if error.kind() == ErrorKind::InsufficientPrivilege => continue,
+                Err(error) => return Err(error),
+            };
+            for row in rows {
+                let Some(text) = translate::key_text(&shown.table, &row) else { continue };
+                let key = format!("{}{text}", shown.prefix);
+                if pattern.is_none_or(|pattern| glob::matches(pattern, key.as_bytes())) {
+                    found.push(key);
+                }
+            }
+        }
+        if command.name == "scan" {
+            out.array(2);
+            out.bulk(b"0");
+        }
+        out.array(found.len());
+        found.iter().for_each(|key| out.bulk(key.as_bytes()));
+        Ok(())
+    }
+
+    /// A command that writes, in the transaction that is open or in one of its own.
+    async fn sql_write(
+        &mut self,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut ReplyWriter,
+    ) -> Result<()> {
+        let own =
+            self.engine()?.transaction_status() == helios_engine::TransactionStatus::Idle;
+        if !own {
+            return self.sql_change(command, args, out).await;
+        }
+        self.engine()?.begin(TransactionMode::default())?;
+        match self.sql_change(command, args, out).await {
+            Ok(()) => self.engine()?.commit().await.map(drop),
+            Err(error) => {
+                self.engine()?.rollback();
+                Err(error)
+            }
+        }
+    }
+
+    async fn sql_change(
+        &mut self,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut ReplyWriter,
+    ) -> Result<()> {
+        let no_table = || Error::new(ErrorKind::UndefinedTable, "no table has this key");
+        match command.name {
+            "del" | "unlink" => {
+                let mut removed = 0;
+                for key in args.from(1).iter() {
+                    if let Some(row) = self.row(key)? {
+                        removed += self.run_text(row.delete(), &row.key).await?.2;
+                    }
+                }
+                out.integer(removed as i64);
+            }
+            "hset" | "hmset" => {
+                if !args.len().is_multiple_of(2) {
+                    return Err(wrong_arity(command.name));
+                }
+                let row = self.row(args.get(1))?.ok_or_else(no_table)?;
+                let pairs: Vec<(&[u8], &[u8])> = (2..args.len())
+                    .step_by(2)
+                    .map(|at| (args.get(at), args.get(at + 1)))
+                    .collect();
+                let added = self.set_fields(&row, &pairs).await?;
+                if command.name == "hmset" {
+                    out.ok();
+                } else {
+                    out.integer(added as i64);
+                }
+            }
+            "hsetnx" => {
+                let row = self.row(args.get(1))?.ok_or_else(no_table)?;
+                let name = String::from_utf8_lossy(args.get(2)).into_owned();
+                known_column(&row, args.get(2))?;
+                let old = self.fields(&row, &[&name], true).await?.unwrap_or_default();
+                if old.is_empty() {
+                    self.set_fields(&row, &[(args.get(2), args.get(3))]).await?;
+                }
+                out.flag(old.is_empty());
+            }
+            "hdel" => {
+                let removed = match self.row(args.get(1))? {
+                    Some(row) => self.clear_fields(&row, args.from(2)).await?,
+                    None => 0,
+                };
+                out.integer(removed as i64);
+            }
+            _ => {
+                let row = self.row(args.get(1))?.ok_or_else(no_table)?;
+                let new = self.increment_field(&row, command, args).await?;
+                if command.name == "hincrby" {
+                    out.integer(number::parse_i64(&new).unwrap_or_default());
+                } else {
+                    out.bulk(&new);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts or changes a row: how many of the fields it did not have before.
+    async fn set_fields(&mut self, row: &RowKey, pairs: &[(&[u8], &[u8])]) -> Result<usize> {
+        let keys = key_columns(&row.table);
+        let mut columns: Vec<&Column> = Vec::new();
+        let mut values: Vec<Value> = Vec::new();
+        for (name, bytes) in pairs {
+            let column = known_column(row, name)?;
+            let value = from_redis_text(column.ty, bytes)?;
+            if let Some(at) = keys.iter().position(|key| key.name == column.name) {
+                if to_redis_text(column.ty, &row.key[at])?.as_deref() != Some(*bytes) {
+                    return fail("the fields of the primary key cannot be changed");
+                }
+                continue;
+            }
+            match columns.iter().position(|other| other.name == column.name) {
+                Some(at) => values[at] = value,
+                None => {
+                    columns.push(column);
+                    values.push(value);
+                }
+            }
+        }
+        let names: Vec<&str> = keys.iter().chain(&columns).map(|c| c.name.as_str()).collect();
+        match self.fields(row, &names, true).await? {
+            Some(old) => {
+                if !columns.is_empty() {
+                    let mut params = values;
+                    params.extend(row.key.iter().cloned());
+                    self.run_text(row.update(&columns), &params).await?;
+                }
+                let had = |column: &&&Column| old.iter().any(|(name, _)| *name == column.name);
+                Ok(columns.len() - columns.iter().filter(had).count())
+            }
+            None => {
+                let mut params = row.key.clone();
+                params.extend(values);
+                self.run_text(row.insert(&columns), &params).await?;
+                Ok(pairs.len())
+            }
+        }
+    }
+
+    /// Sets fields to NULL: how many had a value.
+    async fn clear_fields(&mut self, row: &RowKey, names: Args<'_>) -> Result<usize> {
+        let mut columns: Vec<&Column> = Vec::new();
+        for name in names.iter() {
+            let Some(column) = column(&row.table, name)? else { continue };
+            if key_columns(&row.table).iter().any(|key| key.name == column.name) {
+                return fail("a field of the primary key cannot be removed");
+            }
+            columns.push(column);
+        }
+        if columns.is_empty() {
+            return Ok(0);
+        }
+        let list: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let old = self.fields(row, &list, true).await?.unwrap_or_default();
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let mut params = vec![Value::Null; columns.len()];
+        params.extend(row.key.iter().cloned());
+        self.run_text(row.update(&columns), &params).await?;
+        Ok(old.len())
+    }
+
+    async fn increment_field(
+        &mut self,
+        row: &RowKey,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Result<Vec<u8>> {
+        let (name, by) = (args.get(2), args.get(3));
+        let column = known_column(row, name)?;
+        let decimal = command.name == "hincrbyfloat";
+        if !decimal {
+            integer(by)?;
+        } else if !number::is_decimal(by) {
+            return fail("value is not a valid float");
+        }
+        let old = self.fields(row, &[column.name.as_str()], true).await?.unwrap_or_default();
+        let old = old.into_iter().next().map_or_else(|| b"0".to_vec(), |(_, value)| value);
+        let new = if decimal {
+            number::add_decimal(&old, by)?
+        } else {
+            let Some(old) = number::parse_i64(&old) else {
+                return fail("hash value is not an integer");
+            };
+            let Some(sum) = old.checked_add(integer(by)?) else {
+                return fail("increment or decrement would overflow");
+            };
+            sum.to_string().into_bytes()
+        };
+        if from_redis_text(column.ty, &new).is_err() {
+            return fail("increment or decrement would overflow");
+        }
+        self.set_fields(row, &[(name, &new)]).await?;
+        Ok(new)
+    }
+}
+
+fn known_column<'r>(row: &'r RowKey, name: &[u8]) -> Result<&'r Column> {
+    column(&row.table, name)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::UndefinedColumn,
+            format!(
+                "column \"{}\" of table \"{}\" does not exist",
+                String::from_utf8_lossy(name),
+                row.table.name
+            ),
+        )
+    })
 }

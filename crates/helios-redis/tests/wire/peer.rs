@@ -1,14 +1,10 @@
 //! Servers to talk to: this crate's own, and a real redis-server on a free port.
 
-use helios_engine::keyspace::{Database, Keyspace};
-use helios_redis::backend::Backend;
-use helios_redis::{Connection, Server};
-use helios_storage::{Prefix, Store, StoreOptions};
-use helios_types::{BranchId, DatabaseId, ObjectId};
+use helios_engine::{Engine, EngineOptions};
+use helios_net::{Shutdown, TlsMode};
+use helios_redis::Port;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// A server that ends with the value.
@@ -30,42 +26,23 @@ impl Drop for Peer {
 
 pub fn heliosdb() -> Peer {
     let folder = tempfile::tempdir().unwrap();
-    let options = StoreOptions {
-        path: folder.path().join("data"),
-        ..StoreOptions::default()
-    };
-    let keyspace = Arc::new(Keyspace::new(Store::open(options).unwrap()));
-    let prefix = |n| Prefix::new(DatabaseId(1), BranchId::MAIN, ObjectId(100 + n));
-    let databases = (0..16).map(|n| Database::new(n, prefix(n))).collect();
+    let options =
+        EngineOptions { data_dir: folder.path().join("data"), ..EngineOptions::default() };
+    let engine = Engine::open(options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))
-        .unwrap();
-    let port = listener.local_addr().unwrap().port();
-    runtime.spawn(
-        keyspace
-            .clone()
-            .run_background(Arc::new(AtomicBool::new(false))),
-    );
-    let server = Server::new(Backend::new(keyspace, databases), port);
-    runtime.spawn(async move {
-        let mut id = 0;
-        while let Ok((stream, peer)) = listener.accept().await {
-            id += 1;
-            let names = (id, peer.to_string(), String::new());
-            tokio::spawn(Connection::serve(server.clone(), stream, names, || {}));
-        }
-    });
-    Peer {
-        port,
-        child: None,
-        _folder: folder,
-        _runtime: Some(runtime),
-    }
+    let guard = runtime.enter();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let limits = helios_net::Limits::connections(1000);
+    let listener = helios_net::bind("redis", address, limits, TlsMode::Off).unwrap();
+    let port = listener.address().port();
+    let handler = Port::new(engine, port);
+    runtime.spawn(helios_net::serve(listener, handler, Shutdown::new()));
+    drop(guard);
+    Peer { port, child: None, _folder: folder, _runtime: Some(runtime) }
 }
 
 /// A redis-server with an empty data set; `None` when none is installed.

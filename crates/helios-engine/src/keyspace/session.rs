@@ -1,0 +1,50 @@
+//! The keyspace as a session of the engine reaches it: which objects hold the logical databases, and
+//! who may use them.
+
+use super::{DATABASES, Database, Keyspace};
+use crate::authorize::{is_member, is_superuser};
+use crate::{Engine, Session};
+use helios_storage::Prefix;
+use helios_types::{BranchId, DatabaseId, ObjectId};
+use std::sync::Arc;
+
+/// The object of the first logical Redis database of every database; below the numbers that the
+/// catalog gives out.
+const FIRST_OBJECT: u32 = 15_000;
+
+/// The logical Redis databases of a database.
+fn databases_of(database: DatabaseId) -> Vec<Database> {
+    let object = |number| Prefix::new(database, BranchId::MAIN, ObjectId(FIRST_OBJECT + number));
+    (0..DATABASES).map(|number| Database::new(number, object(number))).collect()
+}
+
+impl Keyspace {
+    /// The keyspace over an engine's store. Removed collections of earlier runs are taken up again.
+    pub fn of(engine: &Engine) -> Arc<Keyspace> {
+        let keyspace = Keyspace::new(engine.store.clone());
+        for database in engine.catalog().databases.keys() {
+            for database in databases_of(*database) {
+                keyspace.garbage_left(database.object());
+            }
+        }
+        Arc::new(keyspace)
+    }
+}
+
+impl Session {
+    /// The logical Redis databases of this session's database.
+    pub fn keyspace_databases(&self) -> Vec<Database> {
+        databases_of(self.database_id())
+    }
+
+    /// Whether the role may use the keyspace: superusers and who owns the database may.
+    pub fn may_use_keyspace(&self) -> bool {
+        let catalog = self.catalog();
+        let role = self.state.role;
+        is_superuser(&catalog, role)
+            || catalog
+                .databases
+                .get(&self.database_id())
+                .is_some_and(|database| is_member(&catalog, role, database.owner))
+    }
+}
