@@ -459,3 +459,93 @@ fn closed(rest: &[u8]) -> Option<&[u8]> {
 fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parses `bytes` as they arrive in pieces of `step`; gives the requests and the error at the
+    /// end, if there is one.
+    fn parse_in_steps(
+        bytes: &[u8],
+        step: usize,
+        limits: Limits,
+    ) -> (Vec<Vec<Vec<u8>>>, Option<ProtocolError>) {
+        let mut parser = RequestParser::default();
+        let mut requests = Vec::new();
+        let (mut start, mut end) = (0, 0);
+        loop {
+            match parser.parse(&bytes[start..end], limits) {
+                Ok(Parsed::Incomplete) if end == bytes.len() => return (requests, None),
+                Ok(Parsed::Incomplete) => end = (end + step).min(bytes.len()),
+                Ok(found) => {
+                    if found == Parsed::Request {
+                        let args = parser.args(&bytes[start..end]);
+                        requests.push(args.iter().map(<[u8]>::to_vec).collect());
+                    }
+                    start += parser.consumed();
+                    parser.reset();
+                }
+                Err(error) => return (requests, Some(error)),
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_the_same_however_their_bytes_arrive() {
+        let bytes = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n*0\r\n\r\nSET \"a b\" 'c'\r\n*1\r\n$4\r\nPING\r\n";
+        let (expected, error) = parse_in_steps(bytes, bytes.len(), Limits::default());
+        assert_eq!(error, None);
+        assert_eq!(expected.len(), 4);
+        assert_eq!(expected[2], [b"SET".to_vec(), b"a b".to_vec(), b"c".to_vec()]);
+        for step in 1..bytes.len() {
+            assert_eq!(parse_in_steps(bytes, step, Limits::default()).0, expected);
+        }
+    }
+
+    #[test]
+    fn malformed_requests_get_the_errors_of_redis() {
+        for (bytes, text) in [
+            (&b"*abc\r\n"[..], "Protocol error: invalid multibulk length"),
+            (b"*2147483648\r\n", "Protocol error: invalid multibulk length"),
+            (b"*1048577\r\n", "Protocol error: invalid multibulk length"),
+            (b"*1\r\nfoo\r\n", "Protocol error: expected '$', got 'f'"),
+            (b"*1\r\n$-5\r\n", "Protocol error: invalid bulk length"),
+            (b"*1\r\n$536870913\r\n", "Protocol error: invalid bulk length"),
+            (b"SET \"a\r\n", "Protocol error: unbalanced quotes in request"),
+            (b"SET \"a\"b\r\n", "Protocol error: unbalanced quotes in request"),
+        ] {
+            let (_, error) = parse_in_steps(bytes, bytes.len(), Limits::default());
+            assert_eq!(error.map(|error| error.to_string()).as_deref(), Some(text));
+        }
+        let (_, error) = parse_in_steps(&[b'a'; 70_000], 70_000, Limits::default());
+        assert_eq!(error, Some(ProtocolError::InlineTooBig));
+        let limits = Limits { unauthenticated: true, ..Limits::default() };
+        let (_, error) = parse_in_steps(b"*11\r\n", 5, limits);
+        assert_eq!(error, Some(ProtocolError::UnauthenticatedCount));
+        let (_, error) = parse_in_steps(b"*1\r\n$20000\r\n", 12, limits);
+        assert_eq!(error, Some(ProtocolError::UnauthenticatedBulkLength));
+    }
+
+    /// What a fuzzer does, with a fixed seed: bytes made of the protocol's own pieces never panic
+    /// and never parse differently in pieces.
+    #[test]
+    fn random_bytes_never_panic_and_parse_alike_in_pieces() {
+        use rand::rngs::StdRng;
+        use rand::{Rng, SeedableRng};
+        const PIECES: [&[u8]; 16] = [
+            b"*", b"$", b"\r\n", b"1", b"2", b"3", b"-1", b"GET", b"\"", b"'", b"\\x4", b" ",
+            b"\0", b"*1\r\n$4\r\nPING\r\n", b"*2\r\n$1\r\na\r\n$0\r\n\r\n", b"\n",
+        ];
+        let mut random = StdRng::seed_from_u64(7);
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..random.random_range(0..12) {
+                bytes.extend_from_slice(PIECES[random.random_range(0..PIECES.len())]);
+            }
+            let whole = parse_in_steps(&bytes, bytes.len().max(1), Limits::default());
+            let pieces = parse_in_steps(&bytes, random.random_range(1..4), Limits::default());
+            assert_eq!(whole, pieces, "{bytes:?}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The Redis port, driven from outside over its wire, and a real redis-server beside it.
 
+mod database16;
 mod golden;
 mod peer;
 mod resp;

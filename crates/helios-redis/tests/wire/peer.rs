@@ -5,6 +5,7 @@ use helios_net::{Shutdown, TlsMode};
 use helios_redis::Port;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A server that ends with the value.
@@ -12,7 +13,19 @@ pub struct Peer {
     pub port: u16,
     child: Option<Child>,
     _folder: tempfile::TempDir,
-    _runtime: Option<tokio::runtime::Runtime>,
+    runtime: Option<tokio::runtime::Runtime>,
+    engine: Option<Arc<Engine>>,
+}
+
+impl Peer {
+    /// The engine behind this crate's own server.
+    pub fn engine(&self) -> &Arc<Engine> {
+        self.engine.as_ref().unwrap()
+    }
+
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.as_ref().unwrap().block_on(work)
+    }
 }
 
 impl Drop for Peer {
@@ -39,10 +52,10 @@ pub fn heliosdb() -> Peer {
     let limits = helios_net::Limits::connections(1000);
     let listener = helios_net::bind("redis", address, limits, TlsMode::Off).unwrap();
     let port = listener.address().port();
-    let handler = Port::new(engine, port);
+    let handler = Port::new(engine.clone(), port);
     runtime.spawn(helios_net::serve(listener, handler, Shutdown::new()));
     drop(guard);
-    Peer { port, child: None, _folder: folder, _runtime: Some(runtime) }
+    Peer { port, child: None, _folder: folder, runtime: Some(runtime), engine: Some(engine) }
 }
 
 /// A redis-server with an empty data set; `None` when none is installed.
