@@ -81,6 +81,7 @@ impl Engine {
             None => bootstrap(&store, &options)?,
         };
         crate::pg_catalog::install(&mut catalog);
+        crate::keyspace::sql_tables::install(&mut catalog);
         Ok(Arc::new(Engine {
             store,
             catalog: ArcSwap::from_pointee(catalog),

@@ -28,6 +28,7 @@ pub mod scan;
 mod session;
 pub mod sets;
 pub mod sort;
+pub(crate) mod sql_tables;
 pub mod strings;
 pub mod tables;
 pub mod waiters;

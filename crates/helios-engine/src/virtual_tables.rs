@@ -28,6 +28,9 @@ impl VirtualTables for Tables {
         if crate::pg_catalog::is_system_table(table) {
             return crate::pg_catalog::rows(&self.reader.engine, table, lookups, functions);
         }
+        if crate::keyspace::sql_tables::is_keyspace_table(table) {
+            return crate::keyspace::sql_tables::rows(&self.reader.engine, table, lookups, functions);
+        }
         Err(helios_types::Error::unsupported(format!("reading \"{}\"", table.name)))
     }
 }

@@ -4,6 +4,7 @@
 use super::{DATABASES, Database, Keyspace};
 use crate::authorize::{is_member, is_superuser};
 use crate::{Engine, Session};
+use helios_planner::catalog::Catalog;
 use helios_storage::Prefix;
 use helios_types::{BranchId, DatabaseId, ObjectId};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 const FIRST_OBJECT: u32 = 15_000;
 
 /// The logical Redis databases of a database.
-fn databases_of(database: DatabaseId) -> Vec<Database> {
+pub(super) fn databases_of(database: DatabaseId) -> Vec<Database> {
     let object = |number| Prefix::new(database, BranchId::MAIN, ObjectId(FIRST_OBJECT + number));
     (0..DATABASES).map(|number| Database::new(number, object(number))).collect()
 }
@@ -39,12 +40,13 @@ impl Session {
 
     /// Whether the role may use the keyspace: superusers and who owns the database may.
     pub fn may_use_keyspace(&self) -> bool {
-        let catalog = self.catalog();
-        let role = self.state.role;
-        is_superuser(&catalog, role)
-            || catalog
-                .databases
-                .get(&self.database_id())
-                .is_some_and(|database| is_member(&catalog, role, database.owner))
+        role_may_use(&self.catalog(), self.state.role, self.database_id())
     }
+}
+
+/// Whether a role may use the keyspace of a database.
+pub(super) fn role_may_use(catalog: &Catalog, role: ObjectId, database: DatabaseId) -> bool {
+    let database = catalog.databases.get(&database);
+    is_superuser(catalog, role)
+        || database.is_some_and(|database| is_member(catalog, role, database.owner))
 }

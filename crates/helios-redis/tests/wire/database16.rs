@@ -177,3 +177,26 @@ fn keys_expire_on_time_and_are_removed_in_the_background() {
     assert_eq!(client.ask("GET k"), Reply::Null);
     assert!(format!("{:?}", client.ask("INFO stats")).contains("expired_keys:1"));
 }
+
+#[test]
+fn the_keyspace_is_seen_in_sql() {
+    let server = peer::heliosdb();
+    let mut client = Client::connect(server.port);
+    client.ask("HSET user:1 name ann");
+    client.ask("ZADD scores 1.5 ann");
+    client.ask("SET plain text");
+    let engine = server.engine();
+    let options =
+        SessionOptions::new(Protocol::Internal, engine.superuser(), engine.default_database());
+    let mut session = engine.session(options).unwrap();
+    let mut ask = |statement: &str| {
+        let mut rows = helios_types::value::Rows::default();
+        let prepared = session.prepare(statement, &[]).unwrap();
+        server.block_on(session.execute(&prepared, &[], &mut rows)).unwrap();
+        rows.0.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>()
+    };
+    assert_eq!(ask("SELECT key FROM redis.keys").len(), 3);
+    assert_eq!(ask("SELECT value FROM redis.hashes WHERE key = 'user:1'").len(), 1);
+    assert_eq!(ask("SELECT member FROM redis.zsets WHERE score > 1").len(), 1);
+    assert_eq!(ask("SELECT value FROM redis.strings WHERE db = 1").len(), 0);
+}
