@@ -172,21 +172,6 @@ impl Session {
         }
     }
 
-    /// Makes the open transaction failed: the front-end could not do its part of a statement.
-    pub fn fail_transaction(&mut self) {
-        self.statement_failed();
-    }
-
-    /// A statement made by PREPARE in SQL.
-    pub fn prepared_statement(&self, name: &str) -> Option<&Arc<crate::Prepared>> {
-        self.prepared.get(name)
-    }
-
-    /// Schemas that unqualified names are looked up in, `$user` replaced.
-    pub fn search_path(&self) -> Vec<String> {
-        self.state.search_path()
-    }
-
     /// Warnings and notices since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.state.notices)

@@ -35,8 +35,11 @@ impl Drop for Port {
 
 impl helios_net::Handler for Port {
     async fn handle(self: Arc<Self>, connection: helios_net::Connection) -> io::Result<()> {
-        let names =
-            (connection.id, connection.peer.to_string(), connection.local.to_string());
+        let names = (
+            connection.id,
+            connection.peer.to_string(),
+            connection.local.to_string(),
+        );
         Connection::serve(self.server.clone(), Accepted(connection), names).await
     }
 

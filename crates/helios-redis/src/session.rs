@@ -240,7 +240,10 @@ impl Session {
         );
         if keyspace
             && !self.is_sql()
-            && self.identity.as_ref().is_some_and(|identity| !identity.may_use_keyspace())
+            && self
+                .identity
+                .as_ref()
+                .is_some_and(|identity| !identity.may_use_keyspace())
         {
             return Err(Error::new(
                 ErrorKind::InsufficientPrivilege,

@@ -52,7 +52,11 @@ fn shown(catalog: &Catalog, database: DatabaseId, relation: &Relation) -> Option
         format!("{}.{}:", schema.name, table.name)
     };
     let name = format!("{}.{}", quoted(&schema.name), quoted(&table.name));
-    Some(Shown { table: table.clone(), name, prefix })
+    Some(Shown {
+        table: table.clone(),
+        name,
+        prefix,
+    })
 }
 
 /// All tables that database 16 shows, by name.
@@ -69,31 +73,51 @@ pub fn tables(catalog: &Catalog, database: DatabaseId) -> Vec<Shown> {
 /// The row that a Redis key names; `None` when it can name none.
 pub fn row_key(catalog: &Catalog, database: DatabaseId, key: &[u8]) -> Option<RowKey> {
     let (name, text) = std::str::from_utf8(key).ok()?.split_once(':')?;
-    let candidates = [("public", Some(name)), match name.split_once('.') {
-        Some((schema, table)) => (schema, Some(table)),
-        None => ("", None),
-    }];
+    let candidates = [
+        ("public", Some(name)),
+        match name.split_once('.') {
+            Some((schema, table)) => (schema, Some(table)),
+            None => ("", None),
+        },
+    ];
     for (schema, table) in candidates {
         let Some(table) = table else { continue };
-        let Some(schema) = catalog.schema_named(database, schema) else { continue };
-        let Some(relation) = catalog.relation_named(schema.id, table) else { continue };
-        let Some(shown) = shown(catalog, database, relation) else { continue };
+        let Some(schema) = catalog.schema_named(database, schema) else {
+            continue;
+        };
+        let Some(relation) = catalog.relation_named(schema.id, table) else {
+            continue;
+        };
+        let Some(shown) = shown(catalog, database, relation) else {
+            continue;
+        };
         let key = parse_key(&shown.table, text)?;
-        return Some(RowKey { table: shown.table, name: shown.name, key });
+        return Some(RowKey {
+            table: shown.table,
+            name: shown.name,
+            key,
+        });
     }
     None
 }
 
 /// The columns of the primary key, in its order.
 pub fn key_columns(table: &Table) -> Vec<&Column> {
-    table.key.iter().filter_map(|at| table.columns.get(*at)).collect()
+    table
+        .key
+        .iter()
+        .filter_map(|at| table.columns.get(*at))
+        .collect()
 }
 
 fn parse_key(table: &Table, text: &str) -> Option<Vec<Value>> {
     let columns = key_columns(table);
     let parts: Vec<String> = match columns.len() {
         1 => vec![text.to_owned()],
-        _ => text.split(':').map(|part| part.replace("%3A", ":").replace("%25", "%")).collect(),
+        _ => text
+            .split(':')
+            .map(|part| part.replace("%3A", ":").replace("%25", "%"))
+            .collect(),
     };
     if parts.len() != columns.len() {
         return None;
@@ -138,7 +162,10 @@ impl RowKey {
     }
 
     fn key_types(&self) -> Vec<Option<Type>> {
-        key_columns(&self.table).iter().map(|column| Some(column.ty)).collect()
+        key_columns(&self.table)
+            .iter()
+            .map(|column| Some(column.ty))
+            .collect()
     }
 
     /// Reads the row; all columns when none are named.
@@ -146,16 +173,26 @@ impl RowKey {
         let list = if columns.is_empty() {
             "*".to_owned()
         } else {
-            columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+            columns
+                .iter()
+                .map(|name| quoted(name))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         let lock = if lock { " FOR UPDATE" } else { "" };
-        let text =
-            format!("SELECT {list} FROM {} WHERE {}{lock}", self.name, self.condition(1));
+        let text = format!(
+            "SELECT {list} FROM {} WHERE {}{lock}",
+            self.name,
+            self.condition(1)
+        );
         (text, self.key_types())
     }
 
     pub fn delete(&self) -> (String, Vec<Option<Type>>) {
-        (format!("DELETE FROM {} WHERE {}", self.name, self.condition(1)), self.key_types())
+        (
+            format!("DELETE FROM {} WHERE {}", self.name, self.condition(1)),
+            self.key_types(),
+        )
     }
 
     /// Sets columns; their values come first among the parameters, then the key.
@@ -195,8 +232,10 @@ impl RowKey {
 impl Shown {
     /// The keys of all rows, in their order.
     pub fn select_keys(&self) -> String {
-        let columns: Vec<String> =
-            key_columns(&self.table).iter().map(|column| quoted(&column.name)).collect();
+        let columns: Vec<String> = key_columns(&self.table)
+            .iter()
+            .map(|column| quoted(&column.name))
+            .collect();
         let list = columns.join(", ");
         format!("SELECT {list} FROM {} ORDER BY {list}", self.name)
     }

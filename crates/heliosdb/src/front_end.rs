@@ -50,6 +50,9 @@ impl FrontEnds {
         if let Some(listener) = front_ends.listener(wiring, "http", ports.http, &web, immediate_tls(wiring, &[b"h2", b"http/1.1"])?)? {
             front_ends.http(wiring, listener, Dialect::V7);
         }
+        if let Some(listener) = front_ends.listener(wiring, "redis", ports.redis, &wire, immediate_tls(wiring, &[])?)? {
+            front_ends.redis(wiring, listener);
+        }
         if let Some(listener) = front_ends.listener(wiring, "grpc", ports.grpc, &web, immediate_tls(wiring, &[b"h2"])?)? {
             front_ends.grpc(wiring, listener).await?;
         }
@@ -76,6 +79,11 @@ impl FrontEnds {
         let (engine, shutdown) = (wiring.engine.clone(), wiring.shutdown.clone());
         self.serving.push(Box::pin(helios_postgres::serve(listener, engine, config, shutdown)));
         Ok(())
+    }
+
+    fn redis(&mut self, wiring: &Wiring<'_>, listener: Listener) {
+        let handler = helios_redis::Port::new(wiring.engine.clone(), listener.address().port());
+        self.serving.push(Box::pin(helios_net::serve(listener, handler, wiring.shutdown.clone())));
     }
 
     fn http(&mut self, wiring: &Wiring<'_>, listener: Listener, default_dialect: Dialect) {

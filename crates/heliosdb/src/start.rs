@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// Serves until a signal asks to stop.
 pub fn run(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
@@ -40,7 +40,7 @@ async fn serve(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
     let result = serve_engine(loaded, ports_file, &engine, &data_dir, &mut signals).await;
     let closed = engine.shutdown();
     if let Err(e) = &closed {
-        error!(error = crate::one_line(e), "could not close the data directory");
+        tracing::error!(error = crate::one_line(e), "could not close the data directory");
     }
     let code = result?;
     closed?;

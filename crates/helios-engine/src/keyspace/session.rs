@@ -16,7 +16,9 @@ const FIRST_OBJECT: u32 = 15_000;
 /// The logical Redis databases of a database.
 pub(super) fn databases_of(database: DatabaseId) -> Vec<Database> {
     let object = |number| Prefix::new(database, BranchId::MAIN, ObjectId(FIRST_OBJECT + number));
-    (0..DATABASES).map(|number| Database::new(number, object(number))).collect()
+    (0..DATABASES)
+        .map(|number| Database::new(number, object(number)))
+        .collect()
 }
 
 impl Keyspace {

@@ -36,13 +36,19 @@ pub(crate) fn install(catalog: &mut Catalog) {
             id: ObjectId(id),
             schema: SCHEMA,
             name: table.name().to_owned(),
-            columns: table.columns().iter().map(|(name, ty)| ((*name).to_owned(), *ty)).collect(),
+            columns: table
+                .columns()
+                .iter()
+                .map(|(name, ty)| ((*name).to_owned(), *ty))
+                .collect(),
             lookups: vec![NUMBER, KEY],
             unique: (0..table.key_columns()).collect(),
         };
         let key = (SCHEMA, Arc::from(table.name.as_str()));
         catalog.relation_names.insert(key, table.id);
-        catalog.relations.insert(table.id, Relation::Virtual(Arc::new(table)));
+        catalog
+            .relations
+            .insert(table.id, Relation::Virtual(Arc::new(table)));
     }
 }
 
@@ -61,14 +67,28 @@ pub(crate) fn rows(
     let Some(database) = catalog.database_named(functions.current_database()) else {
         return Ok(Vec::new());
     };
-    let role = catalog.role_named(functions.current_user()).map_or(ObjectId(0), |role| role.id);
+    let role = catalog
+        .role_named(functions.current_user())
+        .map_or(ObjectId(0), |role| role.id);
     if !role_may_use(&catalog, role, database.id) {
-        bail!(InsufficientPrivilege, "permission denied for table {}", table.name);
+        bail!(
+            InsufficientPrivilege,
+            "permission denied for table {}",
+            table.name
+        );
     }
-    let Some(kind) = Table::ALL.into_iter().find(|kind| kind.name() == table.name) else {
+    let Some(kind) = Table::ALL
+        .into_iter()
+        .find(|kind| kind.name() == table.name)
+    else {
         return Ok(Vec::new());
     };
-    let wanted = |column| lookups.iter().find(|(at, _)| *at == column).map(|(_, value)| value);
+    let wanted = |column| {
+        lookups
+            .iter()
+            .find(|(at, _)| *at == column)
+            .map(|(_, value)| value)
+    };
     let filter = match wanted(KEY) {
         Some(Value::Bytea(key)) => KeyFilter::exactly(key),
         Some(_) => return Ok(Vec::new()),

@@ -43,13 +43,6 @@ fn ends_transaction(utility: &Utility) -> bool {
 }
 
 impl Session {
-    /// Carries out a utility statement that a front-end built itself.
-    pub async fn utility(&mut self, utility: Utility) -> Result<Completion> {
-        let body = crate::prepared::Body::Utility(Arc::new(utility));
-        let prepared = crate::Prepared::new(Arc::from(""), Vec::new(), Vec::new(), body);
-        self.execute(&Arc::new(prepared), &[], &mut Rows::default()).await
-    }
-
     pub(crate) async fn run_utility(
         &mut self,
         utility: &Utility,

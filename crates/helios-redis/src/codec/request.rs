@@ -497,7 +497,10 @@ mod tests {
         let (expected, error) = parse_in_steps(bytes, bytes.len(), Limits::default());
         assert_eq!(error, None);
         assert_eq!(expected.len(), 4);
-        assert_eq!(expected[2], [b"SET".to_vec(), b"a b".to_vec(), b"c".to_vec()]);
+        assert_eq!(
+            expected[2],
+            [b"SET".to_vec(), b"a b".to_vec(), b"c".to_vec()]
+        );
         for step in 1..bytes.len() {
             assert_eq!(parse_in_steps(bytes, step, Limits::default()).0, expected);
         }
@@ -507,20 +510,35 @@ mod tests {
     fn malformed_requests_get_the_errors_of_redis() {
         for (bytes, text) in [
             (&b"*abc\r\n"[..], "Protocol error: invalid multibulk length"),
-            (b"*2147483648\r\n", "Protocol error: invalid multibulk length"),
+            (
+                b"*2147483648\r\n",
+                "Protocol error: invalid multibulk length",
+            ),
             (b"*1048577\r\n", "Protocol error: invalid multibulk length"),
             (b"*1\r\nfoo\r\n", "Protocol error: expected '$', got 'f'"),
             (b"*1\r\n$-5\r\n", "Protocol error: invalid bulk length"),
-            (b"*1\r\n$536870913\r\n", "Protocol error: invalid bulk length"),
-            (b"SET \"a\r\n", "Protocol error: unbalanced quotes in request"),
-            (b"SET \"a\"b\r\n", "Protocol error: unbalanced quotes in request"),
+            (
+                b"*1\r\n$536870913\r\n",
+                "Protocol error: invalid bulk length",
+            ),
+            (
+                b"SET \"a\r\n",
+                "Protocol error: unbalanced quotes in request",
+            ),
+            (
+                b"SET \"a\"b\r\n",
+                "Protocol error: unbalanced quotes in request",
+            ),
         ] {
             let (_, error) = parse_in_steps(bytes, bytes.len(), Limits::default());
             assert_eq!(error.map(|error| error.to_string()).as_deref(), Some(text));
         }
         let (_, error) = parse_in_steps(&[b'a'; 70_000], 70_000, Limits::default());
         assert_eq!(error, Some(ProtocolError::InlineTooBig));
-        let limits = Limits { unauthenticated: true, ..Limits::default() };
+        let limits = Limits {
+            unauthenticated: true,
+            ..Limits::default()
+        };
         let (_, error) = parse_in_steps(b"*11\r\n", 5, limits);
         assert_eq!(error, Some(ProtocolError::UnauthenticatedCount));
         let (_, error) = parse_in_steps(b"*1\r\n$20000\r\n", 12, limits);
@@ -534,8 +552,22 @@ mod tests {
         use rand::rngs::StdRng;
         use rand::{Rng, SeedableRng};
         const PIECES: [&[u8]; 16] = [
-            b"*", b"$", b"\r\n", b"1", b"2", b"3", b"-1", b"GET", b"\"", b"'", b"\\x4", b" ",
-            b"\0", b"*1\r\n$4\r\nPING\r\n", b"*2\r\n$1\r\na\r\n$0\r\n\r\n", b"\n",
+            b"*",
+            b"$",
+            b"\r\n",
+            b"1",
+            b"2",
+            b"3",
+            b"-1",
+            b"GET",
+            b"\"",
+            b"'",
+            b"\\x4",
+            b" ",
+            b"\0",
+            b"*1\r\n$4\r\nPING\r\n",
+            b"*2\r\n$1\r\na\r\n$0\r\n\r\n",
+            b"\n",
         ];
         let mut random = StdRng::seed_from_u64(7);
         for _ in 0..20_000 {

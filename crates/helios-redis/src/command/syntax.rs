@@ -73,7 +73,9 @@ fn sequence(words: &mut Words<'_>) -> Vec<Argument> {
 
 fn one_of(parts: Vec<Argument>) -> Argument {
     Argument {
-        name: parts.first().map_or_else(String::new, |part| part.name.clone()),
+        name: parts
+            .first()
+            .map_or_else(String::new, |part| part.name.clone()),
         kind: "oneof",
         parts,
         ..Argument::default()
@@ -94,7 +96,11 @@ fn block(mut parts: Vec<Argument>) -> Argument {
 
 fn plain(word: &str, words: &mut Words<'_>) -> Argument {
     if word.contains('|') {
-        return one_of(word.split('|').map(|token| pure_token(token, false)).collect());
+        return one_of(
+            word.split('|')
+                .map(|token| pure_token(token, false))
+                .collect(),
+        );
     }
     let (word, multiple) = match word.strip_suffix("...") {
         Some(word) => (word, true),

@@ -65,7 +65,10 @@ impl<S: Transport> Connection<S> {
         let command = commands().resolve(request)?;
         if session.database < session.databases().len() {
             let Run::Keys(_) = command.run else {
-                return Err(Error::unsupported(format!("HELIOS.EXPLAIN of {}", command.name)));
+                return Err(Error::unsupported(format!(
+                    "HELIOS.EXPLAIN of {}",
+                    command.name
+                )));
             };
             let mut text = format!("Executor: Keyspace\n{}", command.name.to_ascii_uppercase());
             text.push_str(&format!(": db={}", session.database));
@@ -84,7 +87,12 @@ impl<S: Transport> Connection<S> {
             "hget" => row.select(&[&String::from_utf8_lossy(request.get(2))], false),
             "del" | "unlink" => row.delete(),
             _ if !command.flags.write => row.select(&[], false),
-            _ => return Err(Error::unsupported(format!("HELIOS.EXPLAIN of {}", command.name))),
+            _ => {
+                return Err(Error::unsupported(format!(
+                    "HELIOS.EXPLAIN of {}",
+                    command.name
+                )));
+            }
         };
         let engine = session.engine()?;
         let prepared = engine.prepare(&text, &types)?;
@@ -103,13 +111,20 @@ impl Session {
     fn engine(&mut self) -> Result<&mut helios_engine::Session> {
         match &mut self.identity {
             Some(identity) => Ok(identity.session()),
-            None => Err(Error::new(ErrorKind::Unauthenticated, "Authentication required.")),
+            None => Err(Error::new(
+                ErrorKind::Unauthenticated,
+                "Authentication required.",
+            )),
         }
     }
 
     fn row(&mut self, key: &[u8]) -> Result<Option<RowKey>> {
         let engine = self.engine()?;
-        Ok(translate::row_key(&engine.catalog(), engine.database_id(), key))
+        Ok(translate::row_key(
+            &engine.catalog(),
+            engine.database_id(),
+            key,
+        ))
     }
 
     async fn run_text(
@@ -153,7 +168,10 @@ impl Session {
         let Some(column) = column(&row.table, name)?.map(|column| column.name.clone()) else {
             return Ok(None);
         };
-        let fields = self.fields(&row, &[&column], false).await?.unwrap_or_default();
+        let fields = self
+            .fields(&row, &[&column], false)
+            .await?
+            .unwrap_or_default();
         Ok(fields.into_iter().next().map(|(_, value)| value))
     }
 
@@ -161,8 +179,10 @@ impl Session {
         let Some(row) = self.row(key)? else {
             return Ok(false);
         };
-        let names: Vec<String> =
-            key_columns(&row.table).iter().map(|column| column.name.clone()).collect();
+        let names: Vec<String> = key_columns(&row.table)
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Ok(self.fields(&row, &names, false).await?.is_some())
     }
@@ -199,7 +219,11 @@ impl Session {
                 let fields = self.all_fields(key).await?;
                 out.array(fields.len());
                 for (field, value) in &fields {
-                    out.bulk(if command.name == "hkeys" { field.as_bytes() } else { value });
+                    out.bulk(if command.name == "hkeys" {
+                        field.as_bytes()
+                    } else {
+                        value
+                    });
                 }
             }
             "hscan" => {
@@ -218,7 +242,11 @@ impl Session {
                 let value = self.field(key, args.get(2)).await?;
                 out.integer(value.map_or(0, |value| value.len() as i64));
             }
-            "type" => out.status(if self.row_exists(key).await? { "hash" } else { "none" }),
+            "type" => out.status(if self.row_exists(key).await? {
+                "hash"
+            } else {
+                "none"
+            }),
             "ttl" | "pttl" => out.integer(if self.row_exists(key).await? { -1 } else { -2 }),
             "exists" | "touch" => {
                 let mut found = 0;
@@ -268,7 +296,9 @@ impl Session {
                 Err(error) => return Err(error),
             };
             for row in rows {
-                let Some(text) = translate::key_text(&shown.table, &row) else { continue };
+                let Some(text) = translate::key_text(&shown.table, &row) else {
+                    continue;
+                };
                 let key = format!("{}{text}", shown.prefix);
                 if pattern.is_none_or(|pattern| glob::matches(pattern, key.as_bytes())) {
                     found.push(key);
@@ -291,8 +321,7 @@ impl Session {
         args: Args<'_>,
         out: &mut ReplyWriter,
     ) -> Result<()> {
-        let own =
-            self.engine()?.transaction_status() == helios_engine::TransactionStatus::Idle;
+        let own = self.engine()?.transaction_status() == helios_engine::TransactionStatus::Idle;
         if !own {
             return self.sql_change(command, args, out).await;
         }
@@ -391,7 +420,11 @@ impl Session {
                 }
             }
         }
-        let names: Vec<&str> = keys.iter().chain(&columns).map(|c| c.name.as_str()).collect();
+        let names: Vec<&str> = keys
+            .iter()
+            .chain(&columns)
+            .map(|c| c.name.as_str())
+            .collect();
         match self.fields(row, &names, true).await? {
             Some(old) => {
                 if !columns.is_empty() {
@@ -415,8 +448,13 @@ impl Session {
     async fn clear_fields(&mut self, row: &RowKey, names: Args<'_>) -> Result<usize> {
         let mut columns: Vec<&Column> = Vec::new();
         for name in names.iter() {
-            let Some(column) = column(&row.table, name)? else { continue };
-            if key_columns(&row.table).iter().any(|key| key.name == column.name) {
+            let Some(column) = column(&row.table, name)? else {
+                continue;
+            };
+            if key_columns(&row.table)
+                .iter()
+                .any(|key| key.name == column.name)
+            {
                 return fail("a field of the primary key cannot be removed");
             }
             columns.push(column);
@@ -449,8 +487,14 @@ impl Session {
         } else if !number::is_decimal(by) {
             return fail("value is not a valid float");
         }
-        let old = self.fields(row, &[column.name.as_str()], true).await?.unwrap_or_default();
-        let old = old.into_iter().next().map_or_else(|| b"0".to_vec(), |(_, value)| value);
+        let old = self
+            .fields(row, &[column.name.as_str()], true)
+            .await?
+            .unwrap_or_default();
+        let old = old
+            .into_iter()
+            .next()
+            .map_or_else(|| b"0".to_vec(), |(_, value)| value);
         let new = if decimal {
             number::add_decimal(&old, by)?
         } else {

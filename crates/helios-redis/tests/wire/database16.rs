@@ -11,8 +11,11 @@ fn text(text: &str) -> Reply {
 
 fn sql(server: &peer::Peer, statements: &[&str]) {
     let engine = server.engine();
-    let options =
-        SessionOptions::new(Protocol::Internal, engine.superuser(), engine.default_database());
+    let options = SessionOptions::new(
+        Protocol::Internal,
+        engine.superuser(),
+        engine.default_database(),
+    );
     let mut session = engine.session(options).unwrap();
     server.block_on(async move {
         for statement in statements {
@@ -36,7 +39,10 @@ fn rows_of_tables_are_hashes_to_read_and_to_write() {
     let mut client = Client::connect(server.port);
     assert_eq!(client.ask("SELECT 16"), text("OK"));
     for (command, reply) in [
-        ("HGETALL users:1", Reply::List(vec![text("id"), text("1"), text("name"), text("ann")])),
+        (
+            "HGETALL users:1",
+            Reply::List(vec![text("id"), text("1"), text("name"), text("ann")]),
+        ),
         ("HGET users:1 name", text("ann")),
         ("HGET users:1 visits", Reply::Null),
         ("HGET users:01 name", Reply::Null),
@@ -48,14 +54,21 @@ fn rows_of_tables_are_hashes_to_read_and_to_write() {
         ("TTL users:2", Reply::Integer(-1)),
         ("HDEL users:1 visits", Reply::Integer(1)),
         ("HLEN users:1", Reply::Integer(2)),
-        ("KEYS users:*", Reply::List(vec![text("users:1"), text("users:2")])),
+        (
+            "KEYS users:*",
+            Reply::List(vec![text("users:1"), text("users:2")]),
+        ),
         ("DEL users:2", Reply::Integer(1)),
         ("EXISTS users:2", Reply::Integer(0)),
     ] {
         assert_eq!(client.ask(command), reply, "{command}");
     }
-    for command in ["HDEL users:1 name", "HSET users:1 nothing 1", "SET users:1 x", "HDEL users:1 id"]
-    {
+    for command in [
+        "HDEL users:1 name",
+        "HSET users:1 nothing 1",
+        "SET users:1 x",
+        "HDEL users:1 id",
+    ] {
         assert!(matches!(client.ask(command), Reply::Error(_)), "{command}");
     }
     assert_eq!(client.ask("HGET users:1 name"), text("bob"));
@@ -68,13 +81,18 @@ fn rows_of_tables_are_hashes_to_read_and_to_write() {
 #[test]
 fn a_transaction_on_tables_undoes_only_what_fails() {
     let server = peer::heliosdb();
-    sql(&server, &["CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)"]);
+    sql(
+        &server,
+        &["CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)"],
+    );
     let mut client = Client::connect(server.port);
     client.ask("SELECT 16");
     for command in ["MULTI", "HSET t:1 n 1", "HSET t:2 n abc", "HINCRBY t:1 n 5"] {
         client.ask(command);
     }
-    let Reply::List(replies) = client.ask("EXEC") else { panic!("EXEC gave no list") };
+    let Reply::List(replies) = client.ask("EXEC") else {
+        panic!("EXEC gave no list")
+    };
     assert_eq!(replies.len(), 3);
     assert!(matches!(replies[1], Reply::Error(_)));
     assert_eq!(client.ask("HGET t:1 n"), text("6"));
@@ -84,7 +102,10 @@ fn a_transaction_on_tables_undoes_only_what_fails() {
 #[test]
 fn the_plan_of_a_command_is_the_plan_of_its_question() {
     let server = peer::heliosdb();
-    sql(&server, &["CREATE TABLE users (id int PRIMARY KEY, name text)"]);
+    sql(
+        &server,
+        &["CREATE TABLE users (id int PRIMARY KEY, name text)"],
+    );
     let mut client = Client::connect(server.port);
     client.ask("SELECT 16");
     let Reply::Text(plan) = client.ask("HELIOS.EXPLAIN HGETALL users:1") else {
@@ -99,7 +120,12 @@ fn the_plan_of_a_command_is_the_plan_of_its_question() {
 fn bad_input_ends_its_own_connection_only() {
     let server = peer::heliosdb();
     let mut other = Client::connect(server.port);
-    for bytes in [&b"*1\r\n$-1\r\n"[..], b"*99999999999\r\n", b"*1\r\nx\r\n", b"\"\r\n"] {
+    for bytes in [
+        &b"*1\r\n$-1\r\n"[..],
+        b"*99999999999\r\n",
+        b"*1\r\nx\r\n",
+        b"\"\r\n",
+    ] {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
         stream.write_all(bytes).unwrap();
         let mut answer = String::new();
@@ -119,7 +145,10 @@ fn a_waiting_client_gets_what_another_pushes() {
         std::thread::yield_now();
     }
     assert_eq!(pushing.ask("RPUSH queue job"), Reply::Integer(1));
-    assert_eq!(waiting.reply(), Reply::List(vec![text("queue"), text("job")]));
+    assert_eq!(
+        waiting.reply(),
+        Reply::List(vec![text("queue"), text("job")])
+    );
     assert_eq!(pushing.ask("EXISTS queue"), Reply::Integer(0));
 }
 
@@ -140,14 +169,20 @@ fn large_collections_answer_as_small_ones() {
         ("LLEN list", Reply::Integer(3000)),
         ("LINDEX list 1234", text("item1234")),
         ("LINDEX list -2", text("item2998")),
-        ("LRANGE list 1500 1501", Reply::List(vec![text("item1500"), text("item1501")])),
+        (
+            "LRANGE list 1500 1501",
+            Reply::List(vec![text("item1500"), text("item1501")]),
+        ),
         ("HLEN hash", Reply::Integer(3000)),
         ("HGET hash field77", text("77")),
         ("ZCARD zset", Reply::Integer(3000)),
         ("ZRANK zset member42", Reply::Integer(42)),
         ("ZREMRANGEBYRANK zset 0 999", Reply::Integer(1000)),
         ("ZRANGE zset 0 0", Reply::List(vec![text("member1000")])),
-        ("ZPOPMAX zset", Reply::List(vec![text("member2999"), text("2999")])),
+        (
+            "ZPOPMAX zset",
+            Reply::List(vec![text("member2999"), text("2999")]),
+        ),
         ("SCARD set", Reply::Integer(3000)),
         ("SISMEMBER set member2999", Reply::Integer(1)),
         ("SREM set member2999", Reply::Integer(1)),
@@ -171,7 +206,10 @@ fn keys_expire_on_time_and_are_removed_in_the_background() {
     client.ask("SET stays v");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while client.ask("DBSIZE") != Reply::Integer(1) {
-        assert!(std::time::Instant::now() < deadline, "the expirer did not remove the key");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the expirer did not remove the key"
+        );
         std::thread::yield_now();
     }
     assert_eq!(client.ask("GET k"), Reply::Null);
@@ -186,17 +224,31 @@ fn the_keyspace_is_seen_in_sql() {
     client.ask("ZADD scores 1.5 ann");
     client.ask("SET plain text");
     let engine = server.engine();
-    let options =
-        SessionOptions::new(Protocol::Internal, engine.superuser(), engine.default_database());
+    let options = SessionOptions::new(
+        Protocol::Internal,
+        engine.superuser(),
+        engine.default_database(),
+    );
     let mut session = engine.session(options).unwrap();
     let mut ask = |statement: &str| {
         let mut rows = helios_types::value::Rows::default();
         let prepared = session.prepare(statement, &[]).unwrap();
-        server.block_on(session.execute(&prepared, &[], &mut rows)).unwrap();
-        rows.0.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>()
+        server
+            .block_on(session.execute(&prepared, &[], &mut rows))
+            .unwrap();
+        rows.0
+            .iter()
+            .map(|row| format!("{row:?}"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(ask("SELECT key FROM redis.keys").len(), 3);
-    assert_eq!(ask("SELECT value FROM redis.hashes WHERE key = 'user:1'").len(), 1);
-    assert_eq!(ask("SELECT member FROM redis.zsets WHERE score > 1").len(), 1);
+    assert_eq!(
+        ask("SELECT value FROM redis.hashes WHERE key = 'user:1'").len(),
+        1
+    );
+    assert_eq!(
+        ask("SELECT member FROM redis.zsets WHERE score > 1").len(),
+        1
+    );
     assert_eq!(ask("SELECT value FROM redis.strings WHERE db = 1").len(), 0);
 }

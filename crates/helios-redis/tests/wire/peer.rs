@@ -39,8 +39,10 @@ impl Drop for Peer {
 
 pub fn heliosdb() -> Peer {
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        EngineOptions { data_dir: folder.path().join("data"), ..EngineOptions::default() };
+    let options = EngineOptions {
+        data_dir: folder.path().join("data"),
+        ..EngineOptions::default()
+    };
     let engine = Engine::open(options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -55,7 +57,13 @@ pub fn heliosdb() -> Peer {
     let handler = Port::new(engine.clone(), port);
     runtime.spawn(helios_net::serve(listener, handler, Shutdown::new()));
     drop(guard);
-    Peer { port, child: None, _folder: folder, runtime: Some(runtime), engine: Some(engine) }
+    Peer {
+        port,
+        child: None,
+        _folder: folder,
+        runtime: Some(runtime),
+        engine: Some(engine),
+    }
 }
 
 /// A redis-server with an empty data set; `None` when none is installed.
