@@ -39,6 +39,7 @@ pub struct Engine {
     closing: AtomicBool,
     next_version: AtomicU64,
     started: std::time::Instant,
+    pub(crate) metrics: crate::metrics::Metrics,
 }
 
 /// A row of `pg_stat_activity`, CLIENT LIST and the like.
@@ -93,6 +94,7 @@ impl Engine {
             closing: AtomicBool::new(false),
             next_version: AtomicU64::new(2),
             started: std::time::Instant::now(),
+            metrics: Default::default(),
         }))
     }
 
@@ -178,6 +180,16 @@ impl Engine {
     pub fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Relaxed);
         self.store.close()
+    }
+
+    /// Everything that the engine and the storage count, in Prometheus' text format.
+    pub fn write_metrics(&self, out: &mut String) {
+        self.metrics.write(out, &self.store.stats());
+    }
+
+    /// Reads the whole directory: every key, header and version must decode.
+    pub fn check(&self) -> Result<helios_storage::CheckReport> {
+        self.store.check(&mut helios_storage::NoVisitor)
     }
 
     /// The numbers of storage, for metrics.

@@ -29,6 +29,7 @@ mod explain;
 mod kernel;
 pub mod keyspace;
 mod kv;
+mod metrics;
 mod modify;
 mod options;
 mod pg_catalog;

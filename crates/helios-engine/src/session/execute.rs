@@ -24,7 +24,9 @@ impl Session {
         sink: &mut dyn RowSink,
     ) -> Result<Completion> {
         self.shared.statement_starts(&prepared.text, self.shares_transaction());
+        let started = std::time::Instant::now();
         let result = self.execute_inner(prepared, params, sink).await;
+        self.engine.metrics.observe(started.elapsed(), result.is_ok());
         if result.is_err() {
             self.statement_failed();
         }
