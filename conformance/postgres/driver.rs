@@ -9,7 +9,9 @@ use conformance::daemon::Daemon;
 use std::path::Path;
 
 fn script(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("postgres")
+        .join(name)
 }
 
 #[test]

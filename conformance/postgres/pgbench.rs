@@ -16,7 +16,11 @@ fn pgbench(daemon: &Daemon, arguments: &[&str]) -> Finished {
 fn number(daemon: &Daemon, query: &str) -> i64 {
     let mut psql = daemon.psql("heliosdb");
     let finished = run(psql.args(["-A", "-t", "-c", query])).expect_success(query);
-    finished.stdout.trim().parse().unwrap_or_else(|e| panic!("{query}: {e}: {}", finished.stdout))
+    finished
+        .stdout
+        .trim()
+        .parse()
+        .unwrap_or_else(|e| panic!("{query}: {e}: {}", finished.stdout))
 }
 
 #[test]
@@ -25,7 +29,10 @@ fn pgbench_runs_its_scripts_in_every_protocol_and_the_books_balance() {
     let scale = scale();
     pgbench(&daemon, &["-i", "-q", "-s", &scale]);
     let accounts: i64 = scale.parse::<i64>().expect("a number") * 100_000;
-    assert_eq!(number(&daemon, "SELECT count(*) FROM pgbench_accounts"), accounts);
+    assert_eq!(
+        number(&daemon, "SELECT count(*) FROM pgbench_accounts"),
+        accounts
+    );
 
     for protocol in ["simple", "extended", "prepared"] {
         for script in [&["-S"][..], &[][..], &["-N"][..]] {
@@ -42,8 +49,17 @@ fn pgbench_runs_its_scripts_in_every_protocol_and_the_books_balance() {
 
     // Every transaction of the default script adds its delta to an account, a teller and a
     // branch; -N adds it to the account alone. All write it into the history.
-    let history = number(&daemon, "SELECT coalesce(sum(delta), 0) FROM pgbench_history");
-    assert_eq!(number(&daemon, "SELECT sum(abalance) FROM pgbench_accounts"), history);
+    let history = number(
+        &daemon,
+        "SELECT coalesce(sum(delta), 0) FROM pgbench_history",
+    );
+    assert_eq!(
+        number(&daemon, "SELECT sum(abalance) FROM pgbench_accounts"),
+        history
+    );
     let tellers = number(&daemon, "SELECT sum(tbalance) FROM pgbench_tellers");
-    assert_eq!(number(&daemon, "SELECT sum(bbalance) FROM pgbench_branches"), tellers);
+    assert_eq!(
+        number(&daemon, "SELECT sum(bbalance) FROM pgbench_branches"),
+        tellers
+    );
 }

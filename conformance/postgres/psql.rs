@@ -7,12 +7,18 @@ use conformance::postgres15::Postgres15;
 use std::process::Command;
 
 fn load(mut psql: Command) -> Finished {
-    run(psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "-f"]).arg(chinook::script()))
+    run(psql
+        .args(["--quiet", "--set", "ON_ERROR_STOP=1", "-f"])
+        .arg(chinook::script()))
 }
 
 fn ask(mut psql: Command, statement: &str) -> String {
     let finished = run(psql.args(["--set", "ON_ERROR_STOP=1", "-c", statement]));
-    if finished.success { finished.stdout } else { format!("error: {}", finished.stderr) }
+    if finished.success {
+        finished.stdout
+    } else {
+        format!("error: {}", finished.stderr)
+    }
 }
 
 /// The first lines in which two texts differ.
@@ -78,8 +84,9 @@ fn psql_loads_chinook_and_shows_and_asks_it_as_postgresql_15_does() {
         assert!(!made.starts_with("error"), "{made}");
     }
 
-    let mut statements: Vec<String> =
-        ["\\dn", "\\dt", "\\d", "\\di", "\\dv", "\\ds", "\\df"].map(str::to_owned).to_vec();
+    let mut statements: Vec<String> = ["\\dn", "\\dt", "\\d", "\\di", "\\dv", "\\ds", "\\df"]
+        .map(str::to_owned)
+        .to_vec();
     statements.extend(TABLES.iter().map(|table| format!("\\d {table}")));
     statements.extend(["\\d rock", "\\d ticket", "\\d album_pkey"].map(str::to_owned));
     // The superuser's line of \\du names rights that only PostgreSQL has.

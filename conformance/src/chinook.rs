@@ -12,5 +12,7 @@ pub fn script() -> PathBuf {
         .ancestors()
         .map(|dir| dir.join("shared/data/chinook/chinook.sql"))
         .find(|path| path.is_file())
-        .expect("chinook.sql is in shared/data/chinook above the checkout; set CHINOOK_SQL otherwise")
+        .expect(
+            "chinook.sql is in shared/data/chinook above the checkout; set CHINOOK_SQL otherwise",
+        )
 }

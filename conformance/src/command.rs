@@ -25,7 +25,11 @@ impl Finished {
 /// Runs a program; one that is not installed is an error that names it.
 pub fn run(command: &mut Command) -> Finished {
     let name = command.get_program().to_string_lossy().into_owned();
-    let Output { status, stdout, stderr } = command
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("could not run {name}: {e}"));

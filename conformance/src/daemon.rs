@@ -21,7 +21,10 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let test = std::env::current_exe().expect("the path of this test");
-    let directory = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+    let directory = test
+        .ancestors()
+        .nth(2)
+        .expect("target/<profile>/deps/<test>");
     let path = directory.join("heliosdb");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
@@ -64,12 +67,19 @@ impl Daemon {
             .spawn()
             .expect("heliosdb starts");
         let ports = wait_for_ports(&mut child, &ports_file, directory.path());
-        Daemon { child, ports, directory }
+        Daemon {
+            child,
+            ports,
+            directory,
+        }
     }
 
     /// The port of a protocol: `pg`, `redis`, `mongo`, `grpc`, `http`.
     pub fn port(&self, protocol: &str) -> u16 {
-        *self.ports.get(protocol).unwrap_or_else(|| panic!("no listener for {protocol}"))
+        *self
+            .ports
+            .get(protocol)
+            .unwrap_or_else(|| panic!("no listener for {protocol}"))
     }
 
     /// psql, connected to a database of this daemon, without anybody's settings.
@@ -95,7 +105,10 @@ impl Daemon {
     pub fn kill(mut self) -> TempDir {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        std::mem::replace(&mut self.directory, TempDir::new().expect("a temporary directory"))
+        std::mem::replace(
+            &mut self.directory,
+            TempDir::new().expect("a temporary directory"),
+        )
     }
 
     pub fn log(&self) -> String {
@@ -114,7 +127,11 @@ fn wait_for_ports(child: &mut Child, file: &Path, directory: &Path) -> HashMap<S
         if let Ok(Some(status)) = child.try_wait() {
             panic!("heliosdb ended with {status} before it served:\n{}", log());
         }
-        assert!(Instant::now() < deadline, "heliosdb does not serve:\n{}", log());
+        assert!(
+            Instant::now() < deadline,
+            "heliosdb does not serve:\n{}",
+            log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -15,7 +15,11 @@ pub struct Postgres15 {
 /// PostgreSQL refuses to run as root, so that root runs it as the user of the Debian package.
 fn as_server_user(program: &str) -> Command {
     let path: PathBuf = Path::new(BINARIES).join(program);
-    assert!(path.is_file(), "{} is missing: install postgresql-15", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: install postgresql-15",
+        path.display()
+    );
     if std::env::var("USER").as_deref() == Ok("root") || is_root() {
         let mut command = Command::new("runuser");
         command.args(["-u", "postgres", "--"]).arg(path);
@@ -43,7 +47,12 @@ impl Postgres15 {
         }
         let data = directory.path().join("data");
         run(as_server_user("initdb")
-            .args(["--encoding=UTF8", "--locale=C.UTF-8", "--username=helios", "--auth=trust"])
+            .args([
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--username=helios",
+                "--auth=trust",
+            ])
             .arg("-D")
             .arg(&data)
             .current_dir(directory.path()))

@@ -29,7 +29,7 @@ use helios_planner::catalog::{
     Catalog, PG_CATALOG_SCHEMA, Relation, Schema, VirtualTable,
 };
 use helios_planner::function::FunctionContext;
-use helios_types::{DatabaseId, ObjectId, Result, Type, Value};
+use helios_types::{DatabaseId, ObjectId, Result, Value};
 use std::sync::Arc;
 
 /// PostgreSQL's OID of the schema; stable since it is given at initdb.
@@ -202,11 +202,6 @@ pub(crate) fn install(catalog: &mut Catalog) {
         catalog.relation_names.insert(key, table.id);
         catalog.relations.insert(table.id, Relation::Virtual(table));
     }
-}
-
-/// The type of an attribute as `pg_type` knows it.
-pub(crate) fn type_of(ty: Type) -> &'static access::TypeFacts {
-    access::type_facts(ty.oid)
 }
 
 #[cfg(test)]

@@ -44,9 +44,10 @@ pub fn decode_header(input: &[u8], message_bytes_max: usize) -> Result<Option<He
     let [tag, length @ ..] = *head;
     let length = i32::from_be_bytes(length);
     match usize::try_from(length) {
-        Ok(length) if length >= 4 && length - 4 <= message_bytes_max => {
-            Ok(Some(Header { tag, body_bytes: length - 4 }))
-        }
+        Ok(length) if length >= 4 && length - 4 <= message_bytes_max => Ok(Some(Header {
+            tag,
+            body_bytes: length - 4,
+        })),
         _ => Err(error!(ProtocolViolation, "invalid message length")),
     }
 }

@@ -126,7 +126,11 @@ impl Conversation {
             }
         }
         self.client.flush_if_large().await?;
-        Ok(if self.closing { Flow::Close } else { Flow::Continue })
+        Ok(if self.closing {
+            Flow::Close
+        } else {
+            Flow::Continue
+        })
     }
 
     /// A message whose length was right and whose content is not.
@@ -173,7 +177,11 @@ impl Conversation {
             write_notice(&mut self.client.output, &notice);
         }
         let mark = self.session.time_zone();
-        if self.settings_mark.as_ref().is_some_and(|m| Arc::ptr_eq(m, mark)) {
+        if self
+            .settings_mark
+            .as_ref()
+            .is_some_and(|m| Arc::ptr_eq(m, mark))
+        {
             return;
         }
         self.settings_mark = Some(mark.clone());

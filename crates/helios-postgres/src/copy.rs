@@ -59,14 +59,14 @@ fn default_options(format: CopyFormat) -> CopyOptions {
     }
 }
 
-
 /// Reads arbitrary bytes as COPY data of every format, whole and in two pieces.
 pub fn fuzz(data: &[u8]) {
     use helios_types::text::TextContext;
     for format in [CopyFormat::Text, CopyFormat::Csv, CopyFormat::Binary] {
         let options = default_options(format);
-        let columns =
-            [Type::TEXT, Type::INT4].into_iter().map(|ty| (format!("c{}", ty.oid), ty));
+        let columns = [Type::TEXT, Type::INT4]
+            .into_iter()
+            .map(|ty| (format!("c{}", ty.oid), ty));
         let columns = CopyColumn::list(columns, &options);
         for cut in [data.len(), data.len() / 2] {
             let mut reader =

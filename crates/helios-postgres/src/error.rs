@@ -24,5 +24,7 @@ pub fn log_internal(error: &mut Error) {
     let cause = error.fields().cause.clone().unwrap_or_default();
     tracing::error!(error_id = format!("{id:08x}"), cause, "internal error");
     let fields = error.fields_mut();
-    fields.detail = Some(format!("Error id {id:08x}; the server's log has the cause."));
+    fields.detail = Some(format!(
+        "Error id {id:08x}; the server's log has the cause."
+    ));
 }

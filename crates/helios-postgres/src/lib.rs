@@ -43,10 +43,13 @@ pub async fn serve(listener: Listener, engine: Arc<Engine>, config: Config, shut
 pub fn fuzz(data: &[u8]) {
     let _ = codec::decode_startup(data);
     let mut rest = data;
-    while let Ok(Some(header)) = codec::decode_header(rest, config::Config::default().message_bytes_max)
+    while let Ok(Some(header)) =
+        codec::decode_header(rest, config::Config::default().message_bytes_max)
     {
         let end = codec::HEADER_BYTES + header.body_bytes;
-        let Some(body) = rest.get(codec::HEADER_BYTES..end) else { break };
+        let Some(body) = rest.get(codec::HEADER_BYTES..end) else {
+            break;
+        };
         if let Ok(codec::Frontend::Bind(bind)) = codec::decode_message(header, body) {
             let _ = bind.values().count();
         }

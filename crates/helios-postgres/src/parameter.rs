@@ -4,9 +4,7 @@ use crate::codec::Reader;
 use crate::encode::{EPOCH_DAYS, EPOCH_MICROS};
 use helios_types::array::Dimension;
 use helios_types::text::{self, TextContext};
-use helios_types::{
-    Array, Error, Interval, Jsonb, Numeric, Result, Type, Value, error, limits,
-};
+use helios_types::{Array, Error, Interval, Jsonb, Numeric, Result, Type, Value, error, limits};
 use std::sync::Arc;
 
 /// A parameter in text format.
@@ -43,7 +41,11 @@ fn decode(bytes: &[u8], ty: Type, context: &TextContext, depth: usize) -> Result
             let micros = reader.i64().map_err(wrong)?;
             let days = reader.i32().map_err(wrong)?;
             let months = reader.i32().map_err(wrong)?;
-            Value::Interval(Arc::new(Interval { months, days, micros }))
+            Value::Interval(Arc::new(Interval {
+                months,
+                days,
+                micros,
+            }))
         }
         Type::NUMERIC => Value::Numeric(numeric(&mut reader).map_err(as_incorrect)?),
         Type::UUID => {
@@ -68,7 +70,11 @@ fn decode(bytes: &[u8], ty: Type, context: &TextContext, depth: usize) -> Result
     if !reader.rest().is_empty() {
         return Err(incorrect());
     }
-    if ty.modifier >= 0 { text::apply_modifier(ty, value, false) } else { Ok(value) }
+    if ty.modifier >= 0 {
+        text::apply_modifier(ty, value, false)
+    } else {
+        Ok(value)
+    }
 }
 
 fn incorrect() -> Error {
@@ -77,7 +83,11 @@ fn incorrect() -> Error {
 
 /// Too few bytes inside a value are a fault of the value, not of the message.
 fn as_incorrect(error: Error) -> Error {
-    if error.kind() == helios_types::ErrorKind::ProtocolViolation { incorrect() } else { error }
+    if error.kind() == helios_types::ErrorKind::ProtocolViolation {
+        incorrect()
+    } else {
+        error
+    }
 }
 
 fn date(days: i32) -> Result<i32> {
@@ -179,7 +189,10 @@ fn array(reader: &mut Reader<'_>, ty: Type, context: &TextContext, depth: usize)
         let len = u32::try_from(reader.i32()?).map_err(|_| incorrect())?;
         let lower = reader.i32()?;
         if lower.checked_add_unsigned(len).is_none() {
-            return Err(error!(NumericOutOfRange, "array lower bound is too large: {lower}"));
+            return Err(error!(
+                NumericOutOfRange,
+                "array lower bound is too large: {lower}"
+            ));
         }
         count = count.saturating_mul(u64::from(len));
         dimensions.push(Dimension { len, lower });
@@ -198,7 +211,11 @@ fn array(reader: &mut Reader<'_>, ty: Type, context: &TextContext, depth: usize)
     if count == 0 {
         dimensions.clear();
     }
-    Ok(Array { element: element.oid, dimensions, values })
+    Ok(Array {
+        element: element.oid,
+        dimensions,
+        values,
+    })
 }
 
 /// PostgreSQL's text cannot hold a zero byte.

@@ -61,7 +61,10 @@ impl Handler for FrontEnd {
         async move {
             let mut client = Client::new(connection);
             // The client reads an answer only after it has sent its first packet.
-            if startup::negotiate(&mut client, &self.engine).await?.is_some() {
+            if startup::negotiate(&mut client, &self.engine)
+                .await?
+                .is_some()
+            {
                 let refusal = error!(TooManyConnections, "sorry, too many clients already");
                 client.output.error(Severity::Fatal, &refusal, None);
                 client.flush().await?;
@@ -83,12 +86,16 @@ async fn run(mut conversation: Conversation) -> io::Result<()> {
                 Err(error) => return conversation.end(&error).await,
             };
             if !codec::is_known_tag(header.tag) {
-                let unknown =
-                    error!(ProtocolViolation, "invalid frontend message type {}", header.tag);
+                let unknown = error!(
+                    ProtocolViolation,
+                    "invalid frontend message type {}", header.tag
+                );
                 return conversation.end(&unknown).await;
             }
             let length = HEADER_BYTES + header.body_bytes;
-            let Some(body) = input.get(HEADER_BYTES..length) else { break };
+            let Some(body) = input.get(HEADER_BYTES..length) else {
+                break;
+            };
             if let Flow::Close = conversation.message(header, body).await? {
                 return conversation.client.flush().await;
             }
@@ -122,10 +129,7 @@ enum Event {
 }
 
 /// Waits for bytes, or for a reason to stop waiting.
-async fn next(
-    conversation: &mut Conversation,
-    input: &mut bytes::BytesMut,
-) -> io::Result<Event> {
+async fn next(conversation: &mut Conversation, input: &mut bytes::BytesMut) -> io::Result<Event> {
     use tokio::io::AsyncReadExt;
     let timeout = idle_timeout(conversation);
     let handle = conversation.session.cancel_handle();

@@ -20,8 +20,13 @@ pub(crate) struct TypeFacts {
     pub(crate) collation: Oid,
 }
 
-const VARIABLE: TypeFacts =
-    TypeFacts { length: -1, by_value: false, align: 'i', storage: 'x', collation: 0 };
+const VARIABLE: TypeFacts = TypeFacts {
+    length: -1,
+    by_value: false,
+    align: 'i',
+    storage: 'x',
+    collation: 0,
+};
 
 /// Facts of a type by its OID; unknown types are of variable length.
 pub(crate) fn type_facts(oid: Oid) -> &'static TypeFacts {
@@ -41,15 +46,17 @@ pub(crate) fn type_facts(oid: Oid) -> &'static TypeFacts {
                 },
             ))
         };
-        include_str!("types.tsv").lines().filter_map(parse).collect()
+        include_str!("types.tsv")
+            .lines()
+            .filter_map(parse)
+            .collect()
     });
     facts.get(&oid).unwrap_or(&VARIABLE)
 }
 
 pub(super) fn pg_type(request: &mut Request<'_>) -> Result<Vec<Row>> {
     static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
-    let rows =
-        ROWS.get_or_init(|| parse_rows(include_str!("types.tsv"), &request.table.columns));
+    let rows = ROWS.get_or_init(|| parse_rows(include_str!("types.tsv"), &request.table.columns));
     Ok(pick(rows, request.wanted("oid")))
 }
 
@@ -61,7 +68,12 @@ fn pick(rows: &[Row], id: Option<u32>) -> Vec<Row> {
         Some(Value::Oid(oid)) => *oid,
         _ => 0,
     });
-    found.ok().and_then(|i| rows.get(i)).cloned().into_iter().collect()
+    found
+        .ok()
+        .and_then(|i| rows.get(i))
+        .cloned()
+        .into_iter()
+        .collect()
 }
 
 pub(super) fn operator_classes(request: &mut Request<'_>) -> Result<Vec<Row>> {
@@ -88,7 +100,10 @@ pub(super) fn default_operator_class(ty: Type) -> Oid {
             (*fields.get(7)? == "t").then_some(())?;
             Some((fields.get(6)?.parse().ok()?, fields.first()?.parse().ok()?))
         };
-        include_str!("opclass.tsv").lines().filter_map(parse).collect()
+        include_str!("opclass.tsv")
+            .lines()
+            .filter_map(parse)
+            .collect()
     });
     let input = match ty.oid {
         1043 => Type::TEXT.oid,
@@ -101,7 +116,12 @@ pub(super) fn default_operator_class(ty: Type) -> Oid {
 pub(super) fn pg_am(_: &mut Request<'_>) -> Result<Vec<Row>> {
     Ok(vec![
         vec![Value::Oid(2), text("heap"), Value::Oid(3), letter('t')],
-        vec![Value::Oid(BTREE), text("btree"), Value::Oid(330), letter('i')],
+        vec![
+            Value::Oid(BTREE),
+            text("btree"),
+            Value::Oid(330),
+            letter('i'),
+        ],
     ])
 }
 
@@ -143,6 +163,7 @@ pub(super) fn pg_language(_: &mut Request<'_>) -> Result<Vec<Row>> {
 }
 
 pub(super) fn pg_tablespace(_: &mut Request<'_>) -> Result<Vec<Row>> {
-    let row = |oid: u32, name: &str| vec![Value::Oid(oid), text(name), OWNER, Value::Null, Value::Null];
+    let row =
+        |oid: u32, name: &str| vec![Value::Oid(oid), text(name), OWNER, Value::Null, Value::Null];
     Ok(vec![row(1663, "pg_default"), row(1664, "pg_global")])
 }

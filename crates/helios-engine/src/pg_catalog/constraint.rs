@@ -11,7 +11,9 @@ pub(super) fn pg_constraint(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let request = &*request;
     let mut rows = Vec::new();
     for relation in request.relations(request.wanted("conrelid")) {
-        let Relation::Table(table) = relation else { continue };
+        let Relation::Table(table) = relation else {
+            continue;
+        };
         for index in &table.indexes {
             if let Some(id) = index.constraint {
                 rows.push(index_row(id, table, index));
@@ -151,7 +153,11 @@ fn foreign_key_row(table: &Table, key: &ForeignKey) -> Row {
 
 /// `pg_operator`'s OID of `=` over this type.
 fn equality_operator(ty: Type) -> u32 {
-    let base = if ty.oid == Type::VARCHAR.oid { Type::TEXT.oid } else { ty.oid };
+    let base = if ty.oid == Type::VARCHAR.oid {
+        Type::TEXT.oid
+    } else {
+        ty.oid
+    };
     helios_planner::function::registry()
         .operators_named("=")
         .iter()

@@ -72,22 +72,38 @@ fn table_dependencies(table: &Table, rows: &mut Vec<Row>) {
     for check in &table.checks {
         let constraint = Object(PG_CONSTRAINT, oid(check.id), 0);
         for position in &check.columns {
-            rows.push(depends(relation(table.id, position + 1), constraint.clone(), 'a'));
+            rows.push(depends(
+                relation(table.id, position + 1),
+                constraint.clone(),
+                'a',
+            ));
         }
     }
     for key in &table.foreign_keys {
         let constraint = Object(PG_CONSTRAINT, oid(key.id), 0);
         for position in &key.columns {
-            rows.push(depends(relation(table.id, position + 1), constraint.clone(), 'a'));
+            rows.push(depends(
+                relation(table.id, position + 1),
+                constraint.clone(),
+                'a',
+            ));
         }
         for position in &key.referenced_columns {
-            rows.push(depends(relation(key.referenced, position + 1), constraint.clone(), 'n'));
+            rows.push(depends(
+                relation(key.referenced, position + 1),
+                constraint.clone(),
+                'n',
+            ));
         }
         rows.push(depends(relation(key.referenced_index, 0), constraint, 'n'));
     }
     for (position, _) in defaults(table) {
         let default = Object(PG_ATTRDEF, default_oid(table.id, position), 0);
-        rows.push(depends(relation(table.id, position + 1), default.clone(), 'a'));
+        rows.push(depends(
+            relation(table.id, position + 1),
+            default.clone(),
+            'a',
+        ));
         if let Some(sequence) = table.columns.get(position).and_then(|c| c.sequence) {
             rows.push(depends(relation(sequence, 0), default, 'n'));
         }
@@ -95,14 +111,20 @@ fn table_dependencies(table: &Table, rows: &mut Vec<Row>) {
 }
 
 fn sequence_dependency(sequence: &Sequence, request: &Request<'_>, rows: &mut Vec<Row>) {
-    let Some((table, position)) = sequence.owned_by else { return };
+    let Some((table, position)) = sequence.owned_by else {
+        return;
+    };
     let identity = request
         .catalog
         .table(table)
         .and_then(|t| t.columns.get(position))
         .is_some_and(|c| c.identity.is_some());
     let kind = if identity { 'i' } else { 'a' };
-    rows.push(depends(relation(table, position + 1), relation(sequence.id, 0), kind));
+    rows.push(depends(
+        relation(table, position + 1),
+        relation(sequence.id, 0),
+        kind,
+    ));
 }
 
 /// The OID of a view's `_RETURN` rule, which has none of its own.
@@ -136,7 +158,12 @@ pub(super) fn pg_description(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut add = |id: ObjectId, class: u32, column: usize, comment: &Option<String>| {
         if let Some(comment) = comment {
-            rows.push(vec![oid(id), Value::Oid(class), Value::Int4(column as i32), text(comment)]);
+            rows.push(vec![
+                oid(id),
+                Value::Oid(class),
+                Value::Int4(column as i32),
+                text(comment),
+            ]);
         }
     };
     for item in request.relations(request.wanted("objoid")) {
@@ -158,7 +185,12 @@ pub(super) fn pg_description(request: &mut Request<'_>) -> Result<Vec<Row>> {
             Relation::Virtual(_) => {}
         }
     }
-    for schema in request.catalog.schemas.values().filter(|s| request.sees_schema(s.id)) {
+    for schema in request
+        .catalog
+        .schemas
+        .values()
+        .filter(|s| request.sees_schema(s.id))
+    {
         add(schema.id, PG_NAMESPACE, 0, &schema.comment);
     }
     Ok(rows)
@@ -172,7 +204,11 @@ pub(super) fn pg_shdescription(request: &mut Request<'_>) -> Result<Vec<Row>> {
         .filter(|d| d.id != DatabaseId(0))
         .filter_map(|d| {
             let comment = d.comment.as_ref()?;
-            Some(vec![Value::Oid(d.id.0), Value::Oid(PG_DATABASE), text(comment)])
+            Some(vec![
+                Value::Oid(d.id.0),
+                Value::Oid(PG_DATABASE),
+                text(comment),
+            ])
         })
         .collect())
 }

@@ -75,15 +75,27 @@ impl<'a> Function<'a> {
             (Value::Null, Value::Null, Value::Null)
         } else {
             let outputs: Vec<Oid> = self.columns.iter().map(|(_, ty)| *ty).collect();
-            let modes = self.args.iter().map(|_| 'i').chain(self.columns.iter().map(|_| 'o'));
-            let names = self.args.iter().map(|_| "").chain(self.columns.iter().map(|(n, _)| *n));
+            let modes = self
+                .args
+                .iter()
+                .map(|_| 'i')
+                .chain(self.columns.iter().map(|_| 'o'));
+            let names = self
+                .args
+                .iter()
+                .map(|_| "")
+                .chain(self.columns.iter().map(|(n, _)| *n));
             (
                 array(Type::OID, oids(&[self.args, &outputs].concat())),
                 array(Type::CHAR, modes.map(letter).collect()),
                 array(Type::TEXT, names.map(text).collect()),
             )
         };
-        let variadic = if self.variadic { self.args.last().copied().unwrap_or(0) } else { 0 };
+        let variadic = if self.variadic {
+            self.args.last().copied().unwrap_or(0)
+        } else {
+            0
+        };
         vec![
             Value::Oid(self.oid),
             text(self.name),
@@ -125,7 +137,11 @@ pub(super) fn pg_proc(request: &mut Request<'_>) -> Result<Vec<Row>> {
         let row = registry()
             .function(oid)
             .map(|f| Function::of(f).row())
-            .or_else(|| io.iter().find(|f| f.oid == oid).map(|f| Function::of_io(f).row()));
+            .or_else(|| {
+                io.iter()
+                    .find(|f| f.oid == oid)
+                    .map(|f| Function::of_io(f).row())
+            });
         return Ok(row.into_iter().collect());
     }
     let name = request.wanted_name("proname");
@@ -135,7 +151,10 @@ pub(super) fn pg_proc(request: &mut Request<'_>) -> Result<Vec<Row>> {
         .filter(|f| wanted(f.name))
         .map(|f| (f.oid, Function::of(f).row()))
         .collect();
-    for f in io.iter().filter(|f| wanted(f.name) && registry().function(f.oid).is_none()) {
+    for f in io
+        .iter()
+        .filter(|f| wanted(f.name) && registry().function(f.oid).is_none())
+    {
         rows.push((f.oid, Function::of_io(f).row()));
     }
     rows.sort_by_key(|(oid, _)| *oid);
@@ -234,7 +253,12 @@ pub(super) fn pg_aggregate(_: &mut Request<'_>) -> Result<Vec<Row>> {
             let mut row = vec![Value::Oid(f.oid), letter('n'), Value::Int2(0)];
             // Their state is not made of SQL functions.
             row.extend(std::iter::repeat_n(NONE, 8));
-            row.extend([Value::Bool(false), Value::Bool(false), letter('r'), letter('r')]);
+            row.extend([
+                Value::Bool(false),
+                Value::Bool(false),
+                letter('r'),
+                letter('r'),
+            ]);
             row.extend([NONE, Value::Oid(Type::new(2281).oid), Value::Int4(0)]);
             row.extend([NONE, Value::Int4(0), Value::Null, Value::Null]);
             row

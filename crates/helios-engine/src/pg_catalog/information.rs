@@ -15,7 +15,10 @@ use helios_types::{ObjectId, Result, Type, Value};
 
 pub(super) fn rows(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let current = request.functions.current_user().to_owned();
-    let role = request.catalog.role_named(&current).map_or(ObjectId(0), |r| r.id);
+    let role = request
+        .catalog
+        .role_named(&current)
+        .map_or(ObjectId(0), |r| r.id);
     let request = &*request;
     let scope = Scope { request, role };
     Ok(match request.table.name.as_str() {
@@ -50,10 +53,16 @@ pub(super) fn rows(request: &mut Request<'_>) -> Result<Vec<Row>> {
             ],
         )],
         "collations" => collations(request, |name| {
-            vec![("collation_name", text(name)), ("pad_attribute", text("NO PAD"))]
+            vec![
+                ("collation_name", text(name)),
+                ("pad_attribute", text("NO PAD")),
+            ]
         }),
         "collation_character_set_applicability" => collations(request, |name| {
-            vec![("collation_name", text(name)), ("character_set_name", text("UTF8"))]
+            vec![
+                ("collation_name", text(name)),
+                ("character_set_name", text("UTF8")),
+            ]
         }),
         // Domains, foreign tables, triggers, user-defined types: none here.
         _ => Vec::new(),
@@ -96,8 +105,12 @@ impl<'a> Scope<'a, '_> {
         match relation_grants(catalog, relation) {
             None => true,
             Some((owner, grants)) => {
-                grants.iter().any(|g| g.role == self.role || g.role == ObjectId(0))
-                    || "rawdDxtU".chars().any(|p| holds(catalog, self.role, owner, grants, p, false))
+                grants
+                    .iter()
+                    .any(|g| g.role == self.role || g.role == ObjectId(0))
+                    || "rawdDxtU"
+                        .chars()
+                        .any(|p| holds(catalog, self.role, owner, grants, p, false))
             }
         }
     }
@@ -127,7 +140,8 @@ fn schemata(scope: &Scope<'_, '_>) -> Vec<Row> {
         .values()
         .filter(|s| request.sees_schema(s.id))
         .filter(|s| {
-            "UC".chars().any(|p| holds(&request.catalog, scope.role, s.owner, &s.grants, p, false))
+            "UC".chars()
+                .any(|p| holds(&request.catalog, scope.role, s.owner, &s.grants, p, false))
         })
         .map(|s| {
             named(
@@ -154,7 +168,10 @@ fn tables(scope: &Scope<'_, '_>) -> Vec<Row> {
                 _ => "BASE TABLE",
             };
             values.push(("table_type", text(kind)));
-            values.push(("is_insertable_into", yes_no(matches!(r, Relation::Table(_)))));
+            values.push((
+                "is_insertable_into",
+                yes_no(matches!(r, Relation::Table(_))),
+            ));
             values.push(("is_typed", text("NO")));
             named(scope.table(), values)
         })
@@ -190,11 +207,15 @@ fn views(scope: &Scope<'_, '_>) -> Vec<Row> {
 fn view_table_usage(scope: &Scope<'_, '_>) -> Vec<Row> {
     let mut rows = Vec::new();
     for relation in scope.request.relations(None) {
-        let Relation::View(view) = relation else { continue };
+        let Relation::View(view) = relation else {
+            continue;
+        };
         for id in &view.depends_on {
-            let Some(used) = scope.request.catalog.relations.get(id) else { continue };
-            let mut values = scope
-                .relation_columns(["view_catalog", "view_schema", "view_name"], relation);
+            let Some(used) = scope.request.catalog.relations.get(id) else {
+                continue;
+            };
+            let mut values =
+                scope.relation_columns(["view_catalog", "view_schema", "view_name"], relation);
             values.extend(scope.relation_columns(TABLE_COLUMNS, used));
             rows.push(named(scope.table(), values));
         }
@@ -211,10 +232,8 @@ fn sequences(scope: &Scope<'_, '_>) -> Vec<Row> {
             _ => None,
         })
         .map(|(r, s)| {
-            let mut values = scope.relation_columns(
-                ["sequence_catalog", "sequence_schema", "sequence_name"],
-                r,
-            );
+            let mut values =
+                scope.relation_columns(["sequence_catalog", "sequence_schema", "sequence_name"], r);
             let bits = match s.ty {
                 Type::INT2 => 16,
                 Type::INT4 => 32,
@@ -259,7 +278,9 @@ fn privileges<'a>(
         };
         for letter in letters.chars() {
             rights.push((relation, owner, owner, letter, true));
-            for grant in grants.iter().filter(|g| g.role != owner && g.privileges.contains(letter))
+            for grant in grants
+                .iter()
+                .filter(|g| g.role != owner && g.privileges.contains(letter))
             {
                 rights.push((relation, grant.grantor, grant.role, letter, grant.grantable));
             }
@@ -269,7 +290,11 @@ fn privileges<'a>(
 }
 
 fn grantee<'a>(scope: &'a Scope<'_, '_>, role: ObjectId) -> &'a str {
-    if role == ObjectId(0) { "PUBLIC" } else { scope.request.role_name(role) }
+    if role == ObjectId(0) {
+        "PUBLIC"
+    } else {
+        scope.request.role_name(role)
+    }
 }
 
 fn privilege_columns(
@@ -281,7 +306,10 @@ fn privilege_columns(
     values.extend([
         ("grantor", text(scope.request.role_name(*grantor))),
         ("grantee", text(grantee(scope, *role))),
-        ("privilege_type", text(helios_planner::function::catalog::privilege_name(*letter))),
+        (
+            "privilege_type",
+            text(helios_planner::function::catalog::privilege_name(*letter)),
+        ),
         ("is_grantable", yes_no(*grantable)),
     ]);
     values

@@ -1,9 +1,9 @@
 //! information_schema.columns, routines and parameters, and how the standard describes a type.
 
+use super::Row;
 use super::information::{Scope, TABLE_COLUMNS};
 use super::relation::attributes;
 use super::row::{named, optional, text, yes_no};
-use super::Row;
 use helios_planner::catalog::{Identity, Relation, Sequence};
 use helios_planner::function::{FunctionDef, Implementation, registry};
 use helios_types::text::format_type;
@@ -84,9 +84,11 @@ fn datetime_precision(ty: Type) -> Option<i32> {
         Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIMETZ => {
             Some(if ty.modifier < 0 { 6 } else { ty.modifier })
         }
-        Type::INTERVAL => {
-            Some(if ty.modifier < 0 || ty.modifier & 0xffff == 0xffff { 6 } else { ty.modifier & 0xffff })
-        }
+        Type::INTERVAL => Some(if ty.modifier < 0 || ty.modifier & 0xffff == 0xffff {
+            6
+        } else {
+            ty.modifier & 0xffff
+        }),
         _ => None,
     }
 }
@@ -101,7 +103,9 @@ pub(super) fn columns(scope: &Scope<'_, '_>) -> Vec<Row> {
             }
             let stored = matches!(relation, Relation::Table(_));
             let number = attribute.number.to_string();
-            let default = column.filter(|c| c.generated.is_none()).and_then(|c| c.default.as_ref());
+            let default = column
+                .filter(|c| c.generated.is_none())
+                .and_then(|c| c.default.as_ref());
             let generated = column.and_then(|c| c.generated.as_ref());
             let mut values = scope.relation_columns(TABLE_COLUMNS, relation);
             values.extend(type_columns(attribute.ty));
@@ -113,8 +117,18 @@ pub(super) fn columns(scope: &Scope<'_, '_>) -> Vec<Row> {
                 ("udt_catalog", scope.database()),
                 ("dtd_identifier", text(number)),
                 ("is_self_referencing", text("NO")),
-                ("is_identity", yes_no(column.is_some_and(|c| c.identity.is_some()))),
-                ("is_generated", text(if generated.is_some() { "ALWAYS" } else { "NEVER" })),
+                (
+                    "is_identity",
+                    yes_no(column.is_some_and(|c| c.identity.is_some())),
+                ),
+                (
+                    "is_generated",
+                    text(if generated.is_some() {
+                        "ALWAYS"
+                    } else {
+                        "NEVER"
+                    }),
+                ),
                 ("generation_expression", optional(generated)),
                 ("is_updatable", yes_no(stored)),
                 ("identity_cycle", text("NO")),
@@ -141,7 +155,14 @@ fn identity_columns(
     let mut values = vec![("identity_generation", text(generation))];
     let relation = sequence.and_then(|id| scope.request.catalog.relations.get(&id));
     if let Some(Relation::Sequence(s)) = relation {
-        let Sequence { start, increment, max, min, cycle, .. } = &**s;
+        let Sequence {
+            start,
+            increment,
+            max,
+            min,
+            cycle,
+            ..
+        } = &**s;
         values.extend([
             ("identity_start", text(start.to_string())),
             ("identity_increment", text(increment.to_string())),
@@ -167,7 +188,12 @@ fn specific_name(f: &FunctionDef) -> Value {
 pub(super) fn routines(scope: &Scope<'_, '_>) -> Vec<Row> {
     functions()
         .into_iter()
-        .filter(|f| matches!(f.implementation, Implementation::Scalar(_) | Implementation::Set(_)))
+        .filter(|f| {
+            matches!(
+                f.implementation,
+                Implementation::Scalar(_) | Implementation::Set(_)
+            )
+        })
         .map(|f| {
             let ty = Type::new(f.result);
             named(

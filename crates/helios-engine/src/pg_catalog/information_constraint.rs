@@ -23,18 +23,33 @@ fn tables<'a>(scope: &Scope<'a, '_>) -> Vec<(&'a Relation, &'a Table)> {
 }
 
 /// The columns that name a constraint of this table.
-fn constraint_columns(scope: &Scope<'_, '_>, table: &Table, name: &str) -> Vec<(&'static str, Value)> {
+fn constraint_columns(
+    scope: &Scope<'_, '_>,
+    table: &Table,
+    name: &str,
+) -> Vec<(&'static str, Value)> {
     let schema = text(scope.request.schema_name(table.schema));
-    CONSTRAINT_COLUMNS.into_iter().zip([scope.database(), schema, text(name)]).collect()
+    CONSTRAINT_COLUMNS
+        .into_iter()
+        .zip([scope.database(), schema, text(name)])
+        .collect()
 }
 
 fn not_null_name(table: &Table, position: usize) -> String {
     // PostgreSQL 15 has no such constraint and makes up this name.
-    format!("{}_{}_{}_not_null", table.schema.0, table.id.0, position + 1)
+    format!(
+        "{}_{}_{}_not_null",
+        table.schema.0,
+        table.id.0,
+        position + 1
+    )
 }
 
 fn not_null_columns(table: &Table) -> impl Iterator<Item = (usize, &str)> {
-    table.live_columns().filter(|(_, c)| c.not_null).map(|(i, c)| (i, c.name.as_str()))
+    table
+        .live_columns()
+        .filter(|(_, c)| c.not_null)
+        .map(|(i, c)| (i, c.name.as_str()))
 }
 
 pub(super) fn table_constraints(scope: &Scope<'_, '_>) -> Vec<Row> {
@@ -56,17 +71,35 @@ pub(super) fn table_constraints(scope: &Scope<'_, '_>) -> Vec<Row> {
             if index.primary {
                 add(&index.name, "PRIMARY KEY", false, false, Value::Null);
             } else {
-                add(&index.name, "UNIQUE", false, false, yes_no(!index.nulls_not_distinct));
+                add(
+                    &index.name,
+                    "UNIQUE",
+                    false,
+                    false,
+                    yes_no(!index.nulls_not_distinct),
+                );
             }
         }
         for key in &table.foreign_keys {
-            add(&key.name, "FOREIGN KEY", key.deferrable, key.initially_deferred, Value::Null);
+            add(
+                &key.name,
+                "FOREIGN KEY",
+                key.deferrable,
+                key.initially_deferred,
+                Value::Null,
+            );
         }
         for check in &table.checks {
             add(&check.name, "CHECK", false, false, Value::Null);
         }
         for (position, _) in not_null_columns(table) {
-            add(&not_null_name(table, position), "CHECK", false, false, Value::Null);
+            add(
+                &not_null_name(table, position),
+                "CHECK",
+                false,
+                false,
+                Value::Null,
+            );
         }
     }
     rows
@@ -107,7 +140,12 @@ pub(super) fn key_column_usage(scope: &Scope<'_, '_>) -> Vec<Row> {
             for (ordinal, (position, referenced)) in
                 key.columns.iter().zip(&key.referenced_columns).enumerate()
             {
-                add(&key.name, *position, ordinal, position_in_key(scope, key, *referenced));
+                add(
+                    &key.name,
+                    *position,
+                    ordinal,
+                    position_in_key(scope, key, *referenced),
+                );
             }
         }
     }
@@ -115,7 +153,13 @@ pub(super) fn key_column_usage(scope: &Scope<'_, '_>) -> Vec<Row> {
 }
 
 /// Every constraint with the tables and columns it uses: a foreign key uses what it references.
-fn usages(scope: &Scope<'_, '_>) -> Vec<(String, Vec<(&'static str, Value)>, Vec<(&'static str, Value)>)> {
+fn usages(
+    scope: &Scope<'_, '_>,
+) -> Vec<(
+    String,
+    Vec<(&'static str, Value)>,
+    Vec<(&'static str, Value)>,
+)> {
     let catalog = &scope.request.catalog;
     let mut usages = Vec::new();
     for (relation, table) in tables(scope) {
@@ -129,10 +173,17 @@ fn usages(scope: &Scope<'_, '_>) -> Vec<(String, Vec<(&'static str, Value)>, Vec
             }
         };
         let names = |t: &Table, positions: Vec<usize>| {
-            positions.into_iter().map(|p| column_name(t, p).to_owned()).collect::<Vec<_>>()
+            positions
+                .into_iter()
+                .map(|p| column_name(t, p).to_owned())
+                .collect::<Vec<_>>()
         };
         for index in table.indexes.iter().filter(|i| i.constraint.is_some()) {
-            add(&index.name, relation, names(table, index_positions(index).collect()));
+            add(
+                &index.name,
+                relation,
+                names(table, index_positions(index).collect()),
+            );
         }
         for check in &table.checks {
             add(&check.name, relation, names(table, check.columns.clone()));
@@ -165,8 +216,10 @@ pub(super) fn constraint_table_usage(scope: &Scope<'_, '_>) -> Vec<Row> {
         table.extend(constraint);
         let row = named(scope.table(), table);
         // The columns of one constraint follow each other.
-        let key: Vec<String> =
-            row.iter().map(|v| v.as_str().unwrap_or_default().to_owned()).collect();
+        let key: Vec<String> = row
+            .iter()
+            .map(|v| v.as_str().unwrap_or_default().to_owned())
+            .collect();
         if last.as_ref() != Some(&key) {
             rows.push(row);
             last = Some(key);
@@ -198,12 +251,18 @@ pub(super) fn referential_constraints(scope: &Scope<'_, '_>) -> Vec<Row> {
             {
                 values.extend([
                     ("unique_constraint_catalog", scope.database()),
-                    ("unique_constraint_schema", text(scope.request.schema_name(t.schema))),
+                    (
+                        "unique_constraint_schema",
+                        text(scope.request.schema_name(t.schema)),
+                    ),
                     ("unique_constraint_name", text(&index.name)),
                 ]);
             }
             values.extend([
-                ("match_option", text(if key.match_full { "FULL" } else { "NONE" })),
+                (
+                    "match_option",
+                    text(if key.match_full { "FULL" } else { "NONE" }),
+                ),
                 ("update_rule", text(rule(key.on_update))),
                 ("delete_rule", text(rule(key.on_delete))),
             ]);
@@ -223,8 +282,7 @@ pub(super) fn check_constraints(scope: &Scope<'_, '_>) -> Vec<Row> {
             rows.push(named(scope.table(), values));
         }
         for (position, name) in not_null_columns(table) {
-            let mut values =
-                constraint_columns(scope, table, &not_null_name(table, position));
+            let mut values = constraint_columns(scope, table, &not_null_name(table, position));
             values.push(("check_clause", Value::from(format!("{name} IS NOT NULL"))));
             rows.push(named(scope.table(), values));
         }

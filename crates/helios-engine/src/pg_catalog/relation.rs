@@ -21,24 +21,46 @@ pub(super) struct Attribute<'a> {
 }
 
 /// What every sequence shows when it is read as a table.
-const SEQUENCE_COLUMNS: [(&str, Type); 3] =
-    [("last_value", Type::INT8), ("log_cnt", Type::INT8), ("is_called", Type::BOOL)];
+const SEQUENCE_COLUMNS: [(&str, Type); 3] = [
+    ("last_value", Type::INT8),
+    ("log_cnt", Type::INT8),
+    ("is_called", Type::BOOL),
+];
 
-pub(super) fn attributes<'a>(relation: &'a Relation, request: &'a Request<'_>) -> Vec<Attribute<'a>> {
-    let plain = |number: usize, name: &'a str, ty: Type| Attribute { number, name, ty, column: None };
+pub(super) fn attributes<'a>(
+    relation: &'a Relation,
+    request: &'a Request<'_>,
+) -> Vec<Attribute<'a>> {
+    let plain = |number: usize, name: &'a str, ty: Type| Attribute {
+        number,
+        name,
+        ty,
+        column: None,
+    };
     match relation {
         Relation::Table(t) => t
             .columns
             .iter()
             .enumerate()
-            .map(|(i, c)| Attribute { number: i + 1, name: &c.name, ty: c.ty, column: Some(c) })
+            .map(|(i, c)| Attribute {
+                number: i + 1,
+                name: &c.name,
+                ty: c.ty,
+                column: Some(c),
+            })
             .collect(),
-        Relation::View(v) => {
-            v.columns.iter().enumerate().map(|(i, (name, ty))| plain(i + 1, name, *ty)).collect()
-        }
-        Relation::Virtual(v) => {
-            v.columns.iter().enumerate().map(|(i, (name, ty))| plain(i + 1, name, *ty)).collect()
-        }
+        Relation::View(v) => v
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, (name, ty))| plain(i + 1, name, *ty))
+            .collect(),
+        Relation::Virtual(v) => v
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, (name, ty))| plain(i + 1, name, *ty))
+            .collect(),
         Relation::Sequence(_) => SEQUENCE_COLUMNS
             .iter()
             .enumerate()
@@ -52,7 +74,9 @@ pub(super) fn attributes<'a>(relation: &'a Relation, request: &'a Request<'_>) -
 }
 
 fn index_attributes(table: &Table, id: ObjectId) -> Vec<Attribute<'_>> {
-    let Some(index) = table.index(id) else { return Vec::new() };
+    let Some(index) = table.index(id) else {
+        return Vec::new();
+    };
     let keys = index.columns.iter().map(|c| &c.key);
     let mut attributes = Vec::new();
     for key in keys {
@@ -65,11 +89,21 @@ fn index_attributes(table: &Table, id: ObjectId) -> Vec<Attribute<'_>> {
             IndexKey::Expression(_, ty) => ("expr", *ty),
             IndexKey::Path(path) => (path.as_str(), Type::JSONB),
         };
-        attributes.push(Attribute { number, name, ty, column: None });
+        attributes.push(Attribute {
+            number,
+            name,
+            ty,
+            column: None,
+        });
     }
     for column in index.include.iter().filter_map(|p| table.columns.get(*p)) {
         let number = attributes.len() + 1;
-        attributes.push(Attribute { number, name: &column.name, ty: column.ty, column: None });
+        attributes.push(Attribute {
+            number,
+            name: &column.name,
+            ty: column.ty,
+            column: None,
+        });
     }
     attributes
 }
@@ -104,12 +138,15 @@ pub(super) fn relation_owner(relation: &Relation, request: &Request<'_>) -> Obje
         Relation::Table(t) => t.owner,
         Relation::View(v) => v.owner,
         Relation::Sequence(s) => s.owner,
-        Relation::Index { table, .. } => {
-            request.catalog.table(*table).map_or(ObjectId(0), |t| t.owner)
-        }
-        Relation::Virtual(v) => {
-            request.catalog.schemas.get(&v.schema).map_or(ObjectId(10), |s| s.owner)
-        }
+        Relation::Index { table, .. } => request
+            .catalog
+            .table(*table)
+            .map_or(ObjectId(0), |t| t.owner),
+        Relation::Virtual(v) => request
+            .catalog
+            .schemas
+            .get(&v.schema)
+            .map_or(ObjectId(10), |s| s.owner),
     }
 }
 
@@ -151,7 +188,10 @@ fn pg_class_row(relation: &Relation, request: &Request<'_>) -> Row {
         _ => 0,
     };
     let options = table.and_then(|t| t.redis_prefix.as_ref()).map(|prefix| {
-        array(Type::TEXT, vec![Value::from(format!("redis_prefix={prefix}"))])
+        array(
+            Type::TEXT,
+            vec![Value::from(format!("redis_prefix={prefix}"))],
+        )
     });
     vec![
         oid(relation.id()),
@@ -169,7 +209,11 @@ fn pg_class_row(relation: &Relation, request: &Request<'_>) -> Row {
         Value::Oid(0),
         Value::Bool(table.is_some_and(|t| !t.indexes.is_empty())),
         Value::Bool(false),
-        letter(if table.is_some_and(|t| t.temporary) { 't' } else { 'p' }),
+        letter(if table.is_some_and(|t| t.temporary) {
+            't'
+        } else {
+            'p'
+        }),
         letter(kind),
         int2(attributes(relation, request).len()),
         int2(table.map_or(0, |t| t.checks.len())),
@@ -202,11 +246,7 @@ pub(super) fn pg_attribute(request: &mut Request<'_>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn pg_attribute_row(
-    id: ObjectId,
-    attribute: &Attribute<'_>,
-    relation: &Relation,
-) -> Row {
+fn pg_attribute_row(id: ObjectId, attribute: &Attribute<'_>, relation: &Relation) -> Row {
     let column = attribute.column;
     let dropped = column.is_some_and(|c| c.dropped);
     let facts = type_facts(attribute.ty.oid);
@@ -235,7 +275,9 @@ fn pg_attribute_row(
         Value::Int4(-1),
         Value::Int2(facts.length),
         int2(attribute.number),
-        Value::Int4(i32::from(attribute.ty.is_array() && !matches!(attribute.ty.oid, 22 | 30))),
+        Value::Int4(i32::from(
+            attribute.ty.is_array() && !matches!(attribute.ty.oid, 22 | 30),
+        )),
         Value::Int4(-1),
         Value::Int4(attribute.ty.modifier),
         Value::Bool(facts.by_value),
@@ -275,7 +317,9 @@ pub(super) fn pg_attrdef(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let request = &*request;
     let mut rows = Vec::new();
     for relation in request.relations(request.wanted("adrelid")) {
-        let Relation::Table(table) = relation else { continue };
+        let Relation::Table(table) = relation else {
+            continue;
+        };
         for (position, expression) in defaults(table) {
             rows.push(vec![
                 default_oid(table.id, position),
@@ -299,7 +343,9 @@ pub(super) fn pg_index(request: &mut Request<'_>) -> Result<Vec<Row>> {
     };
     let mut rows = Vec::new();
     for relation in request.relations(table) {
-        let Relation::Table(table) = relation else { continue };
+        let Relation::Table(table) = relation else {
+            continue;
+        };
         for index in &table.indexes {
             if wanted.is_none_or(|id| id == index.id.0) {
                 rows.push(pg_index_row(table, index));
@@ -369,7 +415,12 @@ pub(super) fn pg_namespace(request: &mut Request<'_>) -> Result<Vec<Row>> {
         .values()
         .filter(|s| request.sees_schema(s.id))
         .map(|s| {
-            vec![oid(s.id), text(&s.name), oid(s.owner), acl(request, s.owner, "UC", &s.grants)]
+            vec![
+                oid(s.id),
+                text(&s.name),
+                oid(s.owner),
+                acl(request, s.owner, "UC", &s.grants),
+            ]
         })
         .collect())
 }

@@ -10,14 +10,23 @@ const MASKED: &str = "********";
 
 fn roles<'a>(request: &'a Request<'_>) -> impl Iterator<Item = &'a Role> {
     let id = request.wanted("oid");
-    request.catalog.roles.values().map(|r| &**r).filter(move |r| id.is_none_or(|id| id == r.id.0))
+    request
+        .catalog
+        .roles
+        .values()
+        .map(|r| &**r)
+        .filter(move |r| id.is_none_or(|id| id == r.id.0))
 }
 
 pub(super) fn pg_authid(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let current = request.functions.current_user().to_owned();
     let request = &*request;
     // It holds the verifiers of passwords.
-    if !request.catalog.role_named(&current).is_some_and(|r| r.superuser) {
+    if !request
+        .catalog
+        .role_named(&current)
+        .is_some_and(|r| r.superuser)
+    {
         return Err(Error::new(
             ErrorKind::InsufficientPrivilege,
             format!("permission denied for table {}", request.table.name),
@@ -87,7 +96,12 @@ pub(super) fn pg_user(request: &mut Request<'_>) -> Result<Vec<Row>> {
 }
 
 fn members<'a>(request: &'a Request<'_>, of: ObjectId) -> impl Iterator<Item = &'a Role> {
-    request.catalog.roles.values().map(|r| &**r).filter(move |r| r.member_of.contains(&of))
+    request
+        .catalog
+        .roles
+        .values()
+        .map(|r| &**r)
+        .filter(move |r| r.member_of.contains(&of))
 }
 
 pub(super) fn pg_group(request: &mut Request<'_>) -> Result<Vec<Row>> {
@@ -105,7 +119,12 @@ pub(super) fn pg_auth_members(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for member in request.catalog.roles.values() {
         for role in &member.member_of {
-            rows.push(vec![oid(*role), oid(member.id), Value::Oid(10), Value::Bool(false)]);
+            rows.push(vec![
+                oid(*role),
+                oid(member.id),
+                Value::Oid(10),
+                Value::Bool(false),
+            ]);
         }
     }
     Ok(rows)

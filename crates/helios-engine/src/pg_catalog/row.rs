@@ -41,15 +41,25 @@ pub(super) fn array(element: Type, values: Vec<Value>) -> Value {
 
 /// The array of positions as attribute numbers.
 pub(super) fn attnums(positions: impl IntoIterator<Item = usize>) -> Value {
-    array(Type::INT2, positions.into_iter().map(|p| int2(p + 1)).collect())
+    array(
+        Type::INT2,
+        positions.into_iter().map(|p| int2(p + 1)).collect(),
+    )
 }
 
 /// `int2vector` or `oidvector`: numbered from zero.
 pub(super) fn vector(element: Type, values: Vec<Value>) -> Value {
-    let dimensions = vec![Dimension { len: values.len() as u32, lower: 0 }];
+    let dimensions = vec![Dimension {
+        len: values.len() as u32,
+        lower: 0,
+    }];
     Value::Array(Arc::new(Array {
         element: element.oid,
-        dimensions: if values.is_empty() { Vec::new() } else { dimensions },
+        dimensions: if values.is_empty() {
+            Vec::new()
+        } else {
+            dimensions
+        },
         values,
     }))
 }
@@ -96,7 +106,11 @@ pub(super) fn acl(
         return Value::Null;
     }
     let name = |role: ObjectId| {
-        if role == ObjectId(0) { String::new() } else { request.role_name(role).to_owned() }
+        if role == ObjectId(0) {
+            String::new()
+        } else {
+            request.role_name(role).to_owned()
+        }
     };
     let mut items = Vec::with_capacity(grants.len() + 1);
     if !grants.iter().any(|g| g.role == owner) {
@@ -109,7 +123,11 @@ pub(super) fn acl(
             .flat_map(|c| [Some(c), grant.grantable.then_some('*')])
             .flatten()
             .collect();
-        items.push(Value::from(format!("{}={letters}/{}", name(grant.role), name(grant.grantor))));
+        items.push(Value::from(format!(
+            "{}={letters}/{}",
+            name(grant.role),
+            name(grant.grantor)
+        )));
     }
     array(Type::ACLITEM, items)
 }

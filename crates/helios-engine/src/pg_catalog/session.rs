@@ -26,7 +26,10 @@ pub(super) fn pg_settings(request: &mut Request<'_>) -> Result<Vec<Row>> {
             vec![
                 ("name", text(setting.name)),
                 ("setting", optional(value.as_deref())),
-                ("category", text("Client Connection Defaults / Statement Behavior")),
+                (
+                    "category",
+                    text("Client Connection Defaults / Statement Behavior"),
+                ),
                 ("short_desc", text(setting.description)),
                 ("context", text("user")),
                 ("vartype", text(kind)),
@@ -53,8 +56,14 @@ pub(super) fn pg_stat_activity(request: &mut Request<'_>) -> Result<Vec<Row>> {
                 (false, true, false) => "idle in transaction",
                 (false, false, _) => "idle",
             };
-            let database = request.catalog.database_named(&s.database).map(|d| Value::Oid(d.id.0));
-            let user = request.catalog.role_named(&s.user).map(|r| Value::Oid(r.id.0));
+            let database = request
+                .catalog
+                .database_named(&s.database)
+                .map(|d| Value::Oid(d.id.0));
+            let user = request
+                .catalog
+                .role_named(&s.user)
+                .map(|r| Value::Oid(r.id.0));
             named(
                 request.table,
                 vec![
@@ -65,7 +74,10 @@ pub(super) fn pg_stat_activity(request: &mut Request<'_>) -> Result<Vec<Row>> {
                     ("usename", text(&s.user)),
                     ("application_name", text(&s.application)),
                     ("client_addr", optional(s.peer.map(|p| p.ip().to_string()))),
-                    ("client_port", Value::Int4(s.peer.map_or(-1, |p| i32::from(p.port())))),
+                    (
+                        "client_port",
+                        Value::Int4(s.peer.map_or(-1, |p| i32::from(p.port()))),
+                    ),
                     ("backend_start", Value::TimestampTz(s.started_us)),
                     ("xact_start", time(s.transaction_started_us)),
                     ("query_start", time(s.statement_started_us)),

@@ -63,7 +63,11 @@ fn parse() -> Option<(Vec<Arc<VirtualTable>>, HashSet<ObjectId>)> {
     for line in include_str!("relations.tsv").lines() {
         let mut fields = line.split('\t');
         let id = ObjectId(fields.next()?.parse().ok()?);
-        let schema = if fields.next()? == "i" { INFORMATION_SCHEMA } else { PG_CATALOG_SCHEMA };
+        let schema = if fields.next()? == "i" {
+            INFORMATION_SCHEMA
+        } else {
+            PG_CATALOG_SCHEMA
+        };
         let name = fields.next()?.to_owned();
         if fields.next()? == "v" {
             views.insert(id);
@@ -79,7 +83,14 @@ fn parse() -> Option<(Vec<Arc<VirtualTable>>, HashSet<ObjectId>)> {
             Some((_, names)) => names.iter().filter_map(|name| position(name)).collect(),
             None => position("oid").into_iter().collect(),
         };
-        tables.push(Arc::new(VirtualTable { id, schema, name, columns, lookups, unique }));
+        tables.push(Arc::new(VirtualTable {
+            id,
+            schema,
+            name,
+            columns,
+            lookups,
+            unique,
+        }));
     }
     Some((tables, views))
 }

@@ -9,10 +9,20 @@ fn every_table_of_the_list_is_installed_once() {
     assert!(table_list::tables().len() > 140);
     assert_eq!(catalog.relations.len(), table_list::tables().len());
     for name in ["pg_class", "pg_type", "pg_constraint", "pg_stat_activity"] {
-        assert!(catalog.relation_named(super::PG_CATALOG_SCHEMA, name).is_some(), "{name}");
+        assert!(
+            catalog
+                .relation_named(super::PG_CATALOG_SCHEMA, name)
+                .is_some(),
+            "{name}"
+        );
     }
     for name in ["tables", "columns", "routines"] {
-        assert!(catalog.relation_named(super::INFORMATION_SCHEMA, name).is_some(), "{name}");
+        assert!(
+            catalog
+                .relation_named(super::INFORMATION_SCHEMA, name)
+                .is_some(),
+            "{name}"
+        );
     }
 }
 

@@ -82,7 +82,9 @@ pub(super) fn pg_indexes(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let wanted = request.wanted_name("tablename");
     let mut rows = Vec::new();
     for relation in request.relations(None) {
-        let Relation::Table(table) = relation else { continue };
+        let Relation::Table(table) = relation else {
+            continue;
+        };
         if wanted.is_some_and(|name| name != table.name) {
             continue;
         }
@@ -143,8 +145,11 @@ pub(super) fn pg_stat_tables(request: &mut Request<'_>) -> Result<Vec<Row>> {
         .filter_map(|r| match r {
             Relation::Table(table) => {
                 let mut row = vec![Value::Null; request.table.columns.len()];
-                let names =
-                    [oid(table.id), text(request.schema_name(table.schema)), text(&table.name)];
+                let names = [
+                    oid(table.id),
+                    text(request.schema_name(table.schema)),
+                    text(&table.name),
+                ];
                 for (place, value) in row.iter_mut().zip(names) {
                     *place = value;
                 }

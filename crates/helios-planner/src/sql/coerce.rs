@@ -33,6 +33,16 @@ pub(crate) fn is_polymorphic(oid: Oid) -> bool {
     )
 }
 
+/// Whether a polymorphic argument takes a value of this type, as far as one argument can tell.
+fn polymorphic_takes(target: Oid, source: Oid) -> bool {
+    let is_array = Type::new(source).is_array() || source == Type::ANYARRAY.oid;
+    match target {
+        2277 | ANYCOMPATIBLEARRAY => is_array,
+        2776 | ANYCOMPATIBLENONARRAY => !is_array,
+        target => is_polymorphic(target),
+    }
+}
+
 /// `typcategory`.
 pub(crate) fn category(oid: Oid) -> char {
     match info(oid) {
@@ -89,8 +99,8 @@ impl Binder<'_> {
     pub fn can_coerce(&self, source: Oid, target: Oid, context: CastContext) -> bool {
         source == target
             || target == Type::ANY.oid
-            || is_polymorphic(target)
             || source == Type::UNKNOWN.oid
+            || polymorphic_takes(target, source)
             || self.pathway(source, target, context).is_some()
     }
 

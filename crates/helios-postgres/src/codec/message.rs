@@ -1,7 +1,7 @@
 //! The messages of an established connection.
 
-use super::reader::Reader;
 use super::Header;
+use super::reader::Reader;
 use helios_types::{Result, error};
 
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +10,10 @@ pub enum Frontend<'a> {
     Parse(Parse<'a>),
     Bind(Bind<'a>),
     Describe(Target<'a>),
-    Execute { portal: &'a str, max_rows: u32 },
+    Execute {
+        portal: &'a str,
+        max_rows: u32,
+    },
     Close(Target<'a>),
     Flush,
     Sync,
@@ -40,7 +43,11 @@ pub struct Parse<'a> {
 
 impl Parse<'_> {
     pub fn parameter_types(&self) -> impl Iterator<Item = u32> {
-        self.types.as_chunks::<4>().0.iter().map(|oid| u32::from_be_bytes(*oid))
+        self.types
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|oid| u32::from_be_bytes(*oid))
     }
 }
 
@@ -76,7 +83,11 @@ impl<'a> Bind<'a> {
     }
 
     pub fn result_formats(&self) -> impl Iterator<Item = i16> + 'a {
-        self.result_formats.as_chunks::<2>().0.iter().map(|code| i16::from_be_bytes(*code))
+        self.result_formats
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|code| i16::from_be_bytes(*code))
     }
 }
 
@@ -111,7 +122,12 @@ pub fn decode_message<'a>(header: Header, body: &'a [u8]) -> Result<Frontend<'a>
         b'p' => return Ok(Frontend::Password(body)),
         b'F' => return Ok(Frontend::FunctionCall),
         b'X' => Frontend::Terminate,
-        tag => return Err(error!(ProtocolViolation, "invalid frontend message type {tag}")),
+        tag => {
+            return Err(error!(
+                ProtocolViolation,
+                "invalid frontend message type {tag}"
+            ));
+        }
     };
     reader.end()?;
     Ok(message)
@@ -127,7 +143,11 @@ fn parse<'a>(reader: &mut Reader<'a>) -> Result<Frontend<'a>> {
     let name = reader.text()?;
     let query = reader.text()?;
     let count = reader.count(4)?;
-    Ok(Frontend::Parse(Parse { name, query, types: reader.bytes(count * 4)? }))
+    Ok(Frontend::Parse(Parse {
+        name,
+        query,
+        types: reader.bytes(count * 4)?,
+    }))
 }
 
 fn bind<'a>(reader: &mut Reader<'a>) -> Result<Frontend<'a>> {
@@ -164,6 +184,9 @@ fn target<'a>(reader: &mut Reader<'a>, message: &str) -> Result<Target<'a>> {
     match reader.u8()? {
         b'S' => Ok(Target::Statement(reader.text()?)),
         b'P' => Ok(Target::Portal(reader.text()?)),
-        other => Err(error!(ProtocolViolation, "invalid {message} message subtype {other}")),
+        other => Err(error!(
+            ProtocolViolation,
+            "invalid {message} message subtype {other}"
+        )),
     }
 }

@@ -78,7 +78,9 @@ impl<'a> Reader<'a> {
     pub fn value(&mut self) -> Result<Option<&'a [u8]>> {
         match self.i32()? {
             -1 => Ok(None),
-            length => self.bytes(usize::try_from(length).map_err(|_| short())?).map(Some),
+            length => self
+                .bytes(usize::try_from(length).map_err(|_| short())?)
+                .map(Some),
         }
     }
 

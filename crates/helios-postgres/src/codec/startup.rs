@@ -15,8 +15,15 @@ const CANCEL_KEY_BYTES_MAX: usize = 256;
 pub enum Startup<'a> {
     Ssl,
     Gss,
-    Cancel { pid: i32, key: &'a [u8] },
-    Start { major: u16, minor: u16, parameters: Vec<(&'a str, &'a str)> },
+    Cancel {
+        pid: i32,
+        key: &'a [u8],
+    },
+    Start {
+        major: u16,
+        minor: u16,
+        parameters: Vec<(&'a str, &'a str)>,
+    },
 }
 
 /// The packet at the start of `input` and how many bytes it takes; `None` when more are needed.
@@ -26,7 +33,10 @@ pub fn decode_startup(input: &[u8]) -> Result<Option<(Startup<'_>, usize)>> {
     };
     let length = usize::try_from(i32::from_be_bytes(*head)).unwrap_or(0);
     if !(8..=STARTUP_BYTES_MAX).contains(&length) {
-        return Err(error!(ProtocolViolation, "invalid length of startup packet"));
+        return Err(error!(
+            ProtocolViolation,
+            "invalid length of startup packet"
+        ));
     }
     let Some(packet) = input.get(4..length) else {
         return Ok(None);
@@ -39,7 +49,10 @@ pub fn decode_startup(input: &[u8]) -> Result<Option<(Startup<'_>, usize)>> {
             let pid = reader.i32()?;
             let key = reader.rest();
             if key.is_empty() || key.len() > CANCEL_KEY_BYTES_MAX {
-                return Err(error!(ProtocolViolation, "invalid length of cancel request packet"));
+                return Err(error!(
+                    ProtocolViolation,
+                    "invalid length of cancel request packet"
+                ));
             }
             Startup::Cancel { pid, key }
         }
@@ -64,7 +77,11 @@ fn start(version: u32, mut reader: Reader<'_>) -> Result<Startup<'_>> {
             return Err(layout());
         }
     }
-    Ok(Startup::Start { major, minor, parameters })
+    Ok(Startup::Start {
+        major,
+        minor,
+        parameters,
+    })
 }
 
 fn layout() -> helios_types::Error {

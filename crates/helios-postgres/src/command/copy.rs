@@ -45,7 +45,9 @@ impl Conversation {
         let copy = self.session.copy_begin(statement).await?;
         let columns = CopyColumn::list(copy.columns().iter().cloned(), options);
         let binary = options.format == CopyFormat::Binary;
-        self.client.output.copy_response(true, binary, columns.len());
+        self.client
+            .output
+            .copy_response(true, binary, columns.len());
         self.client.want_flush();
         let context = *self.presentation.context(&self.session);
         let catalog = self.session.catalog();
@@ -83,8 +85,7 @@ impl Conversation {
             Frontend::Terminate => return Ok(Flow::Close),
             _ => Err(error!(
                 ProtocolViolation,
-                "unexpected message type 0x{:02X} during COPY from stdin",
-                header.tag
+                "unexpected message type 0x{:02X} during COPY from stdin", header.tag
             )),
         };
         match result {
@@ -95,7 +96,9 @@ impl Conversation {
 
     /// Inserts every row that is complete with this piece of the data.
     async fn copy_data(&mut self, data: &[u8], at_end: bool) -> Result<()> {
-        let Some(state) = &mut self.copy else { return Ok(()) };
+        let Some(state) = &mut self.copy else {
+            return Ok(());
+        };
         state.reader.push(data)?;
         let mut rows = Vec::new();
         loop {
@@ -113,12 +116,16 @@ impl Conversation {
 
     /// The data is complete.
     async fn copy_done(&mut self) -> io::Result<Flow> {
-        let Some(state) = self.copy.take() else { return Ok(Flow::Continue) };
+        let Some(state) = self.copy.take() else {
+            return Ok(Flow::Continue);
+        };
         let completion = match self.session.copy_finish(state.copy).await {
             Ok(completion) => completion,
             Err(error) => {
                 self.fail(error);
-                return self.after_failed_copy(state.extended, state.remaining).await;
+                return self
+                    .after_failed_copy(state.extended, state.remaining)
+                    .await;
             }
         };
         let Some(remaining) = state.remaining else {
@@ -139,11 +146,14 @@ impl Conversation {
     }
 
     async fn copy_failed(&mut self, error: Error) -> io::Result<Flow> {
-        let Some(state) = self.copy.take() else { return Ok(Flow::Continue) };
+        let Some(state) = self.copy.take() else {
+            return Ok(Flow::Continue);
+        };
         let context = format!("COPY {}, line {}", state.table, state.reader.line() + 1);
         self.session.copy_fail(state.copy);
         self.fail_in_context(error, Some(&context));
-        self.after_failed_copy(state.extended, state.remaining).await
+        self.after_failed_copy(state.extended, state.remaining)
+            .await
     }
 
     async fn after_failed_copy(
@@ -154,7 +164,8 @@ impl Conversation {
         if extended {
             self.skipping = true;
         } else {
-            self.finish_simple(remaining.is_some_and(|r| r.several)).await?;
+            self.finish_simple(remaining.is_some_and(|r| r.several))
+                .await?;
         }
         Ok(Flow::Continue)
     }
@@ -168,7 +179,9 @@ impl Conversation {
             Ok(ready) => ready,
             Err(error) => return Ok(Err(error)),
         };
-        self.client.output.copy_response(false, writer.is_binary(), writer.columns());
+        self.client
+            .output
+            .copy_response(false, writer.is_binary(), writer.columns());
         let header = writer.header();
         if !header.is_empty() {
             self.client.output.copy_data(&header);
@@ -179,7 +192,10 @@ impl Conversation {
                 self.client.output.copy_data(writer.trailer());
             }
             self.client.output.copy_done();
-            Completion { tag: CompletionTag::Copy, rows }
+            Completion {
+                tag: CompletionTag::Copy,
+                rows,
+            }
         }))
     }
 
@@ -187,7 +203,10 @@ impl Conversation {
         let copy = copy_of(prepared)?;
         let query = self.session.copy_out(copy)?;
         let binary = copy.options.format == CopyFormat::Binary;
-        let columns = query.output.iter().map(|c| ColumnFormat { ty: c.ty, binary });
+        let columns = query
+            .output
+            .iter()
+            .map(|c| ColumnFormat { ty: c.ty, binary });
         let form = self.presentation.row_format(&self.session, columns).form;
         let list = CopyColumn::list(
             query.output.iter().map(|c| (c.name.clone(), c.ty)),
@@ -202,7 +221,11 @@ impl Conversation {
         writer: &mut CopyWriter,
     ) -> io::Result<Result<u64>> {
         if !query.streams() {
-            let mut sink = CopySink { out: &mut self.client.output, writer, rows: 0 };
+            let mut sink = CopySink {
+                out: &mut self.client.output,
+                writer,
+                rows: 0,
+            };
             let result = self.session.execute(query, &[], &mut sink).await;
             let rows = sink.rows;
             return Ok(result.map(|_| rows));
@@ -213,7 +236,11 @@ impl Conversation {
         };
         let mut rows = 0;
         loop {
-            let mut sink = CopySink { out: &mut self.client.output, writer, rows: 0 };
+            let mut sink = CopySink {
+                out: &mut self.client.output,
+                writer,
+                rows: 0,
+            };
             let fetched = self.session.fetch(&mut cursor, &mut sink, 0).await;
             rows += sink.rows;
             match fetched {

@@ -70,11 +70,19 @@ impl Conversation {
         let found = if name.is_empty() {
             self.unnamed_statement.as_ref()
         } else {
-            self.statements.get(name).or_else(|| self.session.prepared_statement(name))
+            self.statements
+                .get(name)
+                .or_else(|| self.session.prepared_statement(name))
         };
         found.ok_or_else(|| match name {
-            "" => error!(UndefinedStatement, "unnamed prepared statement does not exist"),
-            name => error!(UndefinedStatement, "prepared statement \"{name}\" does not exist"),
+            "" => error!(
+                UndefinedStatement,
+                "unnamed prepared statement does not exist"
+            ),
+            name => error!(
+                UndefinedStatement,
+                "prepared statement \"{name}\" does not exist"
+            ),
         })
     }
 
@@ -96,12 +104,21 @@ impl Conversation {
             self.check_room()?;
         }
         // The portal that is replaced gives its buffer.
-        let old = if bind.portal.is_empty() { self.unnamed_portal.take() } else { None };
+        let old = if bind.portal.is_empty() {
+            self.unnamed_portal.take()
+        } else {
+            None
+        };
         let mut params = old.map(|portal| portal.params).unwrap_or_default();
         params.clear();
         self.decode_parameters(&bind, &statement, &mut params)?;
         let format = self.result_format(&bind, &statement)?;
-        let portal = Portal { statement, params, format, state: PortalState::New };
+        let portal = Portal {
+            statement,
+            params,
+            format,
+            state: PortalState::New,
+        };
         if bind.portal.is_empty() {
             self.unnamed_portal = Some(portal);
         } else {
@@ -221,7 +238,10 @@ impl Conversation {
             self.portals.remove(name)
         };
         let Some(mut portal) = taken else {
-            return Ok(Err(error!(UndefinedCursor, "portal \"{name}\" does not exist")));
+            return Ok(Err(error!(
+                UndefinedCursor,
+                "portal \"{name}\" does not exist"
+            )));
         };
         if !self.pipeline {
             self.pipeline = true;
@@ -252,12 +272,17 @@ impl Conversation {
         }
         match std::mem::replace(&mut portal.state, PortalState::Done) {
             PortalState::New if max_rows == 0 || portal.statement.output.is_empty() => {
-                let result =
-                    self.run_to_end(&portal.statement, &portal.params, &portal.format).await?;
+                let result = self
+                    .run_to_end(&portal.statement, &portal.params, &portal.format)
+                    .await?;
                 Ok(result.map(|completion| self.complete(&completion)))
             }
             PortalState::New => {
-                match self.session.open(&portal.statement, portal.params.clone()).await {
+                match self
+                    .session
+                    .open(&portal.statement, portal.params.clone())
+                    .await
+                {
                     Ok(cursor) => self.fetch(portal, Box::new(cursor), max_rows).await,
                     Err(error) => Ok(Err(error)),
                 }

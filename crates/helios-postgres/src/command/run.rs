@@ -10,7 +10,11 @@ use std::sync::Arc;
 
 /// What a client sees of a column's type: what never leaves the server as itself is text.
 pub fn client_type(ty: Type) -> Type {
-    if ty.oid == Type::UNKNOWN.oid { Type::TEXT } else { ty }
+    if ty.oid == Type::UNKNOWN.oid {
+        Type::TEXT
+    } else {
+        ty
+    }
 }
 
 /// The fields of a RowDescription.
@@ -41,7 +45,10 @@ impl Conversation {
             .output
             .iter()
             .enumerate()
-            .map(|(i, column)| ColumnFormat { ty: column.ty, binary: binary(i) });
+            .map(|(i, column)| ColumnFormat {
+                ty: column.ty,
+                binary: binary(i),
+            });
         self.presentation.row_format(&self.session, columns)
     }
 

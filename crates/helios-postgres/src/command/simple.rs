@@ -54,7 +54,12 @@ impl Conversation {
                     self.session.begin_implicit();
                 }
                 let statements = statements.into();
-                self.run_remaining(Remaining { text: text.into(), statements, several }).await
+                self.run_remaining(Remaining {
+                    text: text.into(),
+                    statements,
+                    several,
+                })
+                .await
             }
             Err(error) => {
                 self.session.fail_transaction();
@@ -81,7 +86,9 @@ impl Conversation {
     ) -> io::Result<Result<Completion>> {
         let format = self.row_format(prepared, |_| false);
         if !prepared.output.is_empty() {
-            self.client.output.row_description(fields(&prepared.output, |_| false));
+            self.client
+                .output
+                .row_description(fields(&prepared.output, |_| false));
         }
         self.run_to_end(prepared, params, &format).await
     }
@@ -142,7 +149,10 @@ impl Conversation {
         };
         if let Some(Utility::Copy(copy)) = prepared.utility() {
             if copy.from {
-                return Ok(self.start_copy_in(&prepared, false).await.map(|()| Outcome::Copying));
+                return Ok(self
+                    .start_copy_in(&prepared, false)
+                    .await
+                    .map(|()| Outcome::Copying));
             }
             return Ok(self.copy_out(&prepared).await?.map(Outcome::Done));
         }

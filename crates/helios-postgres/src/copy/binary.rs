@@ -31,10 +31,16 @@ pub(super) fn read_header(data: &[u8]) -> Result<Option<usize>> {
     let mut reader = Reader::new(&fields);
     let flags = reader.u32()?;
     if flags & FLAG_OIDS != 0 {
-        return Err(error!(BadCopyFormat, "invalid COPY file header (WITH OIDS)"));
+        return Err(error!(
+            BadCopyFormat,
+            "invalid COPY file header (WITH OIDS)"
+        ));
     }
     if flags & CRITICAL_FLAGS != 0 {
-        return Err(error!(BadCopyFormat, "unrecognized critical flags in COPY file header"));
+        return Err(error!(
+            BadCopyFormat,
+            "unrecognized critical flags in COPY file header"
+        ));
     }
     let extension = usize::try_from(reader.i32()?)
         .map_err(|_| error!(BadCopyFormat, "invalid COPY file header (missing length)"))?;
@@ -69,8 +75,8 @@ pub(super) fn read_row(
             row.push(Value::Null);
             continue;
         }
-        let length = usize::try_from(length)
-            .map_err(|_| error!(BadCopyFormat, "invalid field size"))?;
+        let length =
+            usize::try_from(length).map_err(|_| error!(BadCopyFormat, "invalid field size"))?;
         if length > helios_types::limits::VALUE_BYTES_MAX {
             return Err(error!(BadCopyFormat, "invalid field size"));
         }

@@ -102,9 +102,8 @@ pub(super) fn escape(
     force: bool,
     only_column: bool,
 ) {
-    let special = |b: &u8| {
-        matches!(b, b'\n' | b'\r') || *b == options.quote || *b == options.delimiter
-    };
+    let special =
+        |b: &u8| matches!(b, b'\n' | b'\r') || *b == options.quote || *b == options.delimiter;
     let needs = force
         || text == options.null.as_bytes()
         || (only_column && text == b"\\.")

@@ -150,11 +150,17 @@ impl CopyReader {
 
     fn convert(&mut self, row: &mut Vec<Value>) -> Result<()> {
         if self.fields.len() > self.columns.len() {
-            return Err(error!(BadCopyFormat, "extra data after last expected column"));
+            return Err(error!(
+                BadCopyFormat,
+                "extra data after last expected column"
+            ));
         }
         for (i, column) in self.columns.iter().enumerate() {
             let Some(field) = self.fields.get(i) else {
-                return Err(error!(BadCopyFormat, "missing data for column \"{}\"", column.name));
+                return Err(error!(
+                    BadCopyFormat,
+                    "missing data for column \"{}\"", column.name
+                ));
             };
             let null = (field.null && !column.force_not_null)
                 || (column.force_null && field.text == self.options.null.as_bytes());
@@ -219,7 +225,11 @@ impl LineEnd {
         if *self == seen {
             return Ok(());
         }
-        let what = if seen == LineEnd::Lf { "newline" } else { "carriage return" };
+        let what = if seen == LineEnd::Lf {
+            "newline"
+        } else {
+            "carriage return"
+        };
         let kind = if csv { "unquoted" } else { "literal" };
         let hint = match (csv, seen) {
             (true, LineEnd::Lf) => "Use quoted CSV field to represent newline.",
@@ -234,12 +244,17 @@ impl LineEnd {
 /// The next free field buffer, emptied.
 pub(super) fn next_field(fields: &mut Vec<Field>, index: usize) -> Result<&mut Field> {
     if index >= limits::COLUMNS_MAX {
-        return Err(error!(BadCopyFormat, "extra data after last expected column"));
+        return Err(error!(
+            BadCopyFormat,
+            "extra data after last expected column"
+        ));
     }
     if index == fields.len() {
         fields.push(Field::default());
     }
-    let field = fields.get_mut(index).ok_or_else(|| error!(BadCopyFormat, "too many fields"))?;
+    let field = fields
+        .get_mut(index)
+        .ok_or_else(|| error!(BadCopyFormat, "too many fields"))?;
     field.text.clear();
     field.null = false;
     Ok(field)

@@ -27,7 +27,13 @@ fn read(options: &CopyOptions, types: &[Type], data: &[u8], piece: usize) -> Res
         let fields: Vec<String> = row
             .iter()
             .zip(types)
-            .map(|(v, ty)| if v.is_null() { "NULL".into() } else { to_text(*ty, v, &context) })
+            .map(|(v, ty)| {
+                if v.is_null() {
+                    "NULL".into()
+                } else {
+                    to_text(*ty, v, &context)
+                }
+            })
             .collect();
         rows.push(fields.join("|"));
     };
@@ -49,10 +55,20 @@ const TEXT_INT: &[Type] = &[Type::TEXT, Type::INT4];
 fn text_data_is_read_the_same_however_it_is_cut() {
     let options = default_options(CopyFormat::Text);
     let data = b"plain\t1\ntab\\tand\\\\slash\t2\n\\N\t\\N\nend\\\nof line\t3\n\\x41\\102\t4\n\\\\N\t5\n\\.\nrest";
-    let expected =
-        ["plain|1", "tab\tand\\slash|2", "NULL|NULL", "end\nof line|3", "AB|4", "\\N|5"];
+    let expected = [
+        "plain|1",
+        "tab\tand\\slash|2",
+        "NULL|NULL",
+        "end\nof line|3",
+        "AB|4",
+        "\\N|5",
+    ];
     for piece in 1..=data.len() {
-        assert_eq!(read(&options, TEXT_INT, data, piece).unwrap(), expected, "pieces of {piece}");
+        assert_eq!(
+            read(&options, TEXT_INT, data, piece).unwrap(),
+            expected,
+            "pieces of {piece}"
+        );
     }
 }
 
@@ -62,7 +78,11 @@ fn csv_data_is_read_the_same_however_it_is_cut() {
     let data = b"plain,1\r\n\"a,\"\"b\"\"\r\nc\",2\r\n,\r\n\"\",3\r\nx\"y z\"w,4";
     let expected = ["plain|1", "a,\"b\"\r\nc|2", "NULL|NULL", "|3", "xy zw|4"];
     for piece in 1..=data.len() {
-        assert_eq!(read(&options, TEXT_INT, data, piece).unwrap(), expected, "pieces of {piece}");
+        assert_eq!(
+            read(&options, TEXT_INT, data, piece).unwrap(),
+            expected,
+            "pieces of {piece}"
+        );
     }
 }
 
@@ -73,9 +93,21 @@ fn damaged_data_is_refused_with_postgresql_s_words() {
     for (options, data, message) in [
         (&text, &b"a\n"[..], "missing data for column \"c1\""),
         (&text, b"a\t1\t2\n", "extra data after last expected column"),
-        (&text, b"a\tx\n", "invalid input syntax for type integer: \"x\""),
-        (&text, b"a\t1\nb\t2\r\n", "literal carriage return found in data"),
-        (&text, b"\xff\t1\n", "invalid byte sequence for encoding \"UTF8\": 0xff"),
+        (
+            &text,
+            b"a\tx\n",
+            "invalid input syntax for type integer: \"x\"",
+        ),
+        (
+            &text,
+            b"a\t1\nb\t2\r\n",
+            "literal carriage return found in data",
+        ),
+        (
+            &text,
+            b"\xff\t1\n",
+            "invalid byte sequence for encoding \"UTF8\": 0xff",
+        ),
         (&csv, b"\"a,1\n", "unterminated CSV quoted field"),
         (&csv, b"a,1\r\nb,2\n", "unquoted newline found in data"),
     ] {
@@ -115,7 +147,10 @@ fn what_is_written_is_read_back() {
 fn a_header_line_is_skipped_or_compared() {
     let mut options = default_options(CopyFormat::Csv);
     options.header = CopyHeader::Write;
-    assert_eq!(read(&options, TEXT_INT, b"x,y\na,1\n", 1000).unwrap(), ["a|1"]);
+    assert_eq!(
+        read(&options, TEXT_INT, b"x,y\na,1\n", 1000).unwrap(),
+        ["a|1"]
+    );
     options.header = CopyHeader::Match;
     let error = read(&options, TEXT_INT, b"c0,y\na,1\n", 1000).unwrap_err();
     assert_eq!(

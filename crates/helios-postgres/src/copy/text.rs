@@ -57,7 +57,9 @@ pub(super) fn split(line: &[u8], options: &CopyOptions, fields: &mut Vec<Field>)
                 Some(i) => break raw + i,
             }
         };
-        field.text.extend_from_slice(rest.get(raw..end).unwrap_or_default());
+        field
+            .text
+            .extend_from_slice(rest.get(raw..end).unwrap_or_default());
         // NULL is recognised in the raw text: an escaped \\N is a string.
         if rest.get(..end) == Some(options.null.as_bytes()) {
             field.null = true;
@@ -87,7 +89,9 @@ fn unescape(text: &[u8], out: &mut Vec<u8>) -> usize {
         text.get(range)
             .unwrap_or_default()
             .iter()
-            .fold(0u32, |n, b| n * base + char::from(*b).to_digit(base).unwrap_or(0)) as u8
+            .fold(0u32, |n, b| {
+                n * base + char::from(*b).to_digit(base).unwrap_or(0)
+            }) as u8
     };
     match code {
         b'b' => out.push(8),

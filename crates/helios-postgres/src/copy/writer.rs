@@ -15,7 +15,12 @@ pub struct CopyWriter {
 
 impl CopyWriter {
     pub fn new(options: CopyOptions, columns: Vec<CopyColumn>, form: TextForm) -> Self {
-        CopyWriter { options, columns, form, field: Vec::new() }
+        CopyWriter {
+            options,
+            columns,
+            form,
+            field: Vec::new(),
+        }
     }
 
     pub fn columns(&self) -> usize {

@@ -77,7 +77,11 @@ fn write_array(out: &mut Vec<u8>, array: &Array, ty: Type, form: &TextForm) -> R
     for dimension in &array.dimensions {
         out.extend_from_slice(&(dimension.len as i32).to_be_bytes());
         // The vectors of the catalogs number their elements from zero.
-        let lower = if matches!(ty.oid, 22 | 30) { 0 } else { dimension.lower };
+        let lower = if matches!(ty.oid, 22 | 30) {
+            0
+        } else {
+            dimension.lower
+        };
         out.extend_from_slice(&lower.to_be_bytes());
     }
     for value in &array.values {

@@ -195,14 +195,6 @@ impl Output {
         self.empty_message(b'c');
     }
 
-    pub fn notification(&mut self, pid: i32, channel: &str, payload: &str) {
-        let start = self.begin(b'A');
-        self.i32(pid);
-        self.text(channel);
-        self.text(payload);
-        self.end(start);
-    }
-
     pub fn error(&mut self, severity: Severity, error: &Error, context: Option<&str>) {
         let fields = error.fields();
         let start = self.begin(b'E');

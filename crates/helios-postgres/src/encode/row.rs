@@ -3,9 +3,9 @@
 //! An executor calls the sink once a row with values borrowed from storage; nothing is collected.
 //! A row that fails half way is taken back, so that the error that follows stands alone.
 
+use super::Output;
 use super::binary::write_binary;
 use super::text::TextForm;
-use super::Output;
 use crate::copy::CopyWriter;
 use helios_types::value::RowSink;
 use helios_types::{Result, Type, ValueRef, error, limits};
@@ -35,7 +35,11 @@ pub struct DataRows<'a> {
 
 impl<'a> DataRows<'a> {
     pub fn new(out: &'a mut Output, format: &'a RowFormat) -> Self {
-        DataRows { out, format, rows: 0 }
+        DataRows {
+            out,
+            format,
+            rows: 0,
+        }
     }
 
     fn append(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
@@ -75,7 +79,8 @@ impl RowSink for DataRows<'_> {
             )));
         }
         let before = self.out.len();
-        self.append(values).inspect_err(|_| self.out.truncate(before))?;
+        self.append(values)
+            .inspect_err(|_| self.out.truncate(before))?;
         self.rows += 1;
         Ok(())
     }

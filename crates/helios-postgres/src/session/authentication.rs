@@ -28,14 +28,19 @@ pub async fn authenticate(
     user: &str,
 ) -> io::Result<Result<()>> {
     if !front_end.engine.has_credentials() {
-        return Ok(if client.connection.peer.ip().to_canonical().is_loopback() {
-            Ok(())
-        } else {
-            Err(error!(Unauthenticated, "connections from other machines need a password")
+        return Ok(
+            if client.connection.peer.ip().to_canonical().is_loopback() {
+                Ok(())
+            } else {
+                Err(error!(
+                    Unauthenticated,
+                    "connections from other machines need a password"
+                )
                 .with_hint(format!(
                     "Connect on this machine and run ALTER ROLE {user} PASSWORD '...'."
                 )))
-        });
+            },
+        );
     }
     let verifier = front_end.engine.password_verifier(user);
     let secret = verifier.as_deref().and_then(parse_verifier);
@@ -50,7 +55,10 @@ pub async fn authenticate(
 }
 
 fn failed(user: &str) -> Error {
-    error!(InvalidPassword, "password authentication failed for user \"{user}\"")
+    error!(
+        InvalidPassword,
+        "password authentication failed for user \"{user}\""
+    )
 }
 
 enum Failure {
@@ -82,7 +90,9 @@ async fn exchange(
     if client.connection.stream.is_encrypted()
         && let Some(certificate) = certificate
     {
-        scram.configure_certificate(certificate).map_err(Error::internal)?;
+        scram
+            .configure_certificate(certificate)
+            .map_err(Error::internal)?;
         mechanisms.insert(0, PLUS);
     }
     client.output.authentication_sasl(&mechanisms);
@@ -106,7 +116,9 @@ async fn exchange(
     let (answer, waiting) = scram
         .on_client_first_message_with_secret(data, secret)
         .map_err(|e| malformed(&e))?;
-    client.output.authentication_sasl_continue(answer.as_bytes());
+    client
+        .output
+        .authentication_sasl_continue(answer.as_bytes());
     client.flush().await?;
 
     let last = response(client).await?;
@@ -153,8 +165,7 @@ async fn response(client: &mut Client) -> Result<Vec<u8>, Failure> {
             _ => {
                 return Err(error!(
                     ProtocolViolation,
-                    "expected SASL response, got message type {}",
-                    header.tag
+                    "expected SASL response, got message type {}", header.tag
                 )
                 .into());
             }
@@ -207,20 +218,30 @@ mod tests {
     #[test]
     fn a_verifier_is_read_from_postgresql_s_text() {
         let text = "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy";
-        let Some(ScramSecret::Verifier { salt, iterations, stored_key, server_key }) =
-            parse_verifier(text)
+        let Some(ScramSecret::Verifier {
+            salt,
+            iterations,
+            stored_key,
+            server_key,
+        }) = parse_verifier(text)
         else {
             panic!("not read");
         };
         assert_eq!((salt.as_slice(), iterations), (&b"salt"[..], 4096));
-        assert_eq!((stored_key.as_slice(), server_key.as_slice()), (&b"stored"[..], &b"server"[..]));
+        assert_eq!(
+            (stored_key.as_slice(), server_key.as_slice()),
+            (&b"stored"[..], &b"server"[..])
+        );
         assert!(parse_verifier("md5abc").is_none());
     }
 
     #[test]
     fn an_initial_response_names_its_mechanism() {
         let body = b"SCRAM-SHA-256\0\0\0\0\x03n,,";
-        assert_eq!(initial_response(body).unwrap(), ("SCRAM-SHA-256", &b"n,,"[..]));
+        assert_eq!(
+            initial_response(body).unwrap(),
+            ("SCRAM-SHA-256", &b"n,,"[..])
+        );
         assert!(initial_response(b"SCRAM-SHA-256\0\0\0\0\xffn,,").is_err());
     }
 }

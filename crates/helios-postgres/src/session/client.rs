@@ -19,7 +19,12 @@ pub struct Client {
 
 impl Client {
     pub fn new(connection: Connection) -> Self {
-        Client { connection, input: BytesMut::new(), output: Output::default(), flush_wanted: false }
+        Client {
+            connection,
+            input: BytesMut::new(),
+            output: Output::default(),
+            flush_wanted: false,
+        }
     }
 
     /// The client waits for what is in the output: it is written before the next read.
@@ -37,7 +42,10 @@ impl Client {
         if self.output.is_empty() {
             return Ok(());
         }
-        self.connection.stream.write_all(self.output.as_bytes()).await?;
+        self.connection
+            .stream
+            .write_all(self.output.as_bytes())
+            .await?;
         // TLS keeps what does not fill a record until it is flushed.
         self.connection.stream.flush().await?;
         self.output.clear();
@@ -46,7 +54,11 @@ impl Client {
 
     /// Writes what waits when there is much of it.
     pub async fn flush_if_large(&mut self) -> io::Result<()> {
-        if self.output.len() >= HIGH_WATER_BYTES { self.flush().await } else { Ok(()) }
+        if self.output.len() >= HIGH_WATER_BYTES {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads more input; false at the end of the stream.

@@ -21,7 +21,11 @@ impl Presentation {
     /// How this session reads and prints values now.
     pub fn context(&mut self, session: &Session) -> &TextContext {
         let zone = session.time_zone();
-        if !self.mark.as_ref().is_some_and(|mark| Arc::ptr_eq(mark, zone)) {
+        if !self
+            .mark
+            .as_ref()
+            .is_some_and(|mark| Arc::ptr_eq(mark, zone))
+        {
             self.mark = Some(zone.clone());
             let setting = |name| session.setting(name).unwrap_or_default();
             self.context = TextContext {
@@ -64,11 +68,18 @@ impl Presentation {
         session: &Session,
         columns: impl Iterator<Item = ColumnFormat>,
     ) -> RowFormat {
-        let mut format = RowFormat { columns: columns.collect(), form: TextForm::default() };
+        let mut format = RowFormat {
+            columns: columns.collect(),
+            form: TextForm::default(),
+        };
         if format.columns.iter().any(|c| depends_on_settings(c.ty)) {
             format.form.context = *self.context(session);
         }
-        if format.columns.iter().any(|c| !c.binary && prints_name(c.ty)) {
+        if format
+            .columns
+            .iter()
+            .any(|c| !c.binary && prints_name(c.ty))
+        {
             format.form.names = Some(names(session));
         }
         format
@@ -86,7 +97,10 @@ pub fn names(session: &Session) -> Names {
 
 /// Whether the text of this type depends on a setting.
 fn depends_on_settings(ty: Type) -> bool {
-    !matches!(ty.oid, 16 | 18..=21 | 23 | 25 | 26 | 1042 | 1043 | 1700 | 2950 | 3802 | 114)
+    !matches!(
+        ty.oid,
+        16 | 18..=21 | 23 | 25 | 26 | 1042 | 1043 | 1700 | 2950 | 3802 | 114
+    )
 }
 
 /// The settings' client-side name as PostgreSQL spells it.
@@ -101,7 +115,9 @@ pub fn display_name(name: &str) -> &str {
 
 /// A timeout setting as SHOW prints it; `None` when it is off.
 pub fn milliseconds(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let number: u64 = text.get(..digits)?.parse().ok()?;
     let unit = match text.get(digits..)?.trim() {
         "" | "ms" => 1,

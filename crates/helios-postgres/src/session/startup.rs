@@ -63,8 +63,10 @@ pub async fn negotiate(client: &mut Client, engine: &Arc<Engine>) -> io::Result<
                 client.input.advance(length);
                 // Bytes that came before the handshake must not pass for encrypted ones.
                 if !client.input.is_empty() {
-                    let error =
-                        error!(ProtocolViolation, "received unencrypted data after SSL request");
+                    let error = error!(
+                        ProtocolViolation,
+                        "received unencrypted data after SSL request"
+                    );
                     refuse(client, &error).await?;
                     return Ok(None);
                 }
@@ -97,7 +99,11 @@ fn handle(packet: Startup<'_>, length: usize, offers_tls: bool, engine: &Engine)
             // A cancel request is never answered, right or wrong.
             Next::Cancelled
         }
-        Startup::Start { major: 3, minor, parameters } => match start(minor, &parameters) {
+        Startup::Start {
+            major: 3,
+            minor,
+            parameters,
+        } => match start(minor, &parameters) {
             Ok(start) => Next::Start(Box::new(start), length),
             Err(error) => Next::Refuse(error),
         },
@@ -109,7 +115,10 @@ fn handle(packet: Startup<'_>, length: usize, offers_tls: bool, engine: &Engine)
 }
 
 fn start(minor: u16, parameters: &[(&str, &str)]) -> Result<Start> {
-    let mut start = Start { minor, ..Start::default() };
+    let mut start = Start {
+        minor,
+        ..Start::default()
+    };
     for (name, value) in parameters {
         match *name {
             "user" => start.user = (*value).to_owned(),
@@ -124,7 +133,10 @@ fn start(minor: u16, parameters: &[(&str, &str)]) -> Result<Start> {
         }
     }
     if start.user.is_empty() {
-        bail!(Unauthenticated, "no PostgreSQL user name specified in startup packet");
+        bail!(
+            Unauthenticated,
+            "no PostgreSQL user name specified in startup packet"
+        );
     }
     Ok(start)
 }
@@ -149,7 +161,10 @@ fn command_line(text: &str) -> Result<Vec<(String, String)>> {
         let assignment = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
             Some("") => words.next().unwrap_or_default(),
             Some(assignment) => assignment.to_owned(),
-            None => bail!(SyntaxError, "invalid command-line argument for server process: {word}"),
+            None => bail!(
+                SyntaxError,
+                "invalid command-line argument for server process: {word}"
+            ),
         };
         let Some((name, value)) = assignment.split_once('=') else {
             bail!(SyntaxError, "-c {assignment} requires a value");
@@ -167,7 +182,9 @@ pub async fn open(
 ) -> io::Result<Option<Session>> {
     if start.minor > MINOR_MAX || !start.unknown_options.is_empty() {
         let unknown: Vec<&str> = start.unknown_options.iter().map(String::as_str).collect();
-        client.output.negotiate_protocol_version(start.minor.min(MINOR_MAX), &unknown);
+        client
+            .output
+            .negotiate_protocol_version(start.minor.min(MINOR_MAX), &unknown);
     }
     if let Err(error) = authentication::authenticate(client, front_end, &start.user).await? {
         refuse(client, &error).await?;

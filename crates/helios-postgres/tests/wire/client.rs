@@ -16,8 +16,10 @@ pub struct Server {
 impl Server {
     pub async fn start() -> Server {
         let directory = TempDir::new().unwrap();
-        let options =
-            EngineOptions { data_dir: directory.path().join("data"), ..EngineOptions::default() };
+        let options = EngineOptions {
+            data_dir: directory.path().join("data"),
+            ..EngineOptions::default()
+        };
         let engine = Engine::open(options).unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
         let listener =
@@ -25,20 +27,37 @@ impl Server {
         let address = listener.address();
         let shutdown = Shutdown::new();
         let config = helios_postgres::Config::default();
-        tokio::spawn(helios_postgres::serve(listener, engine, config, shutdown.clone()));
-        Server { address, shutdown, _directory: directory }
+        tokio::spawn(helios_postgres::serve(
+            listener,
+            engine,
+            config,
+            shutdown.clone(),
+        ));
+        Server {
+            address,
+            shutdown,
+            _directory: directory,
+        }
     }
 
     /// A connection on which nothing was sent.
     pub async fn open(&self) -> Client {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        Client { stream, key: ([0; 4], [0; 4]) }
+        Client {
+            stream,
+            key: ([0; 4], [0; 4]),
+        }
     }
 
     /// A connection that is ready.
     pub async fn connect(&self) -> Client {
         let mut client = self.open().await;
-        client.send(&startup(196_608, &[("user", "helios"), ("database", "heliosdb")])).await;
+        client
+            .send(&startup(
+                196_608,
+                &[("user", "helios"), ("database", "heliosdb")],
+            ))
+            .await;
         client.until_ready().await;
         client
     }
@@ -84,7 +103,10 @@ impl Client {
         let mut body = vec![0; length - 4];
         self.stream.read_exact(&mut body).await.unwrap();
         if tag == b'K' {
-            self.key = (body[..4].try_into().unwrap(), body[4..8].try_into().unwrap());
+            self.key = (
+                body[..4].try_into().unwrap(),
+                body[4..8].try_into().unwrap(),
+            );
         }
         show(tag, &body)
     }
@@ -128,7 +150,11 @@ fn show(tag: u8, body: &[u8]) -> String {
         _ => String::new(),
     };
     let tag = char::from(tag);
-    if rest.is_empty() { tag.to_string() } else { format!("{tag} {rest}") }
+    if rest.is_empty() {
+        tag.to_string()
+    } else {
+        format!("{tag} {rest}")
+    }
 }
 
 fn fields(body: &[u8]) -> String {
@@ -156,7 +182,10 @@ fn values(body: &[u8]) -> String {
         let value = &rest[..length];
         values.push(match std::str::from_utf8(value) {
             Ok(text) if !text.contains('\0') => text.to_owned(),
-            _ => format!("\\x{}", value.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+            _ => format!(
+                "\\x{}",
+                value.iter().map(|b| format!("{b:02x}")).collect::<String>()
+            ),
         });
         rest = &rest[length..];
     }

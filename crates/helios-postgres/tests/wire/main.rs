@@ -9,7 +9,10 @@ async fn a_simple_query_is_answered_with_description_rows_and_tag() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     client.query("SELECT 1 AS one, 'x'::text AS two").await;
-    assert_eq!(client.until_ready().await, ["T one:23 two:25", "D 1|x", "C SELECT 1", "Z I"]);
+    assert_eq!(
+        client.until_ready().await,
+        ["T one:23 two:25", "D 1|x", "C SELECT 1", "Z I"]
+    );
     client.query("").await;
     assert_eq!(client.until_ready().await, ["I", "Z I"]);
 }
@@ -20,15 +23,23 @@ async fn statements_of_one_string_are_one_transaction() {
     let mut client = server.connect().await;
     client.query("CREATE TABLE t (a int PRIMARY KEY)").await;
     assert_eq!(client.until_ready().await, ["C CREATE TABLE", "Z I"]);
-    client.query("INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)").await;
+    client
+        .query("INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)")
+        .await;
     let answer = client.until_ready().await;
     assert_eq!(answer[0], "C INSERT 0 1");
     assert!(answer[1].starts_with("E ERROR 23505 "), "{answer:?}");
     assert_eq!(answer[2], "Z I");
     client.query("SELECT count(*) FROM t").await;
-    assert_eq!(client.until_ready().await, ["T count:20", "D 0", "C SELECT 1", "Z I"]);
+    assert_eq!(
+        client.until_ready().await,
+        ["T count:20", "D 0", "C SELECT 1", "Z I"]
+    );
     client.query("BEGIN; INSERT INTO t VALUES (2)").await;
-    assert_eq!(client.until_ready().await, ["C BEGIN", "C INSERT 0 1", "Z T"]);
+    assert_eq!(
+        client.until_ready().await,
+        ["C BEGIN", "C INSERT 0 1", "Z T"]
+    );
     client.query("SELECT nothing").await;
     let answer = client.until_ready().await;
     assert!(answer[0].starts_with("E ERROR 42703 "), "{answer:?}");
@@ -45,7 +56,10 @@ async fn an_error_in_a_pipeline_skips_to_sync_and_rolls_back() {
     client.until_ready().await;
     let mut pipeline = Vec::new();
     for value in ["1", "1", "2"] {
-        pipeline.extend(message(b'P', &[text(""), text("INSERT INTO t VALUES ($1)"), vec![0, 0]].concat()));
+        pipeline.extend(message(
+            b'P',
+            &[text(""), text("INSERT INTO t VALUES ($1)"), vec![0, 0]].concat(),
+        ));
         pipeline.extend(bind("", "", &[Some(value.as_bytes())], 0));
         pipeline.extend(execute("", 0));
     }
@@ -75,8 +89,19 @@ async fn a_row_limit_suspends_the_portal() {
     assert_eq!(
         client.until_ready().await,
         [
-            "1", "2", "T g:23", "D 1", "D 2", "s", "D 3", "D 4", "s", "D 5", "C SELECT 1",
-            "C SELECT 0", "Z I"
+            "1",
+            "2",
+            "T g:23",
+            "D 1",
+            "D 2",
+            "s",
+            "D 3",
+            "D 4",
+            "s",
+            "D 5",
+            "C SELECT 1",
+            "C SELECT 0",
+            "Z I"
         ]
     );
 }
@@ -103,9 +128,13 @@ async fn parameters_and_results_travel_in_binary() {
 async fn copy_moves_rows_in_and_out() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    client.query("CREATE TABLE t (a int PRIMARY KEY, b text)").await;
+    client
+        .query("CREATE TABLE t (a int PRIMARY KEY, b text)")
+        .await;
     client.until_ready().await;
-    client.query("COPY t FROM STDIN; SELECT count(*) FROM t").await;
+    client
+        .query("COPY t FROM STDIN; SELECT count(*) FROM t")
+        .await;
     assert_eq!(client.next().await, "G");
     // Cut in the middle of a row.
     client.send(&message(b'd', b"1\tone\n2\t")).await;
@@ -118,7 +147,15 @@ async fn copy_moves_rows_in_and_out() {
     client.query("COPY t TO STDOUT (FORMAT csv, HEADER)").await;
     assert_eq!(
         client.until_ready().await,
-        ["H", "d a,b\n", "d 1,one\n", "d 2,\n", "c", "C COPY 2", "Z I"]
+        [
+            "H",
+            "d a,b\n",
+            "d 1,one\n",
+            "d 2,\n",
+            "c",
+            "C COPY 2",
+            "Z I"
+        ]
     );
     client.query("COPY t FROM STDIN").await;
     assert_eq!(client.next().await, "G");
@@ -135,18 +172,37 @@ async fn tls_and_gss_are_refused_in_one_byte() {
     let server = Server::start().await;
     let mut client = server.open().await;
     for code in [80_877_103u32, 80_877_104] {
-        client.send(&[8u32.to_be_bytes(), code.to_be_bytes()].concat()).await;
+        client
+            .send(&[8u32.to_be_bytes(), code.to_be_bytes()].concat())
+            .await;
         assert_eq!(client.byte().await, b'N');
     }
-    client.send(&startup(196_608, &[("user", "helios"), ("database", "heliosdb")])).await;
-    assert_eq!(client.until_ready().await.last().map(String::as_str), Some("Z I"));
+    client
+        .send(&startup(
+            196_608,
+            &[("user", "helios"), ("database", "heliosdb")],
+        ))
+        .await;
+    assert_eq!(
+        client.until_ready().await.last().map(String::as_str),
+        Some("Z I")
+    );
 }
 
 #[tokio::test]
 async fn a_newer_minor_version_is_negotiated_down() {
     let server = Server::start().await;
     let mut client = server.open().await;
-    client.send(&startup(196_609 + 8, &[("user", "helios"), ("_pq_.odd", "1"), ("database", "heliosdb")])).await;
+    client
+        .send(&startup(
+            196_609 + 8,
+            &[
+                ("user", "helios"),
+                ("_pq_.odd", "1"),
+                ("database", "heliosdb"),
+            ],
+        ))
+        .await;
     let answer = client.until_ready().await;
     assert_eq!(answer[0], "v");
     assert_eq!(answer.last().map(String::as_str), Some("Z I"));
@@ -162,12 +218,22 @@ async fn start_up_says_what_is_missing() {
     for (parameters, sqlstate) in [
         (&[("database", "heliosdb")][..], "28000"),
         (&[("user", "helios"), ("database", "nowhere")], "3D000"),
-        (&[("user", "helios"), ("database", "heliosdb"), ("replication", "true")], "0A000"),
+        (
+            &[
+                ("user", "helios"),
+                ("database", "heliosdb"),
+                ("replication", "true"),
+            ],
+            "0A000",
+        ),
     ] {
         let mut client = server.open().await;
         client.send(&startup(196_608, parameters)).await;
         let answer = client.next().await;
-        assert!(answer.starts_with(&format!("E FATAL {sqlstate} ")), "{parameters:?}: {answer}");
+        assert!(
+            answer.starts_with(&format!("E FATAL {sqlstate} ")),
+            "{parameters:?}: {answer}"
+        );
         assert!(client.closed().await);
     }
 }
@@ -190,7 +256,10 @@ async fn invalid_utf_8_is_refused() {
     client.send(&message(b'Q', b"SELECT '\xff'\0")).await;
     let answer = client.until_ready().await;
     assert!(answer[0].starts_with("E ERROR 22021 "), "{answer:?}");
-    let mut batch = message(b'P', &[text(""), text("SELECT $1::text"), vec![0, 0]].concat());
+    let mut batch = message(
+        b'P',
+        &[text(""), text("SELECT $1::text"), vec![0, 0]].concat(),
+    );
     batch.extend(bind("", "", &[Some(b"\xc3\x28")], 0));
     batch.extend(message(b'S', &[]));
     client.send(&batch).await;
@@ -202,7 +271,12 @@ async fn invalid_utf_8_is_refused() {
 async fn damage_ends_only_its_own_connection() {
     let server = Server::start().await;
     let mut witness = server.connect().await;
-    for damage in [&b"Q\0\0\0\x03"[..], b"Q\xff\xff\xff\xff", b"Q\x7f\xff\xff\xff", b"\x01\0\0\0\x04"] {
+    for damage in [
+        &b"Q\0\0\0\x03"[..],
+        b"Q\xff\xff\xff\xff",
+        b"Q\x7f\xff\xff\xff",
+        b"\x01\0\0\0\x04",
+    ] {
         let mut client = server.connect().await;
         client.send(damage).await;
         let answer = client.next().await;
@@ -223,7 +297,10 @@ async fn damage_ends_only_its_own_connection() {
 async fn a_wrong_number_of_parameters_is_an_error_of_bind() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    let mut batch = message(b'P', &[text("s"), text("SELECT $1::int4"), vec![0, 0]].concat());
+    let mut batch = message(
+        b'P',
+        &[text("s"), text("SELECT $1::int4"), vec![0, 0]].concat(),
+    );
     batch.extend(bind("", "s", &[], 0));
     batch.extend(execute("", 0));
     batch.extend(message(b'S', &[]));
@@ -247,7 +324,12 @@ async fn a_cancel_request_ends_the_statement_of_its_session() {
     let asking = async {
         loop {
             let mut other = server.open().await;
-            let request = [&16u32.to_be_bytes()[..], &80_877_102u32.to_be_bytes(), &pid, &key];
+            let request = [
+                &16u32.to_be_bytes()[..],
+                &80_877_102u32.to_be_bytes(),
+                &pid,
+                &key,
+            ];
             other.send(&request.concat()).await;
             assert!(other.closed().await);
         }
@@ -256,7 +338,10 @@ async fn a_cancel_request_ends_the_statement_of_its_session() {
         answer = client.until_ready() => answer,
         () = asking => Vec::new(),
     };
-    assert!(answer.iter().any(|m| m.starts_with("E ERROR 57014 ")), "{answer:?}");
+    assert!(
+        answer.iter().any(|m| m.starts_with("E ERROR 57014 ")),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -265,7 +350,10 @@ async fn changed_settings_are_reported() {
     let mut client = server.connect().await;
     client.query("SET application_name = 'wire'").await;
     let answer = client.until_ready().await;
-    assert!(answer.contains(&"S application_name=wire".to_owned()), "{answer:?}");
+    assert!(
+        answer.contains(&"S application_name=wire".to_owned()),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
