@@ -10,6 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile([file], [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptors.bin");
     std::fs::write(out, prost::Message::encode_to_vec(&descriptors))?;
-    tonic_prost_build::configure().build_client(true).compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .build_client(true)
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -17,7 +17,10 @@ impl Session {
             return Ok(());
         }
         let catalog = self.catalog();
-        template.privileges.iter().try_for_each(|need| check(&catalog, self.state.role, need))
+        template
+            .privileges
+            .iter()
+            .try_for_each(|need| check(&catalog, self.state.role, need))
     }
 }
 
@@ -32,14 +35,19 @@ impl State {
 
     /// Refuses making objects in a schema to those who may not.
     pub(crate) fn require_create(&self, schema: ObjectId) -> Result<()> {
-        let Some(schema) = self.catalog.schemas.get(&schema) else { return Ok(()) };
+        let Some(schema) = self.catalog.schemas.get(&schema) else {
+            return Ok(());
+        };
         let allowed = is_superuser(&self.catalog, self.role)
             || is_member(&self.catalog, self.role, schema.owner)
             || granted(&self.catalog, self.role, &schema.grants, 'C');
         if allowed {
             return Ok(());
         }
-        Err(denied(format!("permission denied for schema {}", schema.name)))
+        Err(denied(format!(
+            "permission denied for schema {}",
+            schema.name
+        )))
     }
 
     pub(crate) fn require_superuser(&self, what: &str) -> Result<()> {
@@ -51,7 +59,11 @@ impl State {
 
     /// Refuses a relation to a role without one privilege on it.
     pub(crate) fn require_privilege(&self, relation: ObjectId, privilege: char) -> Result<()> {
-        let need = RequiredPrivilege { relation, privilege, as_role: None };
+        let need = RequiredPrivilege {
+            relation,
+            privilege,
+            as_role: None,
+        };
         check(&self.catalog, self.role, &need)
     }
 }
@@ -73,8 +85,18 @@ pub(crate) fn is_member(catalog: &Catalog, role: ObjectId, of: ObjectId) -> bool
             return true;
         }
         at += 1;
-        if let Some(role) = catalog.roles.get(&next).filter(|r| r.inherit || next == role) {
-            seen.extend(role.member_of.iter().filter(|r| !seen.contains(r)).copied().collect::<Vec<_>>());
+        if let Some(role) = catalog
+            .roles
+            .get(&next)
+            .filter(|r| r.inherit || next == role)
+        {
+            seen.extend(
+                role.member_of
+                    .iter()
+                    .filter(|r| !seen.contains(r))
+                    .copied()
+                    .collect::<Vec<_>>(),
+            );
         }
     }
     false
@@ -96,7 +118,9 @@ fn check(catalog: &Catalog, role: ObjectId, need: &RequiredPrivilege) -> Result<
         Some(Relation::View(v)) => ("view", &v.name, v.owner, &v.grants),
         Some(Relation::Sequence(s)) => ("sequence", &s.name, s.owner, &s.grants),
         // System tables show everybody what he may see.
-        Some(Relation::Virtual(_) | Relation::Index { .. }) if need.privilege == 'r' => return Ok(()),
+        Some(Relation::Virtual(_) | Relation::Index { .. }) if need.privilege == 'r' => {
+            return Ok(());
+        }
         Some(Relation::Virtual(v)) => {
             return Err(denied(format!("permission denied for table {}", v.name)));
         }

@@ -39,7 +39,10 @@ fn key(kind: Kind, id: u32) -> Vec<u8> {
 }
 
 fn header() -> RowHeader {
-    RowHeader { schema: 0, expire_ms: None }
+    RowHeader {
+        schema: 0,
+        expire_ms: None,
+    }
 }
 
 /// Writes one descriptor.
@@ -59,10 +62,19 @@ pub(crate) fn put_next_id(txn: &mut Txn, next_id: u32) {
 
 /// Every committed descriptor; `None` when the directory is new.
 pub(crate) fn load(snapshot: &Snapshot) -> Result<Option<Catalog>> {
-    let Some(value) = snapshot.get(Space::Meta, NEXT_ID)? else { return Ok(None) };
+    let Some(value) = snapshot.get(Space::Meta, NEXT_ID)? else {
+        return Ok(None);
+    };
     let (_, body) = helios_storage::split_header(&value)?;
-    let next_id = body.try_into().map(u32::from_be_bytes).map_err(|_| corrupt("catalog/next_id"))?;
-    let mut catalog = Catalog { version: 1, next_id, ..Catalog::default() };
+    let next_id = body
+        .try_into()
+        .map(u32::from_be_bytes)
+        .map_err(|_| corrupt("catalog/next_id"))?;
+    let mut catalog = Catalog {
+        version: 1,
+        next_id,
+        ..Catalog::default()
+    };
     let range = KeyRange::prefix(OBJECTS);
     let mut scan = snapshot.scan(Space::Meta, range, ScanOptions::default())?;
     while let Some((key, value)) = scan.next()? {
@@ -106,13 +118,18 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
 }
 
 fn corrupt(what: &str) -> Error {
-    Error::new(ErrorKind::DataCorrupted, format!("{what} cannot be decoded"))
+    Error::new(
+        ErrorKind::DataCorrupted,
+        format!("{what} cannot be decoded"),
+    )
 }
 
 /// Adds or replaces a relation that is neither a table nor an index.
 pub(crate) fn insert_relation(catalog: &mut Catalog, name: &str, relation: Relation) {
     remove_relation(catalog, relation.id());
-    catalog.relation_names.insert((relation.schema(), Arc::from(name)), relation.id());
+    catalog
+        .relation_names
+        .insert((relation.schema(), Arc::from(name)), relation.id());
     catalog.relations.insert(relation.id(), relation);
 }
 
@@ -120,17 +137,27 @@ pub(crate) fn insert_relation(catalog: &mut Catalog, name: &str, relation: Relat
 pub(crate) fn insert_table(catalog: &mut Catalog, table: Arc<Table>) {
     remove_relation(catalog, table.id);
     for index in &table.indexes {
-        catalog.relation_names.insert((table.schema, Arc::from(index.name.as_str())), index.id);
-        let relation = Relation::Index { id: index.id, table: table.id, schema: table.schema };
+        catalog
+            .relation_names
+            .insert((table.schema, Arc::from(index.name.as_str())), index.id);
+        let relation = Relation::Index {
+            id: index.id,
+            table: table.id,
+            schema: table.schema,
+        };
         catalog.relations.insert(index.id, relation);
     }
-    catalog.relation_names.insert((table.schema, Arc::from(table.name.as_str())), table.id);
+    catalog
+        .relation_names
+        .insert((table.schema, Arc::from(table.name.as_str())), table.id);
     catalog.relations.insert(table.id, Relation::Table(table));
 }
 
 /// Removes a relation, and with a table its indexes, from the look-up maps.
 pub(crate) fn remove_relation(catalog: &mut Catalog, id: ObjectId) {
-    let Some(relation) = catalog.relations.remove(&id) else { return };
+    let Some(relation) = catalog.relations.remove(&id) else {
+        return;
+    };
     let mut gone = vec![id];
     if let Relation::Table(table) = &relation {
         gone.extend(table.indexes.iter().map(|i| i.id));

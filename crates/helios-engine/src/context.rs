@@ -93,7 +93,9 @@ impl FunctionContext for State {
                 sequence.max
             );
         }
-        self.engine.store.sequence_set(prefix(&sequence), value, called)?;
+        self.engine
+            .store
+            .sequence_set(prefix(&sequence), value, called)?;
         if called {
             self.sequences.insert(sequence.id, value);
         }
@@ -101,17 +103,21 @@ impl FunctionContext for State {
     }
 
     fn last_sequence_value(&self) -> Result<i64> {
-        self.last_sequence.and_then(|id| self.sequences.get(&id).copied()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::ObjectNotInPrerequisiteState,
-                "lastval is not yet defined in this session",
-            )
-        })
+        self.last_sequence
+            .and_then(|id| self.sequences.get(&id).copied())
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::ObjectNotInPrerequisiteState,
+                    "lastval is not yet defined in this session",
+                )
+            })
     }
 
     fn transaction_id(&mut self) -> Result<u64> {
         // The commit timestamp is the transaction's id once it has one; until then its start is.
-        Ok(*self.transaction_id.get_or_insert_with(|| self.engine.store.last_ts().0 + 1))
+        Ok(*self
+            .transaction_id
+            .get_or_insert_with(|| self.engine.store.last_ts().0 + 1))
     }
 
     fn system(&mut self, function: &'static str, args: &[Value]) -> Result<Value> {

@@ -35,7 +35,9 @@ impl CopyIn {
 
 impl std::fmt::Debug for CopyIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CopyIn").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("CopyIn")
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,7 +53,12 @@ impl Session {
     }
 
     async fn copy_begin_inner(&mut self, copy: &Copy) -> Result<CopyIn> {
-        let CopySource::Table { table, columns, filter } = &copy.source else {
+        let CopySource::Table {
+            table,
+            columns,
+            filter,
+        } = &copy.source
+        else {
             bail!(SyntaxError, "COPY query FROM is not possible");
         };
         self.start_statement()?;
@@ -59,23 +66,45 @@ impl Session {
         self.state.require_privilege(*table, 'a')?;
         let catalog = self.state.catalog.clone();
         let Some(table) = catalog.table(*table).cloned() else {
-            bail!(WrongObjectType, "cannot copy to a relation that is not a table");
+            bail!(
+                WrongObjectType,
+                "cannot copy to a relation that is not a table"
+            );
         };
         self.lock_for_write(&table).await?;
         let rt = self.engine.runtimes.get(&table, &catalog)?;
         let places = columns
             .iter()
-            .map(|&p| rt.place.get(p).copied().flatten().ok_or_else(|| Error::internal("COPY into a dropped column")))
+            .map(|&p| {
+                rt.place
+                    .get(p)
+                    .copied()
+                    .flatten()
+                    .ok_or_else(|| Error::internal("COPY into a dropped column"))
+            })
             .collect::<Result<_>>()?;
-        let filter = filter.as_deref().map(|text| self.compile_filter(&table, text)).transpose()?;
+        let filter = filter
+            .as_deref()
+            .map(|text| self.compile_filter(&table, text))
+            .transpose()?;
         let columns = columns
             .iter()
             .map(|&p| (table.columns[p].name.clone(), table.columns[p].ty))
             .collect();
-        Ok(CopyIn { rt, places, columns, filter, rows: 0 })
+        Ok(CopyIn {
+            rt,
+            places,
+            columns,
+            filter,
+            rows: 0,
+        })
     }
 
-    fn compile_filter(&self, table: &Arc<helios_planner::catalog::Table>, text: &str) -> Result<CompiledExpr> {
+    fn compile_filter(
+        &self,
+        table: &Arc<helios_planner::catalog::Table>,
+        text: &str,
+    ) -> Result<CompiledExpr> {
         let path = self.state.search_path();
         let context = helios_planner::sql::BindContext::new(
             self.state.catalog.clone(),
@@ -90,7 +119,10 @@ impl Session {
             &context,
         )?;
         let source = helios_planner::relation::RelationSource::table(table.clone());
-        CompiledExpr::compile(&expr, &crate::kernel::runtime::row_schema(&source, &table.name)?)
+        CompiledExpr::compile(
+            &expr,
+            &crate::kernel::runtime::row_schema(&source, &table.name)?,
+        )
     }
 
     /// Inserts rows; each has a value for every column of the data.
@@ -114,15 +146,22 @@ impl Session {
                         values[place] = Some(value);
                     }
                     if let Some(filter) = filter {
-                        let row: Vec<Value> =
-                            values.iter().map(|v| v.clone().unwrap_or(Value::Null)).collect();
-                        let mut env = ValueEnv { params: &[], functions: writer.functions };
+                        let row: Vec<Value> = values
+                            .iter()
+                            .map(|v| v.clone().unwrap_or(Value::Null))
+                            .collect();
+                        let mut env = ValueEnv {
+                            params: &[],
+                            functions: writer.functions,
+                        };
                         if !filter.holds(&row, &mut env)? {
                             continue;
                         }
                     }
                     // COPY gives identity columns their values, as PostgreSQL's does.
-                    writer.insert(&rt, values, Some(true), Arbiters::None).await?;
+                    writer
+                        .insert(&rt, values, Some(true), Arbiters::None)
+                        .await?;
                     n += 1;
                 }
                 Ok(n)
@@ -134,13 +173,18 @@ impl Session {
 
     /// Ends COPY … FROM STDIN well.
     pub async fn copy_finish(&mut self, copy: CopyIn) -> Result<Completion> {
-        let checked = self.with_writer(async |writer| writer.run_checks().await).await;
+        let checked = self
+            .with_writer(async |writer| writer.run_checks().await)
+            .await;
         if let Err(error) = checked {
             self.statement_failed();
             return Err(error);
         }
         self.finish_statement().await?;
-        Ok(Completion { tag: CompletionTag::Copy, rows: copy.rows })
+        Ok(Completion {
+            tag: CompletionTag::Copy,
+            rows: copy.rows,
+        })
     }
 
     /// The client gave up, or its data was wrong.
@@ -156,12 +200,25 @@ impl Session {
             CopySource::Table { table, columns, .. } => {
                 let catalog = self.catalog();
                 let Some(table) = catalog.table(*table) else {
-                    bail!(WrongObjectType, "cannot copy from a relation that is not a table");
+                    bail!(
+                        WrongObjectType,
+                        "cannot copy from a relation that is not a table"
+                    );
                 };
-                let schema = catalog.schemas.get(&table.schema).map_or("public", |s| s.name.as_str());
-                let names: Vec<String> =
-                    columns.iter().map(|&p| quote(&table.columns[p].name)).collect();
-                format!("SELECT {} FROM {}.{}", names.join(", "), quote(schema), quote(&table.name))
+                let schema = catalog
+                    .schemas
+                    .get(&table.schema)
+                    .map_or("public", |s| s.name.as_str());
+                let names: Vec<String> = columns
+                    .iter()
+                    .map(|&p| quote(&table.columns[p].name))
+                    .collect();
+                format!(
+                    "SELECT {} FROM {}.{}",
+                    names.join(", "),
+                    quote(schema),
+                    quote(&table.name)
+                )
             }
         };
         self.prepare(&text, &[])

@@ -30,8 +30,11 @@ use helios_types::{BranchId, DatabaseId, Error, ErrorKind, ObjectId, Result, bai
 use std::sync::Arc;
 
 /// Locked by whoever changes the catalog.
-const CATALOG: Prefix =
-    Prefix { database: DatabaseId(0), branch: BranchId::MAIN, object: ObjectId(1) };
+const CATALOG: Prefix = Prefix {
+    database: DatabaseId(0),
+    branch: BranchId::MAIN,
+    object: ObjectId(1),
+};
 
 /// A transaction's own catalog while a DDL statement changes it.
 pub(crate) struct Ddl<'a> {
@@ -45,11 +48,16 @@ impl Session {
         self.require_read_write("DDL")?;
         let wait = self.lock_wait();
         let t = self.transaction_mut()?;
-        t.txn.lock(&LockKey::Object(CATALOG), LockMode::AccessExclusive, wait).await?;
+        t.txn
+            .lock(&LockKey::Object(CATALOG), LockMode::AccessExclusive, wait)
+            .await?;
         // Whoever held the lock before may have published a newer catalog.
         let catalog = self.catalog();
         self.state.catalog = catalog.clone();
-        Ok(Ddl { catalog: (*catalog).clone(), session: self })
+        Ok(Ddl {
+            catalog: (*catalog).clone(),
+            session: self,
+        })
     }
 }
 
@@ -86,7 +94,12 @@ impl Ddl<'_> {
     /// Stores a new or changed table.
     pub(crate) fn put_table(&mut self, table: Table) -> Result<Arc<Table>> {
         let table = Arc::new(table);
-        catalog_store::put(&mut self.transaction()?.txn, Kind::Table, table.id.0, &*table)?;
+        catalog_store::put(
+            &mut self.transaction()?.txn,
+            Kind::Table,
+            table.id.0,
+            &*table,
+        )?;
         catalog_store::insert_table(&mut self.catalog, table.clone());
         Ok(table)
     }
@@ -111,14 +124,19 @@ impl Ddl<'_> {
     pub(crate) async fn lock_table(&mut self, table: &Table, mode: LockMode) -> Result<()> {
         let prefix = Prefix::new(table.database, BranchId::MAIN, table.id);
         let wait = self.session.lock_wait();
-        self.transaction()?.txn.lock(&LockKey::Object(prefix), mode, wait).await?;
+        self.transaction()?
+            .txn
+            .lock(&LockKey::Object(prefix), mode, wait)
+            .await?;
         Ok(())
     }
 
     /// The table under an exclusive lock, if the role owns it.
     pub(crate) async fn own_table(&mut self, id: ObjectId) -> Result<Table> {
         let table = self.table(id)?;
-        self.session.state.require_owner(table.owner, "table", &table.name)?;
+        self.session
+            .state
+            .require_owner(table.owner, "table", &table.name)?;
         self.lock_table(&table, LockMode::AccessExclusive).await?;
         Ok((*table).clone())
     }
@@ -136,11 +154,24 @@ impl Ddl<'_> {
 
     /// PostgreSQL's name for an object that was not given one: `table_column_suffix`, with a number
     /// when that is taken, each part shortened to fit 63 bytes.
-    pub(crate) fn choose_name(&self, schema: ObjectId, first: &str, second: &str, suffix: &str, taken: &[&str]) -> String {
+    pub(crate) fn choose_name(
+        &self,
+        schema: ObjectId,
+        first: &str,
+        second: &str,
+        suffix: &str,
+        taken: &[&str],
+    ) -> String {
         for number in 0.. {
-            let suffix = if number == 0 { suffix.to_string() } else { format!("{suffix}{number}") };
+            let suffix = if number == 0 {
+                suffix.to_string()
+            } else {
+                format!("{suffix}{number}")
+            };
             let name = object_name(first, second, &suffix);
-            if self.catalog.relation_named(schema, &name).is_none() && !taken.contains(&name.as_str()) {
+            if self.catalog.relation_named(schema, &name).is_none()
+                && !taken.contains(&name.as_str())
+            {
                 return name;
             }
         }

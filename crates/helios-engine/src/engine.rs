@@ -6,9 +6,7 @@ use crate::options::{EngineOptions, Protocol, SessionOptions};
 use crate::session::{Session, Shared};
 use crate::template_cache::TemplateCache;
 use arc_swap::ArcSwap;
-use helios_planner::catalog::{
-    Catalog, Database, FIRST_USER_ID, PUBLIC_SCHEMA_NAME, Role, Schema,
-};
+use helios_planner::catalog::{Catalog, Database, FIRST_USER_ID, PUBLIC_SCHEMA_NAME, Role, Schema};
 use helios_storage::{Durability, Isolation, Store, StoreOptions, TxnOptions};
 use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, bail};
 use parking_lot::Mutex;
@@ -63,7 +61,9 @@ pub struct SessionInfo {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("data_dir", &self.options.data_dir).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("data_dir", &self.options.data_dir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,13 +120,21 @@ impl Engine {
 
     /// Whether any role has a password: without one, clients on loopback are trusted.
     pub fn has_credentials(&self) -> bool {
-        self.catalog.load().roles.values().any(|r| r.password.is_some())
+        self.catalog
+            .load()
+            .roles
+            .values()
+            .any(|r| r.password.is_some())
     }
 
     /// The SCRAM-SHA-256 verifier of a role that may log in, in PostgreSQL's text form.
     pub fn password_verifier(&self, role: &str) -> Option<String> {
         let catalog = self.catalog.load();
-        catalog.role_named(role).filter(|r| r.login)?.password.clone()
+        catalog
+            .role_named(role)
+            .filter(|r| r.login)?
+            .password
+            .clone()
     }
 
     pub fn default_database(&self) -> &str {
@@ -173,7 +181,11 @@ impl Engine {
 
     /// Asks the session's front-end to close its connection.
     pub fn terminate_session(&self, pid: i32) -> bool {
-        self.sessions.lock().get(&pid).map(|s| s.terminate()).is_some()
+        self.sessions
+            .lock()
+            .get(&pid)
+            .map(|s| s.terminate())
+            .is_some()
     }
 
     /// Refuses new sessions, then syncs and closes the store. Sessions that still run get errors.
@@ -200,7 +212,11 @@ impl Engine {
 
 /// The first catalog of a new directory.
 fn bootstrap(store: &Arc<Store>, options: &EngineOptions) -> Result<Catalog> {
-    let mut catalog = Catalog { version: 1, next_id: FIRST_USER_ID, ..Catalog::default() };
+    let mut catalog = Catalog {
+        version: 1,
+        next_id: FIRST_USER_ID,
+        ..Catalog::default()
+    };
     let role = Role {
         id: SUPERUSER_ID,
         name: options.superuser.clone(),
@@ -253,6 +269,9 @@ pub(crate) fn public_schema(id: ObjectId, database: DatabaseId) -> Schema {
 /// The database a session asked for.
 pub(crate) fn find_database(catalog: &Catalog, name: &str) -> Result<DatabaseId> {
     catalog.database_named(name).map(|d| d.id).ok_or_else(|| {
-        Error::new(ErrorKind::UndefinedDatabase, format!("database \"{name}\" does not exist"))
+        Error::new(
+            ErrorKind::UndefinedDatabase,
+            format!("database \"{name}\" does not exist"),
+        )
     })
 }

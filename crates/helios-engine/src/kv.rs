@@ -29,8 +29,17 @@ use std::sync::Arc;
 /// A program with everything about its table resolved.
 #[derive(Debug)]
 pub(crate) enum KvPlan {
-    Read { rt: Arc<TableRuntime>, access: Access, filter: Option<CompiledExpr>, output: Output },
-    Insert { rt: Arc<TableRuntime>, rows: Vec<Vec<CompiledExpr>>, modify: CompiledModify },
+    Read {
+        rt: Arc<TableRuntime>,
+        access: Access,
+        filter: Option<CompiledExpr>,
+        output: Output,
+    },
+    Insert {
+        rt: Arc<TableRuntime>,
+        rows: Vec<Vec<CompiledExpr>>,
+        modify: CompiledModify,
+    },
     Change {
         rt: Arc<TableRuntime>,
         access: Access,
@@ -76,14 +85,22 @@ impl KvPlan {
         runtimes: &RuntimeCache,
     ) -> Result<Self> {
         match program {
-            KvProgram::Read { access, filter, output } => {
+            KvProgram::Read {
+                access,
+                filter,
+                output,
+            } => {
                 let table = TableScope::new(&access.table)?;
-                let output: Vec<CompiledExpr> =
-                    output.iter().map(|e| table.compile(e)).collect::<Result<_>>()?;
+                let output: Vec<CompiledExpr> = output
+                    .iter()
+                    .map(|e| table.compile(e))
+                    .collect::<Result<_>>()?;
                 let rt = runtimes.get(&access.table, catalog)?;
                 let n = rt.live.len();
-                let places: Option<Vec<usize>> =
-                    output.iter().map(|e| e.as_column().filter(|&p| p < n)).collect();
+                let places: Option<Vec<usize>> = output
+                    .iter()
+                    .map(|e| e.as_column().filter(|&p| p < n))
+                    .collect();
                 Ok(KvPlan::Read {
                     access: Access::compile(access, &rt)?,
                     rt,
@@ -96,12 +113,20 @@ impl KvPlan {
                 let empty = DFSchema::empty();
                 let rows = rows
                     .iter()
-                    .map(|row| row.iter().map(|e| CompiledExpr::compile(e, &empty)).collect())
+                    .map(|row| {
+                        row.iter()
+                            .map(|e| CompiledExpr::compile(e, &empty))
+                            .collect()
+                    })
                     .collect::<Result<_>>()?;
                 let modify = CompiledModify::new(node, &rt, None)?;
                 Ok(KvPlan::Insert { rt, rows, modify })
             }
-            KvProgram::Change { node, access, filter } => {
+            KvProgram::Change {
+                node,
+                access,
+                filter,
+            } => {
                 let rt = runtimes.get(&node.table, catalog)?;
                 let table = TableScope::new(&access.table)?;
                 Ok(KvPlan::Change {
@@ -132,7 +157,9 @@ impl TableScope {
             .clone()
             .transform(|e| {
                 Ok(match e {
-                    Expr::Column(c) => Transformed::yes(Expr::Column(Column::new_unqualified(c.name))),
+                    Expr::Column(c) => {
+                        Transformed::yes(Expr::Column(Column::new_unqualified(c.name)))
+                    }
                     other => Transformed::no(other),
                 })
             })
@@ -145,17 +172,30 @@ impl TableScope {
 impl CompiledModify {
     /// Compiles against the target's row; with `input` (the plan's input schema, which begins
     /// anywhere with the target's columns) assignments and RETURNING see all of it.
-    pub(crate) fn new(node: &ModifyTable, rt: &TableRuntime, input: Option<&DFSchema>) -> Result<Self> {
+    pub(crate) fn new(
+        node: &ModifyTable,
+        rt: &TableRuntime,
+        input: Option<&DFSchema>,
+    ) -> Result<Self> {
         let source = RelationSource::table(node.table.clone());
         let target = qualified(&source, &node.target)?;
         let over_input = input.unwrap_or(&target);
         let place = |position: usize| {
-            rt.place.get(position).copied().flatten().ok_or_else(|| Error::internal("assignment to a dropped column"))
+            rt.place
+                .get(position)
+                .copied()
+                .flatten()
+                .ok_or_else(|| Error::internal("assignment to a dropped column"))
         };
         let assignments = node
             .assignments
             .iter()
-            .map(|a| Ok((place(a.column)?, CompiledExpr::compile(&a.value, over_input)?)))
+            .map(|a| {
+                Ok((
+                    place(a.column)?,
+                    CompiledExpr::compile(&a.value, over_input)?,
+                ))
+            })
             .collect::<Result<Vec<_>>>()?;
         let mut input_of = vec![None; rt.live.len()];
         for (at, &position) in node.columns.iter().enumerate() {
@@ -167,13 +207,18 @@ impl CompiledModify {
                 arbiters: on.arbiters.clone(),
                 update: match &on.action {
                     ConflictAction::Nothing => None,
-                    ConflictAction::Update { assignments, filter } => {
+                    ConflictAction::Update {
+                        assignments,
+                        filter,
+                    } => {
                         let both = target
                             .join(&qualified(&source, "excluded")?)
                             .map_err(Error::internal)?;
                         let assignments = assignments
                             .iter()
-                            .map(|a| Ok((place(a.column)?, CompiledExpr::compile(&a.value, &both)?)))
+                            .map(|a| {
+                                Ok((place(a.column)?, CompiledExpr::compile(&a.value, &both)?))
+                            })
                             .collect::<Result<_>>()?;
                         let filter = filter
                             .as_ref()

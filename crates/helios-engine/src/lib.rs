@@ -49,6 +49,6 @@ pub use helios_storage::{Durability, Isolation};
 pub use options::{EngineOptions, Protocol, SessionOptions};
 pub use prepared::{Completion, CompletionTag, Prepared};
 pub use session::{
-    CancelHandle, Cursor, Fetched, Notice, Session, SimpleQuery, TransactionMode, TransactionStatus,
-    durability_named,
+    CancelHandle, Cursor, Fetched, Notice, Session, SimpleQuery, TransactionMode,
+    TransactionStatus, durability_named,
 };

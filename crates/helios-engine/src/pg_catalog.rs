@@ -25,9 +25,7 @@ mod table_list;
 mod view;
 
 use crate::engine::Engine;
-use helios_planner::catalog::{
-    Catalog, PG_CATALOG_SCHEMA, Relation, Schema, VirtualTable,
-};
+use helios_planner::catalog::{Catalog, PG_CATALOG_SCHEMA, Relation, Schema, VirtualTable};
 use helios_planner::function::FunctionContext;
 use helios_types::{DatabaseId, ObjectId, Result, Value};
 use std::sync::Arc;
@@ -53,7 +51,12 @@ impl Request<'_> {
     fn lookup(&self, column: &str) -> Option<&Value> {
         self.lookups
             .iter()
-            .find(|(position, _)| self.table.columns.get(*position).is_some_and(|c| c.0 == column))
+            .find(|(position, _)| {
+                self.table
+                    .columns
+                    .get(*position)
+                    .is_some_and(|c| c.0 == column)
+            })
             .map(|(_, value)| value)
     }
 
@@ -86,8 +89,12 @@ impl Request<'_> {
                 .into_iter()
                 .collect();
         }
-        let mut relations: Vec<&Relation> =
-            self.catalog.relations.values().filter(|r| self.sees_schema(r.schema())).collect();
+        let mut relations: Vec<&Relation> = self
+            .catalog
+            .relations
+            .values()
+            .filter(|r| self.sees_schema(r.schema()))
+            .collect();
         relations.sort_by_key(|r| r.id());
         relations
     }
@@ -115,16 +122,27 @@ pub(crate) fn rows(
 ) -> Result<Vec<Row>> {
     let catalog = functions.catalog();
     let database_name = functions.current_database().to_owned();
-    let database = catalog.database_named(&database_name).map_or(DatabaseId(0), |d| d.id);
-    let mut request =
-        Request { engine, catalog, database, database_name, table, lookups, functions };
+    let database = catalog
+        .database_named(&database_name)
+        .map_or(DatabaseId(0), |d| d.id);
+    let mut request = Request {
+        engine,
+        catalog,
+        database,
+        database_name,
+        table,
+        lookups,
+        functions,
+    };
     let mut rows = if table.schema == INFORMATION_SCHEMA {
         information::rows(&mut request)?
     } else {
         pg_catalog_rows(&mut request)?
     };
     rows.retain(|row| {
-        lookups.iter().all(|(column, wanted)| row.get(*column).is_some_and(|v| equal(v, wanted)))
+        lookups
+            .iter()
+            .all(|(column, wanted)| row.get(*column).is_some_and(|v| equal(v, wanted)))
     });
     Ok(rows)
 }
@@ -183,8 +201,10 @@ fn pg_catalog_rows(request: &mut Request<'_>) -> Result<Vec<Row>> {
 /// Adds the schemas and tables of this module to a catalog that was just loaded.
 pub(crate) fn install(catalog: &mut Catalog) {
     let owner = catalog.roles.keys().next().copied().unwrap_or(ObjectId(10));
-    for (id, name) in [(PG_CATALOG_SCHEMA, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")]
-    {
+    for (id, name) in [
+        (PG_CATALOG_SCHEMA, "pg_catalog"),
+        (INFORMATION_SCHEMA, "information_schema"),
+    ] {
         catalog.schemas.entry(id).or_insert_with(|| {
             Arc::new(Schema {
                 id,

@@ -1,10 +1,10 @@
 //! A statement made ready to run, and what running it answers.
 
-use helios_planner::template::{Command, OutputColumn, PlanTemplate};
-use helios_planner::utility::Utility;
 use crate::apply::Program;
 use crate::kv::KvPlan;
 use crate::modify::Pipeline;
+use helios_planner::template::{Command, OutputColumn, PlanTemplate};
+use helios_planner::utility::Utility;
 use helios_types::{Result, Type};
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +29,10 @@ enum Compiled {
 
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared").field("text", &self.text).field("body", &self.body).finish_non_exhaustive()
+        f.debug_struct("Prepared")
+            .field("text", &self.text)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +56,13 @@ impl Prepared {
         output: Vec<OutputColumn>,
         body: Body,
     ) -> Self {
-        Prepared { text, params, output, body, compiled: OnceLock::new() }
+        Prepared {
+            text,
+            params,
+            output,
+            body,
+            compiled: OnceLock::new(),
+        }
     }
 
     pub(crate) fn kv_plan(&self, make: impl FnOnce() -> Result<KvPlan>) -> Result<Arc<KvPlan>> {
@@ -132,6 +141,9 @@ pub enum CompletionTag {
 
 impl Completion {
     pub(crate) fn utility(tag: &'static str) -> Self {
-        Completion { tag: CompletionTag::Utility(tag), rows: 0 }
+        Completion {
+            tag: CompletionTag::Utility(tag),
+            rows: 0,
+        }
     }
 }

@@ -9,8 +9,8 @@ mod utility;
 
 pub use cursor::{Cursor, Fetched};
 pub use prepare::SimpleQuery;
-pub(crate) use shared::Shared;
 pub use shared::CancelHandle;
+pub(crate) use shared::Shared;
 pub use transaction::{TransactionMode, TransactionStatus, durability_named};
 
 use crate::engine::{Engine, find_database};
@@ -97,8 +97,9 @@ impl Session {
             settings.initialise(name, value)?;
         }
         let name: Arc<str> = options.user.as_str().into();
-        let default_durability =
-            options.durability.unwrap_or_else(|| options.protocol.default_durability());
+        let default_durability = options
+            .durability
+            .unwrap_or_else(|| options.protocol.default_durability());
         let state = State {
             pid,
             protocol: options.protocol,
@@ -233,7 +234,8 @@ impl Session {
         state.search_path_text = text(&state.settings, "search_path");
         state.executor_text = text(&state.settings, "helios.executor");
         state.time_zone = text(&state.settings, "timezone");
-        self.shared.set_application(state.settings.get("application_name").unwrap_or_default());
+        self.shared
+            .set_application(state.settings.get("application_name").unwrap_or_default());
     }
 }
 
@@ -243,12 +245,24 @@ impl State {
         self.settings
             .search_path()
             .into_iter()
-            .map(|name| if name == "$user" { self.role_name.to_string() } else { name })
+            .map(|name| {
+                if name == "$user" {
+                    self.role_name.to_string()
+                } else {
+                    name
+                }
+            })
             .collect()
     }
 
     pub(crate) fn notice(&mut self, severity: &'static str, sqlstate: &[u8; 5], message: String) {
-        self.notices.push(Notice { severity, sqlstate: *sqlstate, message, detail: None, hint: None });
+        self.notices.push(Notice {
+            severity,
+            sqlstate: *sqlstate,
+            message,
+            detail: None,
+            hint: None,
+        });
     }
 
     /// What COMMIT waits for.
@@ -269,7 +283,9 @@ impl Drop for Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("pid", &self.state.pid).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("pid", &self.state.pid)
+            .finish_non_exhaustive()
     }
 }
 

@@ -41,7 +41,13 @@ const fn setting(
     check: Check,
     description: &'static str,
 ) -> Setting {
-    Setting { name, default, description, reported: false, check }
+    Setting {
+        name,
+        default,
+        description,
+        reported: false,
+        check,
+    }
 }
 
 const fn reported(
@@ -50,65 +56,330 @@ const fn reported(
     check: Check,
     description: &'static str,
 ) -> Setting {
-    Setting { name, default, description, reported: true, check }
+    Setting {
+        name,
+        default,
+        description,
+        reported: true,
+        check,
+    }
 }
 
-const ISOLATION: &[&str] =
-    &["read committed", "repeatable read", "serializable", "read uncommitted"];
+const ISOLATION: &[&str] = &[
+    "read committed",
+    "repeatable read",
+    "serializable",
+    "read uncommitted",
+];
 
 /// Every setting, by name in lower case.
 pub(crate) const SETTINGS: &[Setting] = &[
-    reported("application_name", "", Check::Any, "The application's name, shown in pg_stat_activity."),
-    setting("bytea_output", "hex", Check::OneOf(&["hex", "escape"]), "Text form of bytea values."),
-    setting("check_function_bodies", "on", Check::Bool, "Whether function bodies are checked at creation."),
-    reported("client_encoding", "UTF8", Check::Fixed(&["utf8", "utf-8", "unicode"]), "Encoding of the client."),
-    setting("client_min_messages", "notice", Check::OneOf(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]), "Least severe message that is sent to the client."),
-    reported("datestyle", "ISO, MDY", Check::Fixed(&["iso, mdy", "iso", "iso,mdy", "mdy"]), "Text form of dates and times."),
-    setting("default_transaction_isolation", "read committed", Check::OneOf(ISOLATION), "Isolation level of new transactions."),
-    reported("default_transaction_read_only", "off", Check::Bool, "Whether new transactions are read only."),
-    setting("default_transaction_deferrable", "off", Check::Fixed(&["off", "false", "0", "no"]), "Not used: read-only transactions never wait."),
-    setting("default_tablespace", "", Check::Fixed(&[""]), "There is one tablespace."),
-    setting("default_table_access_method", "heap", Check::Fixed(&["heap"]), "There is one access method."),
-    setting("default_with_oids", "off", Check::Fixed(&["off", "false"]), "Tables have no oid column."),
-    setting("escape_string_warning", "on", Check::Bool, "Warn about backslashes in ordinary strings."),
-    setting("extra_float_digits", "1", Check::Int(-15, 3), "Digits of floating-point output; from 1 on the shortest exact form."),
-    setting("helios.executor", "auto", Check::OneOf(&["auto", "kv", "apply", "vector"]), "Executor that statements must use; for tests."),
-    setting("idle_in_transaction_session_timeout", "0", Check::Milliseconds, "Time that a session may idle in a transaction."),
-    setting("idle_session_timeout", "0", Check::Milliseconds, "Time that a session may idle."),
-    reported("integer_datetimes", "on", Check::ReadOnly, "Times are integers."),
-    reported("intervalstyle", "postgres", Check::Fixed(&["postgres"]), "Text form of intervals."),
-    reported("is_superuser", "on", Check::ReadOnly, "Whether the current role is a superuser."),
-    setting("jit", "off", Check::Fixed(&["off", "false", "0"]), "There is no JIT."),
+    reported(
+        "application_name",
+        "",
+        Check::Any,
+        "The application's name, shown in pg_stat_activity.",
+    ),
+    setting(
+        "bytea_output",
+        "hex",
+        Check::OneOf(&["hex", "escape"]),
+        "Text form of bytea values.",
+    ),
+    setting(
+        "check_function_bodies",
+        "on",
+        Check::Bool,
+        "Whether function bodies are checked at creation.",
+    ),
+    reported(
+        "client_encoding",
+        "UTF8",
+        Check::Fixed(&["utf8", "utf-8", "unicode"]),
+        "Encoding of the client.",
+    ),
+    setting(
+        "client_min_messages",
+        "notice",
+        Check::OneOf(&[
+            "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning",
+            "error",
+        ]),
+        "Least severe message that is sent to the client.",
+    ),
+    reported(
+        "datestyle",
+        "ISO, MDY",
+        Check::Fixed(&["iso, mdy", "iso", "iso,mdy", "mdy"]),
+        "Text form of dates and times.",
+    ),
+    setting(
+        "default_transaction_isolation",
+        "read committed",
+        Check::OneOf(ISOLATION),
+        "Isolation level of new transactions.",
+    ),
+    reported(
+        "default_transaction_read_only",
+        "off",
+        Check::Bool,
+        "Whether new transactions are read only.",
+    ),
+    setting(
+        "default_transaction_deferrable",
+        "off",
+        Check::Fixed(&["off", "false", "0", "no"]),
+        "Not used: read-only transactions never wait.",
+    ),
+    setting(
+        "default_tablespace",
+        "",
+        Check::Fixed(&[""]),
+        "There is one tablespace.",
+    ),
+    setting(
+        "default_table_access_method",
+        "heap",
+        Check::Fixed(&["heap"]),
+        "There is one access method.",
+    ),
+    setting(
+        "default_with_oids",
+        "off",
+        Check::Fixed(&["off", "false"]),
+        "Tables have no oid column.",
+    ),
+    setting(
+        "escape_string_warning",
+        "on",
+        Check::Bool,
+        "Warn about backslashes in ordinary strings.",
+    ),
+    setting(
+        "extra_float_digits",
+        "1",
+        Check::Int(-15, 3),
+        "Digits of floating-point output; from 1 on the shortest exact form.",
+    ),
+    setting(
+        "helios.executor",
+        "auto",
+        Check::OneOf(&["auto", "kv", "apply", "vector"]),
+        "Executor that statements must use; for tests.",
+    ),
+    setting(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Check::Milliseconds,
+        "Time that a session may idle in a transaction.",
+    ),
+    setting(
+        "idle_session_timeout",
+        "0",
+        Check::Milliseconds,
+        "Time that a session may idle.",
+    ),
+    reported(
+        "integer_datetimes",
+        "on",
+        Check::ReadOnly,
+        "Times are integers.",
+    ),
+    reported(
+        "intervalstyle",
+        "postgres",
+        Check::Fixed(&["postgres"]),
+        "Text form of intervals.",
+    ),
+    reported(
+        "is_superuser",
+        "on",
+        Check::ReadOnly,
+        "Whether the current role is a superuser.",
+    ),
+    setting(
+        "jit",
+        "off",
+        Check::Fixed(&["off", "false", "0"]),
+        "There is no JIT.",
+    ),
     setting("lc_collate", "C.UTF-8", Check::ReadOnly, "Collation."),
     setting("lc_ctype", "C.UTF-8", Check::ReadOnly, "Character classes."),
-    setting("lc_messages", "C", Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]), "Language of messages."),
-    setting("lc_monetary", "C", Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]), "Locale of money."),
-    setting("lc_numeric", "C", Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]), "Locale of numbers."),
-    setting("lc_time", "C", Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]), "Locale of dates."),
-    setting("lock_timeout", "0", Check::Milliseconds, "Longest wait for a lock."),
-    setting("max_connections", "100", Check::ReadOnly, "Most concurrent connections."),
-    setting("max_identifier_length", "63", Check::ReadOnly, "Longest identifier."),
-    setting("max_index_keys", "32", Check::ReadOnly, "Most columns of an index."),
-    setting("row_security", "on", Check::Fixed(&["on", "true", "1"]), "Row-level security applies."),
-    setting("search_path", "\"$user\", public", Check::Any, "Schemas that unqualified names are looked up in."),
-    reported("server_encoding", "UTF8", Check::ReadOnly, "Encoding of the server."),
-    reported("server_version", crate::engine::SERVER_VERSION, Check::ReadOnly, "PostgreSQL version that clients may expect."),
-    setting("server_version_num", crate::engine::SERVER_VERSION_NUM, Check::ReadOnly, "The same as a number."),
-    reported("session_authorization", "", Check::ReadOnly, "The role that logged in."),
-    reported("standard_conforming_strings", "on", Check::Fixed(&["on", "true", "1", "yes"]), "Backslashes in strings are ordinary characters."),
-    setting("statement_timeout", "0", Check::Milliseconds, "Longest run of a statement."),
-    setting("synchronize_seqscans", "on", Check::Bool, "Not used: scans do not share work."),
-    setting("synchronous_commit", "on", Check::OneOf(&["on", "off", "local", "remote_write", "remote_apply", "everysec"]), "Whether COMMIT waits for the disk; `everysec` waits for the operating system and syncs each second."),
-    reported("timezone", "UTC", Check::TimeZone, "Time zone of dates and times."),
-    setting("transaction_isolation", "read committed", Check::OneOf(ISOLATION), "Isolation level of this transaction."),
-    setting("transaction_read_only", "off", Check::Bool, "Whether this transaction is read only."),
-    setting("transaction_deferrable", "off", Check::Fixed(&["off", "false", "0", "no"]), "Not used: read-only transactions never wait."),
-    setting("vacuum_freeze_min_age", "50000000", Check::ReadOnly, "Not used: versions do not wrap."),
-    setting("work_mem", "4MB", Check::Any, "Memory that a sort or hash may take before it is refused."),
-    setting("xmloption", "content", Check::Fixed(&["content"]), "Kind of XML values."),
-    setting("default_text_search_config", "pg_catalog.simple", Check::Fixed(&["pg_catalog.simple", "simple"]), "Text search configuration."),
-    setting("enable_seqscan", "on", Check::Bool, "Planner hint of PostgreSQL; access paths are chosen by rule here."),
-    setting("track_io_timing", "off", Check::Fixed(&["off"]), "Timing of reads is always on in metrics."),
+    setting(
+        "lc_messages",
+        "C",
+        Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]),
+        "Language of messages.",
+    ),
+    setting(
+        "lc_monetary",
+        "C",
+        Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]),
+        "Locale of money.",
+    ),
+    setting(
+        "lc_numeric",
+        "C",
+        Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]),
+        "Locale of numbers.",
+    ),
+    setting(
+        "lc_time",
+        "C",
+        Check::Fixed(&["c", "c.utf-8", "en_us.utf-8"]),
+        "Locale of dates.",
+    ),
+    setting(
+        "lock_timeout",
+        "0",
+        Check::Milliseconds,
+        "Longest wait for a lock.",
+    ),
+    setting(
+        "max_connections",
+        "100",
+        Check::ReadOnly,
+        "Most concurrent connections.",
+    ),
+    setting(
+        "max_identifier_length",
+        "63",
+        Check::ReadOnly,
+        "Longest identifier.",
+    ),
+    setting(
+        "max_index_keys",
+        "32",
+        Check::ReadOnly,
+        "Most columns of an index.",
+    ),
+    setting(
+        "row_security",
+        "on",
+        Check::Fixed(&["on", "true", "1"]),
+        "Row-level security applies.",
+    ),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        Check::Any,
+        "Schemas that unqualified names are looked up in.",
+    ),
+    reported(
+        "server_encoding",
+        "UTF8",
+        Check::ReadOnly,
+        "Encoding of the server.",
+    ),
+    reported(
+        "server_version",
+        crate::engine::SERVER_VERSION,
+        Check::ReadOnly,
+        "PostgreSQL version that clients may expect.",
+    ),
+    setting(
+        "server_version_num",
+        crate::engine::SERVER_VERSION_NUM,
+        Check::ReadOnly,
+        "The same as a number.",
+    ),
+    reported(
+        "session_authorization",
+        "",
+        Check::ReadOnly,
+        "The role that logged in.",
+    ),
+    reported(
+        "standard_conforming_strings",
+        "on",
+        Check::Fixed(&["on", "true", "1", "yes"]),
+        "Backslashes in strings are ordinary characters.",
+    ),
+    setting(
+        "statement_timeout",
+        "0",
+        Check::Milliseconds,
+        "Longest run of a statement.",
+    ),
+    setting(
+        "synchronize_seqscans",
+        "on",
+        Check::Bool,
+        "Not used: scans do not share work.",
+    ),
+    setting(
+        "synchronous_commit",
+        "on",
+        Check::OneOf(&[
+            "on",
+            "off",
+            "local",
+            "remote_write",
+            "remote_apply",
+            "everysec",
+        ]),
+        "Whether COMMIT waits for the disk; `everysec` waits for the operating system and syncs each second.",
+    ),
+    reported(
+        "timezone",
+        "UTC",
+        Check::TimeZone,
+        "Time zone of dates and times.",
+    ),
+    setting(
+        "transaction_isolation",
+        "read committed",
+        Check::OneOf(ISOLATION),
+        "Isolation level of this transaction.",
+    ),
+    setting(
+        "transaction_read_only",
+        "off",
+        Check::Bool,
+        "Whether this transaction is read only.",
+    ),
+    setting(
+        "transaction_deferrable",
+        "off",
+        Check::Fixed(&["off", "false", "0", "no"]),
+        "Not used: read-only transactions never wait.",
+    ),
+    setting(
+        "vacuum_freeze_min_age",
+        "50000000",
+        Check::ReadOnly,
+        "Not used: versions do not wrap.",
+    ),
+    setting(
+        "work_mem",
+        "4MB",
+        Check::Any,
+        "Memory that a sort or hash may take before it is refused.",
+    ),
+    setting(
+        "xmloption",
+        "content",
+        Check::Fixed(&["content"]),
+        "Kind of XML values.",
+    ),
+    setting(
+        "default_text_search_config",
+        "pg_catalog.simple",
+        Check::Fixed(&["pg_catalog.simple", "simple"]),
+        "Text search configuration.",
+    ),
+    setting(
+        "enable_seqscan",
+        "on",
+        Check::Bool,
+        "Planner hint of PostgreSQL; access paths are chosen by rule here.",
+    ),
+    setting(
+        "track_io_timing",
+        "off",
+        Check::Fixed(&["off"]),
+        "Timing of reads is always on in metrics.",
+    ),
 ];
 
 /// The settings of one session.
@@ -147,7 +418,10 @@ impl Settings {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         match find(name) {
             Some(s) => Some(self.values.get(s.name).map_or(s.default, String::as_str)),
-            None => self.custom.get(&name.to_ascii_lowercase()).map(String::as_str),
+            None => self
+                .custom
+                .get(&name.to_ascii_lowercase())
+                .map(String::as_str),
         }
     }
 
@@ -182,7 +456,11 @@ impl Settings {
         let lower = name.to_ascii_lowercase();
         self.remember(&lower, false);
         match find(&lower) {
-            Some(Setting { check: Check::ReadOnly, name, .. }) => return Err(read_only(name)),
+            Some(Setting {
+                check: Check::ReadOnly,
+                name,
+                ..
+            }) => return Err(read_only(name)),
             Some(s) => match self.initial.get(s.name) {
                 Some(v) => {
                     let v = v.clone();
@@ -199,7 +477,10 @@ impl Settings {
     }
 
     pub(crate) fn reset_all(&mut self) {
-        for s in SETTINGS.iter().filter(|s| !matches!(s.check, Check::ReadOnly)) {
+        for s in SETTINGS
+            .iter()
+            .filter(|s| !matches!(s.check, Check::ReadOnly))
+        {
             let _ = self.reset(s.name);
         }
         self.custom.clear();
@@ -210,7 +491,12 @@ impl Settings {
             Some(s) => self.values.get(s.name).cloned(),
             None => self.custom.get(name).cloned(),
         };
-        if local { &mut self.local } else { &mut self.undo }.push((name.to_string(), old));
+        if local {
+            &mut self.local
+        } else {
+            &mut self.undo
+        }
+        .push((name.to_string(), old));
     }
 
     /// At the end of a transaction: SET LOCAL ends, and with a rollback SET as well.
@@ -237,7 +523,9 @@ impl Settings {
 
     /// A timeout in milliseconds; `None` when it is off.
     pub(crate) fn milliseconds(&self, name: &str) -> Option<u64> {
-        self.get(name).and_then(|v| parse_milliseconds(v).ok()).filter(|ms| *ms > 0)
+        self.get(name)
+            .and_then(|v| parse_milliseconds(v).ok())
+            .filter(|ms| *ms > 0)
     }
 
     /// The names of the search path as written, `$user` included.
@@ -261,7 +549,11 @@ impl Setting {
             Check::Bool => match lower.as_str() {
                 "on" | "true" | "yes" | "1" | "t" | "y" => "on".into(),
                 "off" | "false" | "no" | "0" | "f" | "n" => "off".into(),
-                _ => bail!(InvalidParameterValue, "parameter \"{}\" requires a Boolean value", self.name),
+                _ => bail!(
+                    InvalidParameterValue,
+                    "parameter \"{}\" requires a Boolean value",
+                    self.name
+                ),
             },
             Check::Int(min, max) => {
                 let number: i64 = lower.parse().map_err(|_| invalid())?;
@@ -276,21 +568,30 @@ impl Setting {
             }
             Check::Milliseconds => {
                 let ms = parse_milliseconds(&lower).map_err(|()| invalid())?;
-                if ms == 0 { "0".into() } else { print_milliseconds(ms) }
+                if ms == 0 {
+                    "0".into()
+                } else {
+                    print_milliseconds(ms)
+                }
             }
             Check::OneOf(values) if values.contains(&lower.as_str()) => lower,
             Check::Fixed(values) if values.contains(&lower.as_str()) => self.default.to_string(),
             Check::OneOf(values) => {
-                return Err(invalid().with_hint(format!("Available values: {}.", values.join(", "))));
+                return Err(
+                    invalid().with_hint(format!("Available values: {}.", values.join(", ")))
+                );
             }
             Check::Fixed(_) => {
-                return Err(Error::unsupported(format!("value \"{value}\" of parameter \"{}\"", self.name))
-                    .with_hint(format!("The only value is \"{}\".", self.default)));
+                return Err(Error::unsupported(format!(
+                    "value \"{value}\" of parameter \"{}\"",
+                    self.name
+                ))
+                .with_hint(format!("The only value is \"{}\".", self.default)));
             }
             Check::TimeZone => {
                 helios_types::datetime::TimeZone::named(value.trim()).ok_or_else(invalid)?;
                 value.trim().to_string()
-            },
+            }
         })
     }
 }
@@ -303,13 +604,18 @@ fn unknown(name: &str) -> Error {
 }
 
 fn read_only(name: &str) -> Error {
-    Error::new(ErrorKind::InvalidParameterValue, format!("parameter \"{name}\" cannot be changed"))
-        .with_sqlstate(*b"55P02")
+    Error::new(
+        ErrorKind::InvalidParameterValue,
+        format!("parameter \"{name}\" cannot be changed"),
+    )
+    .with_sqlstate(*b"55P02")
 }
 
 fn parse_milliseconds(text: &str) -> Result<u64, ()> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| ())?;
     let unit = match text[digits..].trim() {
         "" | "ms" => 1,
@@ -319,7 +625,10 @@ fn parse_milliseconds(text: &str) -> Result<u64, ()> {
         "d" => 86_400_000,
         _ => return Err(()),
     };
-    number.checked_mul(unit).filter(|ms| *ms <= i32::MAX as u64).ok_or(())
+    number
+        .checked_mul(unit)
+        .filter(|ms| *ms <= i32::MAX as u64)
+        .ok_or(())
 }
 
 fn print_milliseconds(ms: u64) -> String {

@@ -8,13 +8,19 @@ pub(crate) fn call(state: &mut State, function: &'static str, args: &[Value]) ->
     let number = |at: usize| args.get(at).and_then(Value::as_i64);
     match function {
         "pg_cancel_backend" => {
-            Ok(Value::Bool(number(0).is_some_and(|pid| state.engine.cancel_session(pid as i32))))
+            Ok(Value::Bool(number(0).is_some_and(|pid| {
+                state.engine.cancel_session(pid as i32)
+            })))
         }
         "pg_terminate_backend" => {
-            Ok(Value::Bool(number(0).is_some_and(|pid| state.engine.terminate_session(pid as i32))))
+            Ok(Value::Bool(number(0).is_some_and(|pid| {
+                state.engine.terminate_session(pid as i32)
+            })))
         }
         "pg_relation_size" | "pg_table_size" | "pg_total_relation_size" | "pg_indexes_size" => {
-            let Some(oid) = number(0) else { return Ok(Value::Null) };
+            let Some(oid) = number(0) else {
+                return Ok(Value::Null);
+            };
             Ok(relation_size(state, function, oid as u32).map_or(Value::Null, Value::Int8))
         }
         "pg_database_size" => Ok(Value::Int8(state.engine.storage_stats().disk_bytes as i64)),
@@ -27,7 +33,10 @@ fn relation_size(state: &State, function: &str, oid: u32) -> Option<i64> {
     use helios_storage::Prefix;
     use helios_types::{BranchId, ObjectId};
     let bytes = |database, object| {
-        state.engine.store.approximate_bytes(Prefix::new(database, BranchId::MAIN, object)) as i64
+        state
+            .engine
+            .store
+            .approximate_bytes(Prefix::new(database, BranchId::MAIN, object)) as i64
     };
     match state.catalog.relations.get(&ObjectId(oid))? {
         Relation::Table(table) => {
@@ -47,7 +56,11 @@ fn relation_size(state: &State, function: &str, oid: u32) -> Option<i64> {
         Relation::Index { id, table, .. } => {
             let table = state.catalog.table(*table)?;
             let index = table.index(*id)?;
-            Some(if index.primary { 0 } else { bytes(table.database, index.storage) })
+            Some(if index.primary {
+                0
+            } else {
+                bytes(table.database, index.storage)
+            })
         }
         _ => Some(0),
     }

@@ -46,7 +46,9 @@ pub(crate) struct TemplateCache {
 impl TemplateCache {
     pub(crate) fn new() -> Self {
         TemplateCache {
-            shards: (0..SHARDS).map(|_| Mutex::new(HashMap::default())).collect(),
+            shards: (0..SHARDS)
+                .map(|_| Mutex::new(HashMap::default()))
+                .collect(),
             hasher: FixedState::default(),
         }
     }
@@ -70,6 +72,12 @@ impl TemplateCache {
                 shard.clear();
             }
         }
-        shard.insert(key, Entry { prepared: Some(prepared), used: AtomicBool::new(true) });
+        shard.insert(
+            key,
+            Entry {
+                prepared: Some(prepared),
+                used: AtomicBool::new(true),
+            },
+        );
     }
 }

@@ -38,7 +38,11 @@ pub struct App {
 
 impl App {
     pub fn new(engine: Arc<Engine>, config: GrpcConfig) -> Arc<Self> {
-        Arc::new(Self { engine, config, transactions: Leases::new(TRANSACTIONS_MAX) })
+        Arc::new(Self {
+            engine,
+            config,
+            transactions: Leases::new(TRANSACTIONS_MAX),
+        })
     }
 
     /// The role that a call acts as.
@@ -61,9 +65,15 @@ impl App {
         let database = match metadata.get("x-helios-database").map(|v| v.to_str()) {
             None => self.engine.default_database(),
             Some(Ok(name)) => name,
-            Some(Err(_)) => return Err(Status::invalid_argument("metadata \"x-helios-database\" is not readable")),
+            Some(Err(_)) => {
+                return Err(Status::invalid_argument(
+                    "metadata \"x-helios-database\" is not readable",
+                ));
+            }
         };
-        self.engine.session(SessionOptions::new(Protocol::Grpc, user, database)).map_err(|e| status(&e))
+        self.engine
+            .session(SessionOptions::new(Protocol::Grpc, user, database))
+            .map_err(|e| status(&e))
     }
 
     /// Rolls back what is open, for shutdown.
@@ -93,7 +103,10 @@ impl GrpcHandler {
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(Error::internal)?)
             .add_service(reflection().build_v1alpha().map_err(Error::internal)?);
-        Ok(Self { routes, limits: HttpLimits::default() })
+        Ok(Self {
+            routes,
+            limits: HttpLimits::default(),
+        })
     }
 }
 

@@ -43,20 +43,27 @@ fn code(kind: ErrorKind) -> (Code, &'static str) {
         K::NotNullViolation | K::CheckViolation | K::WithCheckOptionViolation => {
             (Code::InvalidArgument, "CONSTRAINT_VIOLATION")
         }
-        K::StatementTimeout | K::IdleTransactionTimeout => (Code::DeadlineExceeded, "QUERY_TIMEOUT"),
+        K::StatementTimeout | K::IdleTransactionTimeout => {
+            (Code::DeadlineExceeded, "QUERY_TIMEOUT")
+        }
         K::QueryCancelled => (Code::Cancelled, "QUERY_TIMEOUT"),
         K::RateLimited => (Code::ResourceExhausted, "RATE_LIMIT_EXCEEDED"),
         K::DiskFull | K::OutOfMemory => (Code::ResourceExhausted, "QUOTA_EXCEEDED"),
-        K::SerializationFailure | K::DeadlockDetected | K::LockNotAvailable | K::PreconditionFailed => {
-            (Code::Aborted, "TRANSACTION_CONFLICT")
-        }
+        K::SerializationFailure
+        | K::DeadlockDetected
+        | K::LockNotAvailable
+        | K::PreconditionFailed => (Code::Aborted, "TRANSACTION_CONFLICT"),
         K::DuplicateDatabase | K::DuplicateSchema | K::DuplicateTable | K::DuplicateObject => {
             (Code::AlreadyExists, "CONFLICT")
         }
         K::ObjectInUse | K::DependentObjectsStillExist => (Code::FailedPrecondition, "CONFLICT"),
-        K::UndefinedDatabase | K::UndefinedSchema | K::UndefinedObject => (Code::NotFound, "NOT_FOUND"),
+        K::UndefinedDatabase | K::UndefinedSchema | K::UndefinedObject => {
+            (Code::NotFound, "NOT_FOUND")
+        }
         K::Unsupported => (Code::Unimplemented, "INVALID_QUERY"),
-        K::AdminShutdown | K::CannotConnectNow | K::TooManyConnections => (Code::Unavailable, "SERVICE_UNAVAILABLE"),
+        K::AdminShutdown | K::CannotConnectNow | K::TooManyConnections => {
+            (Code::Unavailable, "SERVICE_UNAVAILABLE")
+        }
         K::Io | K::ConfigFile | K::Internal => (Code::Internal, "INTERNAL_ERROR"),
         K::DataCorrupted => (Code::DataLoss, "INTERNAL_ERROR"),
         K::LimitExceeded => (Code::ResourceExhausted, "INVALID_QUERY"),
@@ -124,7 +131,10 @@ pub fn status(error: &Error) -> Status {
     let (code, reason) = code(error.kind());
     let fields = error.fields();
     if error.kind() == ErrorKind::Internal {
-        tracing::error!(cause = fields.cause.as_deref().unwrap_or_default(), "internal error");
+        tracing::error!(
+            cause = fields.cause.as_deref().unwrap_or_default(),
+            "internal error"
+        );
     }
     let mut metadata = HashMap::from([("sqlstate".to_owned(), error.sqlstate().to_owned())]);
     let details = [
@@ -135,13 +145,25 @@ pub fn status(error: &Error) -> Status {
         ("table", fields.table.clone()),
         ("column", fields.column.clone()),
     ];
-    metadata.extend(details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    let info = ErrorInfo { reason: reason.to_owned(), domain: "heliosdb".to_owned(), metadata };
+    metadata.extend(
+        details
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
+    let info = ErrorInfo {
+        reason: reason.to_owned(),
+        domain: "heliosdb".to_owned(),
+        metadata,
+    };
     let any = prost_types::Any {
         type_url: "type.googleapis.com/google.rpc.ErrorInfo".to_owned(),
         value: info.encode_to_vec(),
     };
-    let status = RpcStatus { code: code as i32, message: error.message().to_owned(), details: vec![any] };
+    let status = RpcStatus {
+        code: code as i32,
+        message: error.message().to_owned(),
+        details: vec![any],
+    };
     Status::with_details(code, error.message(), Bytes::from(status.encode_to_vec()))
 }
 
@@ -152,21 +174,73 @@ mod tests {
     #[test]
     fn a_kind_has_the_code_of_the_contract_and_its_rest_code_as_the_reason() {
         let cases = [
-            (ErrorKind::Unauthenticated, Code::Unauthenticated, "AUTHENTICATION_REQUIRED"),
-            (ErrorKind::InsufficientPrivilege, Code::PermissionDenied, "AUTHORIZATION_DENIED"),
-            (ErrorKind::SyntaxError, Code::InvalidArgument, "INVALID_QUERY"),
+            (
+                ErrorKind::Unauthenticated,
+                Code::Unauthenticated,
+                "AUTHENTICATION_REQUIRED",
+            ),
+            (
+                ErrorKind::InsufficientPrivilege,
+                Code::PermissionDenied,
+                "AUTHORIZATION_DENIED",
+            ),
+            (
+                ErrorKind::SyntaxError,
+                Code::InvalidArgument,
+                "INVALID_QUERY",
+            ),
             (ErrorKind::UndefinedTable, Code::NotFound, "TABLE_NOT_FOUND"),
-            (ErrorKind::UndefinedColumn, Code::InvalidArgument, "COLUMN_NOT_FOUND"),
-            (ErrorKind::UniqueViolation, Code::AlreadyExists, "CONSTRAINT_VIOLATION"),
-            (ErrorKind::ForeignKeyViolation, Code::FailedPrecondition, "CONSTRAINT_VIOLATION"),
-            (ErrorKind::NotNullViolation, Code::InvalidArgument, "CONSTRAINT_VIOLATION"),
-            (ErrorKind::InvalidTextRepresentation, Code::InvalidArgument, "TYPE_MISMATCH"),
-            (ErrorKind::StatementTimeout, Code::DeadlineExceeded, "QUERY_TIMEOUT"),
-            (ErrorKind::RateLimited, Code::ResourceExhausted, "RATE_LIMIT_EXCEEDED"),
-            (ErrorKind::SerializationFailure, Code::Aborted, "TRANSACTION_CONFLICT"),
-            (ErrorKind::UndefinedTransaction, Code::NotFound, "TRANSACTION_NOT_FOUND"),
+            (
+                ErrorKind::UndefinedColumn,
+                Code::InvalidArgument,
+                "COLUMN_NOT_FOUND",
+            ),
+            (
+                ErrorKind::UniqueViolation,
+                Code::AlreadyExists,
+                "CONSTRAINT_VIOLATION",
+            ),
+            (
+                ErrorKind::ForeignKeyViolation,
+                Code::FailedPrecondition,
+                "CONSTRAINT_VIOLATION",
+            ),
+            (
+                ErrorKind::NotNullViolation,
+                Code::InvalidArgument,
+                "CONSTRAINT_VIOLATION",
+            ),
+            (
+                ErrorKind::InvalidTextRepresentation,
+                Code::InvalidArgument,
+                "TYPE_MISMATCH",
+            ),
+            (
+                ErrorKind::StatementTimeout,
+                Code::DeadlineExceeded,
+                "QUERY_TIMEOUT",
+            ),
+            (
+                ErrorKind::RateLimited,
+                Code::ResourceExhausted,
+                "RATE_LIMIT_EXCEEDED",
+            ),
+            (
+                ErrorKind::SerializationFailure,
+                Code::Aborted,
+                "TRANSACTION_CONFLICT",
+            ),
+            (
+                ErrorKind::UndefinedTransaction,
+                Code::NotFound,
+                "TRANSACTION_NOT_FOUND",
+            ),
             (ErrorKind::Internal, Code::Internal, "INTERNAL_ERROR"),
-            (ErrorKind::CannotConnectNow, Code::Unavailable, "SERVICE_UNAVAILABLE"),
+            (
+                ErrorKind::CannotConnectNow,
+                Code::Unavailable,
+                "SERVICE_UNAVAILABLE",
+            ),
         ];
         for (kind, expected, reason) in cases {
             let status = status(&Error::new(kind, "m").with_hint("h"));
@@ -174,7 +248,10 @@ mod tests {
             let rich = RpcStatus::decode(status.details()).unwrap();
             assert_eq!(rich.code, expected as i32);
             let info = ErrorInfo::decode(&*rich.details[0].value).unwrap();
-            assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, "heliosdb"));
+            assert_eq!(
+                (info.reason.as_str(), info.domain.as_str()),
+                (reason, "heliosdb")
+            );
             assert_eq!(info.metadata["sqlstate"], kind.sqlstate());
             assert_eq!(info.metadata["hint"], "h");
         }

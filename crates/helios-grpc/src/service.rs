@@ -4,13 +4,16 @@ use crate::app::App;
 use crate::error::status;
 use crate::proto::helios_db_server::HeliosDb;
 use crate::proto::{
-    BeginTransactionRequest, Column, CommitResponse, Empty, HealthResponse, IsolationLevel, QueryMetrics,
-    QueryRequest, QueryResponse, RollbackResponse, Row, TransactionId, TransactionResponse, Value as Message,
-    VectorSearchRequest, VectorSearchResponse, VectorUpsertRequest, VectorUpsertResponse,
+    BeginTransactionRequest, Column, CommitResponse, Empty, HealthResponse, IsolationLevel,
+    QueryMetrics, QueryRequest, QueryResponse, RollbackResponse, Row, TransactionId,
+    TransactionResponse, Value as Message, VectorSearchRequest, VectorSearchResponse,
+    VectorUpsertRequest, VectorUpsertResponse,
 };
 use crate::stream;
 use crate::value::{self, RowMessages};
-use helios_engine::{Completion, CompletionTag, Isolation, Prepared, Session, TransactionMode, TransactionStatus};
+use helios_engine::{
+    Completion, CompletionTag, Isolation, Prepared, Session, TransactionMode, TransactionStatus,
+};
 use helios_net::lease::new_id;
 use helios_planner::template::Command;
 use helios_types::text::format_type;
@@ -38,7 +41,10 @@ type RowStream = Pin<Box<dyn Stream<Item = Result<Row, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl HeliosDb for HeliosService {
-    async fn execute_query(&self, request: Request<QueryRequest>) -> Result<Response<QueryResponse>, Status> {
+    async fn execute_query(
+        &self,
+        request: Request<QueryRequest>,
+    ) -> Result<Response<QueryResponse>, Status> {
         let started = Instant::now();
         let user = self.app.authenticate(request.metadata())?;
         let timeout = timeout(request.metadata());
@@ -52,8 +58,15 @@ impl HeliosDb for HeliosService {
                 response
             }
             Some(id) => {
-                let mut lease = self.app.transactions.get(&id.id, &user).await.map_err(|e| status(&e))?;
-                let Some(session) = lease.as_mut() else { return Err(Status::internal("internal error")) };
+                let mut lease = self
+                    .app
+                    .transactions
+                    .get(&id.id, &user)
+                    .await
+                    .map_err(|e| status(&e))?;
+                let Some(session) = lease.as_mut() else {
+                    return Err(Status::internal("internal error"));
+                };
                 let result = execute(session, request.get_ref(), timeout).await;
                 if session.transaction_status() == TransactionStatus::Idle {
                     // COMMIT or ROLLBACK as SQL text: the transaction is over, and so is its id.
@@ -70,14 +83,20 @@ impl HeliosDb for HeliosService {
 
     type ExecuteQueryStreamStream = RowStream;
 
-    async fn execute_query_stream(&self, request: Request<QueryRequest>) -> Result<Response<RowStream>, Status> {
+    async fn execute_query_stream(
+        &self,
+        request: Request<QueryRequest>,
+    ) -> Result<Response<RowStream>, Status> {
         let user = self.app.authenticate(request.metadata())?;
         if request.get_ref().transaction_id.is_some() {
-            return Err(status(&Error::unsupported("ExecuteQueryStream inside a transaction")
-                .with_hint("use ExecuteQuery with the transaction's id")));
+            return Err(status(
+                &Error::unsupported("ExecuteQueryStream inside a transaction")
+                    .with_hint("use ExecuteQuery with the transaction's id"),
+            ));
         }
         let mut session = self.app.session(&user, request.metadata())?;
-        let (prepared, params) = prepare(&mut session, request.get_ref()).map_err(|e| status(&e))?;
+        let (prepared, params) =
+            prepare(&mut session, request.get_ref()).map_err(|e| status(&e))?;
         let columns = stream::columns_header(&prepared.output)?;
         let rows = stream::start(session, prepared, params).await?;
         let mut response = Response::new(Box::pin(rows) as RowStream);
@@ -85,7 +104,10 @@ impl HeliosDb for HeliosService {
         Ok(response)
     }
 
-    async fn begin_transaction(&self, request: Request<BeginTransactionRequest>) -> Result<Response<TransactionResponse>, Status> {
+    async fn begin_transaction(
+        &self,
+        request: Request<BeginTransactionRequest>,
+    ) -> Result<Response<TransactionResponse>, Status> {
         let user = self.app.authenticate(request.metadata())?;
         let message = request.get_ref();
         let level = match message.isolation_level() {
@@ -100,15 +122,26 @@ impl HeliosDb for HeliosService {
         let timeout_ms = match message.timeout_ms {
             0 => TRANSACTION_TIMEOUT_DEFAULT_MS,
             ms if (1..=TRANSACTION_TIMEOUT_MAX_MS).contains(&ms) => ms,
-            _ => return Err(Status::invalid_argument(format!("timeout_ms must be from 1 to {TRANSACTION_TIMEOUT_MAX_MS}"))),
+            _ => {
+                return Err(Status::invalid_argument(format!(
+                    "timeout_ms must be from 1 to {TRANSACTION_TIMEOUT_MAX_MS}"
+                )));
+            }
         };
         let mut session = self.app.session(&user, request.metadata())?;
         session
-            .begin(TransactionMode { isolation: Some(isolation), read_only: Some(message.read_only) })
+            .begin(TransactionMode {
+                isolation: Some(isolation),
+                read_only: Some(message.read_only),
+            })
             .map_err(|e| status(&e))?;
         let started = SystemTime::now();
         let lifetime = Duration::from_millis(timeout_ms as u64);
-        let id = self.app.transactions.insert("txn_", &user, session, lifetime).map_err(|e| status(&e))?;
+        let id = self
+            .app
+            .transactions
+            .insert("txn_", &user, session, lifetime)
+            .map_err(|e| status(&e))?;
         Ok(Response::new(TransactionResponse {
             transaction_id: Some(TransactionId { id }),
             isolation_level: level.into(),
@@ -117,33 +150,58 @@ impl HeliosDb for HeliosService {
         }))
     }
 
-    async fn commit_transaction(&self, request: Request<TransactionId>) -> Result<Response<CommitResponse>, Status> {
+    async fn commit_transaction(
+        &self,
+        request: Request<TransactionId>,
+    ) -> Result<Response<CommitResponse>, Status> {
         let mut session = self.take(&request).await?;
         if !session.commit().await.map_err(|e| status(&e))? {
-            let error = Error::new(ErrorKind::FailedTransaction, "the transaction had failed and was rolled back");
+            let error = Error::new(
+                ErrorKind::FailedTransaction,
+                "the transaction had failed and was rolled back",
+            );
             return Err(status(&error));
         }
-        Ok(Response::new(CommitResponse { success: true, committed_at: rfc3339(SystemTime::now()) }))
+        Ok(Response::new(CommitResponse {
+            success: true,
+            committed_at: rfc3339(SystemTime::now()),
+        }))
     }
 
-    async fn rollback_transaction(&self, request: Request<TransactionId>) -> Result<Response<RollbackResponse>, Status> {
+    async fn rollback_transaction(
+        &self,
+        request: Request<TransactionId>,
+    ) -> Result<Response<RollbackResponse>, Status> {
         let mut session = self.take(&request).await?;
         session.rollback();
-        Ok(Response::new(RollbackResponse { success: true, rolled_back_at: rfc3339(SystemTime::now()) }))
+        Ok(Response::new(RollbackResponse {
+            success: true,
+            rolled_back_at: rfc3339(SystemTime::now()),
+        }))
     }
 
-    async fn vector_search(&self, request: Request<VectorSearchRequest>) -> Result<Response<VectorSearchResponse>, Status> {
+    async fn vector_search(
+        &self,
+        request: Request<VectorSearchRequest>,
+    ) -> Result<Response<VectorSearchResponse>, Status> {
         self.app.authenticate(request.metadata())?;
         Err(status(&Error::unsupported("VectorSearch")))
     }
 
-    async fn vector_upsert(&self, request: Request<VectorUpsertRequest>) -> Result<Response<VectorUpsertResponse>, Status> {
+    async fn vector_upsert(
+        &self,
+        request: Request<VectorUpsertRequest>,
+    ) -> Result<Response<VectorUpsertResponse>, Status> {
         self.app.authenticate(request.metadata())?;
         Err(status(&Error::unsupported("VectorUpsert")))
     }
 
-    async fn health_check(&self, _request: Request<Empty>) -> Result<Response<HealthResponse>, Status> {
-        let components = ["storage", "query_engine"].map(|name| (name.to_owned(), "healthy".to_owned()));
+    async fn health_check(
+        &self,
+        _request: Request<Empty>,
+    ) -> Result<Response<HealthResponse>, Status> {
+        let components =
+            ["storage", "query_engine"].map(|name| (name.to_owned(), "healthy".to_owned()));
         Ok(Response::new(HealthResponse {
             status: "healthy".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -156,19 +214,32 @@ impl HeliosDb for HeliosService {
 impl HeliosService {
     async fn take(&self, request: &Request<TransactionId>) -> Result<Session, Status> {
         let user = self.app.authenticate(request.metadata())?;
-        self.app.transactions.take(&request.get_ref().id, &user).await.map_err(|e| status(&e))
+        self.app
+            .transactions
+            .take(&request.get_ref().id, &user)
+            .await
+            .map_err(|e| status(&e))
     }
 }
 
 fn no_transaction_control() -> Error {
-    Error::new(ErrorKind::Unsupported, "a transaction cannot be opened or changed by a query of its own")
-        .with_hint("use BeginTransaction")
+    Error::new(
+        ErrorKind::Unsupported,
+        "a transaction cannot be opened or changed by a query of its own",
+    )
+    .with_hint("use BeginTransaction")
 }
 
-async fn execute(session: &mut Session, request: &QueryRequest, timeout: Duration) -> Result<QueryResponse, Status> {
+async fn execute(
+    session: &mut Session,
+    request: &QueryRequest,
+    timeout: Duration,
+) -> Result<QueryResponse, Status> {
     let (prepared, params) = prepare(session, request).map_err(|e| status(&e))?;
     let mut rows = RowMessages::new(prepared.output.iter().map(|c| c.ty).collect());
-    let completion = run(session, &prepared, &params, &mut rows, timeout).await.map_err(|e| status(&e))?;
+    let completion = run(session, &prepared, &params, &mut rows, timeout)
+        .await
+        .map_err(|e| status(&e))?;
     let catalog = session.catalog();
     let columns = prepared
         .output
@@ -189,7 +260,11 @@ async fn execute(session: &mut Session, request: &QueryRequest, timeout: Duratio
     Ok(QueryResponse {
         columns,
         rows: rows.take(),
-        affected_rows: if changes_rows(&completion) { completion.rows as i64 } else { 0 },
+        affected_rows: if changes_rows(&completion) {
+            completion.rows as i64
+        } else {
+            0
+        },
         metrics: Some(QueryMetrics {
             execution_time_ms: 0.0,
             rows_returned: returned,
@@ -202,11 +277,19 @@ async fn execute(session: &mut Session, request: &QueryRequest, timeout: Duratio
 fn changes_rows(completion: &Completion) -> bool {
     matches!(
         completion.tag,
-        CompletionTag::Command(Command::Insert | Command::Update | Command::Delete | Command::Merge) | CompletionTag::Copy
+        CompletionTag::Command(
+            Command::Insert | Command::Update | Command::Delete | Command::Merge
+        ) | CompletionTag::Copy
     )
 }
 
-async fn run(session: &mut Session, prepared: &Arc<Prepared>, params: &[Value], rows: &mut RowMessages, timeout: Duration) -> Result<Completion, Error> {
+async fn run(
+    session: &mut Session,
+    prepared: &Arc<Prepared>,
+    params: &[Value],
+    rows: &mut RowMessages,
+    timeout: Duration,
+) -> Result<Completion, Error> {
     let cancel = session.cancel_handle();
     let running = session.execute(prepared, params, rows);
     tokio::pin!(running);
@@ -217,13 +300,19 @@ async fn run(session: &mut Session, prepared: &Arc<Prepared>, params: &[Value], 
     match tokio::time::timeout(CANCEL_GRACE, running).await {
         Ok(Ok(completion)) => Ok(completion),
         Ok(Err(e)) if e.kind() != ErrorKind::QueryCancelled => Err(e),
-        _ => Err(Error::new(ErrorKind::StatementTimeout, "canceling statement due to statement timeout")),
+        _ => Err(Error::new(
+            ErrorKind::StatementTimeout,
+            "canceling statement due to statement timeout",
+        )),
     }
 }
 
 /// Prepares the statement. Parameters take the types that the statement gives them; where it
 /// gives none, the types of their messages.
-fn prepare(session: &mut Session, request: &QueryRequest) -> Result<(Arc<Prepared>, Vec<Value>), Error> {
+fn prepare(
+    session: &mut Session,
+    request: &QueryRequest,
+) -> Result<(Arc<Prepared>, Vec<Value>), Error> {
     let messages: &[Message] = &request.params;
     let prepared = match session.prepare(&request.sql, &[]) {
         Err(e) if is_untyped(&e) && !messages.is_empty() => {
@@ -235,7 +324,11 @@ fn prepare(session: &mut Session, request: &QueryRequest) -> Result<(Arc<Prepare
     if prepared.params.len() != messages.len() {
         return Err(Error::new(
             ErrorKind::UndefinedParameter,
-            format!("the statement has {} parameters, {} were given", prepared.params.len(), messages.len()),
+            format!(
+                "the statement has {} parameters, {} were given",
+                prepared.params.len(),
+                messages.len()
+            ),
         ));
     }
     let params = messages
@@ -249,7 +342,9 @@ fn prepare(session: &mut Session, request: &QueryRequest) -> Result<(Arc<Prepare
 fn is_untyped(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::IndeterminateDatatype | ErrorKind::AmbiguousFunction | ErrorKind::UndefinedFunction
+        ErrorKind::IndeterminateDatatype
+            | ErrorKind::AmbiguousFunction
+            | ErrorKind::UndefinedFunction
     )
 }
 
@@ -269,11 +364,20 @@ fn timeout(metadata: &MetadataMap) -> Duration {
         })
     };
     let header = metadata.get("grpc-timeout").and_then(|v| v.to_str().ok());
-    header.filter(|text| text.len() <= 9).and_then(parse).unwrap_or(CALL_TIMEOUT_MAX).min(CALL_TIMEOUT_MAX)
+    header
+        .filter(|text| text.len() <= 9)
+        .and_then(parse)
+        .unwrap_or(CALL_TIMEOUT_MAX)
+        .min(CALL_TIMEOUT_MAX)
 }
 
 fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let seconds = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
     let c = helios_types::datetime::Civil::from_micros(seconds as i64 * 1_000_000);
-    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        c.year, c.month, c.day, c.hour, c.minute, c.second
+    )
 }

@@ -31,11 +31,17 @@ pub fn columns_header(output: &[OutputColumn]) -> Result<MetadataValue<Ascii>, S
             }
         }
     }
-    ascii.parse().map_err(|_| status(&Error::internal("column names do not fit into metadata")))
+    ascii
+        .parse()
+        .map_err(|_| status(&Error::internal("column names do not fit into metadata")))
 }
 
 /// Starts the query; an error of its first batch is the call's own error.
-pub async fn start(session: Session, prepared: Arc<Prepared>, params: Vec<Value>) -> Result<ReceiverStream<Result<Row, Status>>, Status> {
+pub async fn start(
+    session: Session,
+    prepared: Arc<Prepared>,
+    params: Vec<Value>,
+) -> Result<ReceiverStream<Result<Row, Status>>, Status> {
     let (sender, receiver) = mpsc::channel(BUFFERED_ROWS);
     let (started, first) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {

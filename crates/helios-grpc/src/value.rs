@@ -28,7 +28,9 @@ pub fn encode(ty: Type, value: &ValueRef<'_>) -> Result<Message> {
         ValueRef::Text(v) if ty.oid == Type::JSON.oid => Kind::JsonValue((*v).to_owned()),
         ValueRef::Text(v) if ty.oid != Type::BPCHAR.oid => Kind::StringValue((*v).to_owned()),
         ValueRef::Bytea(v) => Kind::BytesValue(v.to_vec()),
-        ValueRef::Timestamp(v) | ValueRef::TimestampTz(v) if timestamp_is_finite(*v) => Kind::TimestampMicros(*v),
+        ValueRef::Timestamp(v) | ValueRef::TimestampTz(v) if timestamp_is_finite(*v) => {
+            Kind::TimestampMicros(*v)
+        }
         ValueRef::Jsonb(_) => Kind::JsonValue(text(ty, value)?),
         ValueRef::Array(array) => Kind::ListValue(encode_array(ty, array)?),
         ValueRef::Text(_)
@@ -53,8 +55,15 @@ fn text(ty: Type, value: &ValueRef<'_>) -> Result<String> {
 
 /// Lists in lists for more than one dimension.
 fn encode_array(ty: Type, array: &Array) -> Result<ListValue> {
-    let element = Type { oid: array.element, modifier: ty.modifier };
-    let mut values = array.values.iter().map(|v| encode(element, &v.as_ref())).collect::<Result<Vec<_>>>()?;
+    let element = Type {
+        oid: array.element,
+        modifier: ty.modifier,
+    };
+    let mut values = array
+        .values
+        .iter()
+        .map(|v| encode(element, &v.as_ref()))
+        .collect::<Result<Vec<_>>>()?;
     for dimension in array.dimensions.iter().skip(1).rev() {
         let length = (dimension.len as usize).max(1);
         let mut blocks = Vec::with_capacity(values.len() / length);
@@ -73,7 +82,9 @@ fn encode_array(ty: Type, array: &Array) -> Result<ListValue> {
 
 /// A message as a parameter of the type `ty`.
 pub fn decode(value: &Message, ty: Type) -> Result<Value> {
-    let Some(kind) = &value.kind else { return Ok(Value::Null) };
+    let Some(kind) = &value.kind else {
+        return Ok(Value::Null);
+    };
     Ok(match kind {
         Kind::NullValue(_) => Value::Null,
         Kind::BoolValue(v) if ty.oid == Type::BOOL.oid => Value::Bool(*v),
@@ -91,13 +102,29 @@ pub fn decode(value: &Message, ty: Type) -> Result<Value> {
         Kind::TimestampMicros(v) if ty.oid == Type::TIMESTAMP.oid => Value::Timestamp(*v),
         Kind::ListValue(list) => match ty.element() {
             Some(element) => Value::Array(Arc::new(decode_list(list, element)?)),
-            None => bail!(DatatypeMismatch, "a list cannot be a parameter of type {}", format_type(ty)),
+            None => bail!(
+                DatatypeMismatch,
+                "a list cannot be a parameter of type {}",
+                format_type(ty)
+            ),
         },
-        Kind::BytesValue(_) => bail!(DatatypeMismatch, "bytes cannot be a parameter of type {}", format_type(ty)),
+        Kind::BytesValue(_) => bail!(
+            DatatypeMismatch,
+            "bytes cannot be a parameter of type {}",
+            format_type(ty)
+        ),
         Kind::TimestampMicros(_) => {
-            bail!(DatatypeMismatch, "a timestamp cannot be a parameter of type {}", format_type(ty))
+            bail!(
+                DatatypeMismatch,
+                "a timestamp cannot be a parameter of type {}",
+                format_type(ty)
+            )
         }
-        Kind::VectorValue(_) => return Err(helios_types::Error::unsupported("a parameter of type vector")),
+        Kind::VectorValue(_) => {
+            return Err(helios_types::Error::unsupported(
+                "a parameter of type vector",
+            ));
+        }
     })
 }
 
@@ -105,7 +132,9 @@ fn decode_list(list: &ListValue, element: Type) -> Result<Array> {
     let mut values = Vec::with_capacity(list.values.len());
     for value in &list.values {
         if matches!(value.kind, Some(Kind::ListValue(_))) {
-            return Err(helios_types::Error::unsupported("a parameter that is a list of lists"));
+            return Err(helios_types::Error::unsupported(
+                "a parameter that is a list of lists",
+            ));
         }
         values.push(decode(value, element)?);
     }
@@ -141,7 +170,11 @@ pub struct RowMessages {
 
 impl RowMessages {
     pub fn new(types: Vec<Type>) -> Self {
-        Self { types, rows: Vec::new(), bytes: 0 }
+        Self {
+            types,
+            rows: Vec::new(),
+            bytes: 0,
+        }
     }
 
     pub fn take(&mut self) -> Vec<Row> {
@@ -152,7 +185,11 @@ impl RowMessages {
 
 impl RowSink for RowMessages {
     fn row(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
-        let values = values.iter().zip(&self.types).map(|(v, ty)| encode(*ty, v)).collect::<Result<Vec<_>>>()?;
+        let values = values
+            .iter()
+            .zip(&self.types)
+            .map(|(v, ty)| encode(*ty, v))
+            .collect::<Result<Vec<_>>>()?;
         let row = Row { values };
         self.bytes += prost::Message::encoded_len(&row);
         self.rows.push(row);
@@ -177,20 +214,39 @@ mod tests {
             (Type::BOOL, Value::Bool(true), "BoolValue(true)"),
             (Type::INT4, Value::Int4(7), "IntValue(7)"),
             (Type::FLOAT4, Value::Float4(0.1), "DoubleValue(0.1)"),
-            (Type::NUMERIC, Value::Numeric(Numeric::parse("1.50").unwrap()), "NumericValue(\"1.50\")"),
+            (
+                Type::NUMERIC,
+                Value::Numeric(Numeric::parse("1.50").unwrap()),
+                "NumericValue(\"1.50\")",
+            ),
             (Type::TEXT, Value::text("a"), "StringValue(\"a\")"),
             (Type::BYTEA, Value::bytea([1, 2]), "BytesValue([1, 2])"),
-            (Type::TIMESTAMPTZ, Value::TimestampTz(5), "TimestampMicros(5)"),
-            (Type::TIMESTAMP, Value::Timestamp(i64::MAX), "StringValue(\"infinity\")"),
+            (
+                Type::TIMESTAMPTZ,
+                Value::TimestampTz(5),
+                "TimestampMicros(5)",
+            ),
+            (
+                Type::TIMESTAMP,
+                Value::Timestamp(i64::MAX),
+                "StringValue(\"infinity\")",
+            ),
             (Type::DATE, Value::Date(0), "StringValue(\"1970-01-01\")"),
-            (ints, Value::Array(Arc::new(array)), "ListValue(ListValue { values: [Value { kind: Some(IntValue(1)) }, Value { kind: Some(NullValue(true)) }] })"),
+            (
+                ints,
+                Value::Array(Arc::new(array)),
+                "ListValue(ListValue { values: [Value { kind: Some(IntValue(1)) }, Value { kind: Some(NullValue(true)) }] })",
+            ),
         ];
         for (ty, value, expected) in cases {
             let message = encode(ty, &value.as_ref()).unwrap();
             assert_eq!(format!("{:?}", message.kind.clone().unwrap()), expected);
             let back = decode(&message, ty).unwrap();
             let context = TextContext::default();
-            assert_eq!(helios_types::text::to_text(ty, &back, &context), helios_types::text::to_text(ty, &value, &context));
+            assert_eq!(
+                helios_types::text::to_text(ty, &back, &context),
+                helios_types::text::to_text(ty, &value, &context)
+            );
         }
     }
 
@@ -204,6 +260,10 @@ mod tests {
         ] {
             assert!(decode(&message(kind), ty).is_err());
         }
-        assert!(decode(&Message { kind: None }, Type::INT4).unwrap().is_null());
+        assert!(
+            decode(&Message { kind: None }, Type::INT4)
+                .unwrap()
+                .is_null()
+        );
     }
 }

@@ -36,7 +36,11 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(engine: Arc<Engine>, config: HttpConfig, surroundings: Arc<dyn Surroundings>) -> Arc<Self> {
+    pub fn new(
+        engine: Arc<Engine>,
+        config: HttpConfig,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             engine,
             config,
@@ -48,7 +52,12 @@ impl App {
     }
 
     /// A session of its own, for a transaction.
-    pub fn new_session(&self, user: &str, database: &str, peer: Option<SocketAddr>) -> Result<Session> {
+    pub fn new_session(
+        &self,
+        user: &str,
+        database: &str,
+        peer: Option<SocketAddr>,
+    ) -> Result<Session> {
         let mut options = SessionOptions::new(Protocol::Rest, user, database);
         options.peer = peer;
         self.engine.session(options)
@@ -58,7 +67,10 @@ impl App {
     pub fn session(&self, user: &str, database: &str, peer: Option<SocketAddr>) -> Result<Session> {
         let waiting = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            match idle.iter().rposition(|s| s.user() == user && s.database() == database) {
+            match idle
+                .iter()
+                .rposition(|s| s.user() == user && s.database() == database)
+            {
                 Some(at) => Some(idle.swap_remove(at)),
                 None => None,
             }
@@ -82,6 +94,9 @@ impl App {
     /// Rolls back what is open, for shutdown.
     pub fn close(&self) {
         self.transactions.clear();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }

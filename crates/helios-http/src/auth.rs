@@ -15,7 +15,8 @@ const ANONYMOUS_ROLE: &str = "anon";
 /// The role that the request acts as.
 pub fn role(app: &App, headers: &HeaderMap, dialect: Dialect) -> Result<String> {
     let configured = app.config.api_key.as_deref();
-    if configured.is_none() && !app.engine.has_credentials() && app.surroundings.is_loopback_only() {
+    if configured.is_none() && !app.engine.has_credentials() && app.surroundings.is_loopback_only()
+    {
         return Ok(app.engine.superuser().to_owned());
     }
     match bearer::presented(headers)? {
@@ -24,7 +25,12 @@ pub fn role(app: &App, headers: &HeaderMap, dialect: Dialect) -> Result<String> 
         }
         Some(_) => Err(Failure::from(bearer::invalid())),
         None if app.config.required.contains(&dialect) => Err(Failure::from(bearer::missing())),
-        None if app.engine.catalog().role_named(ANONYMOUS_ROLE).is_some_and(|r| r.login) => {
+        None if app
+            .engine
+            .catalog()
+            .role_named(ANONYMOUS_ROLE)
+            .is_some_and(|r| r.login) =>
+        {
             Ok(ANONYMOUS_ROLE.to_owned())
         }
         None => Err(Failure::from(bearer::missing())),

@@ -24,11 +24,16 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Stream(receiver) => receiver.poll_recv(cx).map(|bytes| bytes.map(|b| Ok(Frame::data(b)))),
+            Body::Stream(receiver) => receiver
+                .poll_recv(cx)
+                .map(|bytes| bytes.map(|b| Ok(Frame::data(b)))),
         }
     }
 
@@ -61,7 +66,9 @@ async fn read_frames(mut body: Incoming, max: usize) -> Result<Bytes> {
     let mut rest = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|e| malformed(format!("the request body ended early: {e}")))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         // Most bodies are one frame, which is then used as it is.
         match &first {
             None => first = Some(data),
@@ -76,7 +83,11 @@ async fn read_frames(mut body: Incoming, max: usize) -> Result<Bytes> {
             return Err(too_large(max));
         }
     }
-    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+    Ok(if rest.is_empty() {
+        first.unwrap_or_default()
+    } else {
+        rest.freeze()
+    })
 }
 
 fn malformed(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
@@ -84,5 +95,9 @@ fn malformed(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
 }
 
 fn too_large(max: usize) -> Failure {
-    Failure::new(Fault::TooLarge, ErrorKind::LimitExceeded, format!("the request body is larger than {max} bytes"))
+    Failure::new(
+        Fault::TooLarge,
+        ErrorKind::LimitExceeded,
+        format!("the request body is larger than {max} bytes"),
+    )
 }

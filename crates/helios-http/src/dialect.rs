@@ -26,8 +26,13 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub const ALL: [Dialect; 5] =
-        [Dialect::V7, Dialect::Cloud, Dialect::Nano, Dialect::Branch, Dialect::Postgrest];
+    pub const ALL: [Dialect; 5] = [
+        Dialect::V7,
+        Dialect::Cloud,
+        Dialect::Nano,
+        Dialect::Branch,
+        Dialect::Postgrest,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -41,28 +46,44 @@ impl Dialect {
 
     /// The dialects that a client may name.
     fn from_name(name: &str) -> Option<Self> {
-        [Dialect::V7, Dialect::Cloud, Dialect::Nano, Dialect::Branch].into_iter().find(|d| d.name() == name)
+        [Dialect::V7, Dialect::Cloud, Dialect::Nano, Dialect::Branch]
+            .into_iter()
+            .find(|d| d.name() == name)
     }
 }
 
 /// Rule 1: the dialect that the request names.
 pub fn named(parts: &Parts) -> Result<Option<Dialect>> {
-    let header = parts.headers.get("x-helios-dialect").map(|v| v.to_str().unwrap_or("?"));
+    let header = parts
+        .headers
+        .get("x-helios-dialect")
+        .map(|v| v.to_str().unwrap_or("?"));
     let query = || {
         let pairs = parts.uri.query()?.split('&');
-        pairs.filter_map(|pair| pair.strip_prefix("dialect=")).next()
+        pairs
+            .filter_map(|pair| pair.strip_prefix("dialect="))
+            .next()
     };
     match header.or_else(query) {
         None => Ok(None),
         Some(name) => match Dialect::from_name(name) {
             Some(dialect) => Ok(Some(dialect)),
-            None => bail!(InvalidParameterValue, "unknown dialect \"{name}\": expected v7, cloud, nano or branch"),
+            None => bail!(
+                InvalidParameterValue,
+                "unknown dialect \"{name}\": expected v7, cloud, nano or branch"
+            ),
         },
     }
 }
 
 /// Rules 2 to 4, with the names of the body's top-level fields where the endpoint has a body.
-pub fn of_route(endpoint: Endpoint, parts: &Parts, fields: &dyn Fn(&str) -> bool, default: Dialect, config: &HttpConfig) -> Dialect {
+pub fn of_route(
+    endpoint: Endpoint,
+    parts: &Parts,
+    fields: &dyn Fn(&str) -> bool,
+    default: Dialect,
+    config: &HttpConfig,
+) -> Dialect {
     let owners = endpoint.owners();
     if let [only] = owners {
         return *only;
@@ -76,7 +97,10 @@ pub fn of_route(endpoint: Endpoint, parts: &Parts, fields: &dyn Fn(&str) -> bool
     if owners.contains(&default) {
         return default;
     }
-    [Dialect::V7, Dialect::Cloud, Dialect::Nano].into_iter().find(|d| owners.contains(d)).unwrap_or(default)
+    [Dialect::V7, Dialect::Cloud, Dialect::Nano]
+        .into_iter()
+        .find(|d| owners.contains(d))
+        .unwrap_or(default)
 }
 
 /// The dialect of an error on a path that no endpoint has, or before the body was read.
@@ -101,7 +125,8 @@ fn of_host(parts: &Parts, config: &HttpConfig) -> Option<Dialect> {
     }
     let suffix_at = host.len().checked_sub(config.public_domain.len())?;
     let (name, suffix) = (host.get(..suffix_at)?, host.get(suffix_at..)?);
-    (suffix.eq_ignore_ascii_case(&config.public_domain) && name.len() > 1 && name.ends_with('.')).then_some(Dialect::Cloud)
+    (suffix.eq_ignore_ascii_case(&config.public_domain) && name.len() > 1 && name.ends_with('.'))
+        .then_some(Dialect::Cloud)
 }
 
 #[cfg(test)]
@@ -114,14 +139,56 @@ mod tests {
     const CASES: &[(&str, &str, &str, &[&str], Dialect, &str)] = &[
         ("POST", "/api/v1/query", "", &["sql"], Dialect::V7, "v7"),
         ("POST", "/api/v1/query", "", &["sql"], Dialect::Nano, "nano"),
-        ("POST", "/api/v1/query", "", &["sql", "max_rows"], Dialect::Nano, "v7"),
-        ("POST", "/api/v1/query", "", &["sql", "include_metadata"], Dialect::Nano, "v7"),
-        ("POST", "/api/v1/query", "host: api.heliosdb.io", &["sql"], Dialect::Nano, "v7"),
-        ("POST", "/api/v1/query", "x-helios-dialect: nano", &["sql", "max_rows"], Dialect::V7, "nano"),
-        ("POST", "/api/v1/query?dialect=nano", "", &["sql"], Dialect::V7, "nano"),
+        (
+            "POST",
+            "/api/v1/query",
+            "",
+            &["sql", "max_rows"],
+            Dialect::Nano,
+            "v7",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            "",
+            &["sql", "include_metadata"],
+            Dialect::Nano,
+            "v7",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            "host: api.heliosdb.io",
+            &["sql"],
+            Dialect::Nano,
+            "v7",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            "x-helios-dialect: nano",
+            &["sql", "max_rows"],
+            Dialect::V7,
+            "nano",
+        ),
+        (
+            "POST",
+            "/api/v1/query?dialect=nano",
+            "",
+            &["sql"],
+            Dialect::V7,
+            "nano",
+        ),
         ("GET", "/api/v1/tables", "", &[], Dialect::Nano, "v7"),
         ("GET", "/health", "", &[], Dialect::V7, "branch"),
-        ("POST", "/v1/branches/main/query", "", &["sql"], Dialect::Nano, "branch"),
+        (
+            "POST",
+            "/v1/branches/main/query",
+            "",
+            &["sql"],
+            Dialect::Nano,
+            "branch",
+        ),
     ];
 
     #[test]
@@ -135,24 +202,43 @@ mod tests {
             let (parts, ()) = request.body(()).unwrap().into_parts();
             let dialect = named(&parts).unwrap().unwrap_or_else(|| {
                 let method = Method::from_bytes(method.as_bytes()).unwrap();
-                let Found::Endpoint(endpoint, _) = find(&method, parts.uri.path()) else { panic!("{path}") };
-                of_route(endpoint, &parts, &|name| fields.contains(&name), *default, &config)
+                let Found::Endpoint(endpoint, _) = find(&method, parts.uri.path()) else {
+                    panic!("{path}")
+                };
+                of_route(
+                    endpoint,
+                    &parts,
+                    &|name| fields.contains(&name),
+                    *default,
+                    &config,
+                )
             });
-            assert_eq!(dialect.name(), *expected, "{method} {path} {header} {fields:?}");
+            assert_eq!(
+                dialect.name(),
+                *expected,
+                "{method} {path} {header} {fields:?}"
+            );
         }
     }
 
     #[test]
     fn an_unknown_dialect_is_refused() {
-        let (parts, ()) = Request::builder().uri("/x?dialect=latin").body(()).unwrap().into_parts();
+        let (parts, ()) = Request::builder()
+            .uri("/x?dialect=latin")
+            .body(())
+            .unwrap()
+            .into_parts();
         assert!(named(&parts).is_err());
     }
 
     #[test]
     fn an_error_on_an_unknown_path_takes_the_dialect_of_its_prefix() {
-        for (path, expected) in
-            [("/v1/databases/x", "cloud"), ("/v1/nothing", "branch"), ("/rest/v1/t", "postgrest"), ("/x", "v7")]
-        {
+        for (path, expected) in [
+            ("/v1/databases/x", "cloud"),
+            ("/v1/nothing", "branch"),
+            ("/rest/v1/t", "postgrest"),
+            ("/x", "v7"),
+        ] {
             assert_eq!(of_path(path, Dialect::V7).name(), expected);
         }
     }

@@ -119,11 +119,14 @@ impl Fault {
             | K::SequenceLimitExceeded => Fault::TypeMismatch,
 
             K::UniqueViolation | K::ForeignKeyViolation => Fault::KeyViolation,
-            K::NotNullViolation | K::CheckViolation | K::WithCheckOptionViolation => Fault::RowViolation,
-
-            K::SerializationFailure | K::DeadlockDetected | K::LockNotAvailable | K::PreconditionFailed => {
-                Fault::Conflict
+            K::NotNullViolation | K::CheckViolation | K::WithCheckOptionViolation => {
+                Fault::RowViolation
             }
+
+            K::SerializationFailure
+            | K::DeadlockDetected
+            | K::LockNotAvailable
+            | K::PreconditionFailed => Fault::Conflict,
             K::DuplicateDatabase
             | K::DuplicateSchema
             | K::DuplicateTable
@@ -197,10 +200,13 @@ impl Fault {
         match self {
             Fault::NoCredentials | Fault::BadCredentials => ("UNAUTHORIZED", 401),
             Fault::NoPermission => ("FORBIDDEN", 403),
-            Fault::InvalidQuery | Fault::TableMissing | Fault::ColumnMissing | Fault::TypeMismatch => {
-                ("INVALID_QUERY", 400)
+            Fault::InvalidQuery
+            | Fault::TableMissing
+            | Fault::ColumnMissing
+            | Fault::TypeMismatch => ("INVALID_QUERY", 400),
+            Fault::PathTableMissing | Fault::PathMissing | Fault::TransactionMissing => {
+                ("NOT_FOUND", 404)
             }
-            Fault::PathTableMissing | Fault::PathMissing | Fault::TransactionMissing => ("NOT_FOUND", 404),
             Fault::MethodNotAllowed => ("VALIDATION_ERROR", 405),
             Fault::KeyViolation => ("CONSTRAINT_VIOLATION", 409),
             Fault::RowViolation => ("CONSTRAINT_VIOLATION", 422),
@@ -260,7 +266,9 @@ impl Fault {
             Fault::InvalidQuery if sqlstate == "25006" => sql(405),
             Fault::InvalidQuery if sqlstate == "42883" => sql(404),
             Fault::TableMissing => sql(404),
-            Fault::PathTableMissing | Fault::PathMissing | Fault::TransactionMissing => own("PGRST205", 404),
+            Fault::PathTableMissing | Fault::PathMissing | Fault::TransactionMissing => {
+                own("PGRST205", 404)
+            }
             Fault::MethodNotAllowed => own("PGRST117", 405),
             Fault::KeyViolation => sql(409),
             Fault::Timeout => own("57014", 500),
@@ -292,13 +300,19 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { fault: Fault::of(error.kind()), error }
+        Failure {
+            fault: Fault::of(error.kind()),
+            error,
+        }
     }
 }
 
 impl Failure {
     pub fn new(fault: Fault, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Failure { fault, error: Error::new(kind, message) }
+        Failure {
+            fault,
+            error: Error::new(kind, message),
+        }
     }
 
     /// A request field that is missing or has the wrong type or value.
@@ -349,7 +363,9 @@ impl Failure {
                 self.write_object(&mut out, &code, context, false);
                 out.extend_from_slice(b",\"meta\":{\"request_id\":");
                 json::write_str(&mut out, context.request_id);
-                out.extend_from_slice(format!(",\"duration_ms\":{},\"timestamp\":", context.duration_ms).as_bytes());
+                out.extend_from_slice(
+                    format!(",\"duration_ms\":{},\"timestamp\":", context.duration_ms).as_bytes(),
+                );
                 json::write_str(&mut out, &json::now());
                 out.extend_from_slice(b"}}");
             }
@@ -382,7 +398,13 @@ impl Failure {
     }
 
     /// `{"code":…,"message":…,"details":{…}[,"request_id":…]}`
-    pub fn write_object(&self, out: &mut Vec<u8>, code: &str, context: &ErrorContext<'_>, with_request_id: bool) {
+    pub fn write_object(
+        &self,
+        out: &mut Vec<u8>,
+        code: &str,
+        context: &ErrorContext<'_>,
+        with_request_id: bool,
+    ) {
         out.extend_from_slice(b"{\"code\":");
         json::write_str(out, code);
         out.extend_from_slice(b",\"message\":");
@@ -485,25 +507,39 @@ mod tests {
         for (kind, expected) in TABLE {
             let failure = Failure::from(Error::new(*kind, "m"));
             for (dialect, (code, status)) in Dialect::ALL.into_iter().zip(expected) {
-                assert_eq!(failure.code(dialect), (Cow::Borrowed(*code), *status), "{kind:?} in {}", dialect.name());
+                assert_eq!(
+                    failure.code(dialect),
+                    (Cow::Borrowed(*code), *status),
+                    "{kind:?} in {}",
+                    dialect.name()
+                );
             }
         }
     }
 
     #[test]
     fn each_dialect_has_its_own_envelope() {
-        let error = Error::new(ErrorKind::UndefinedColumn, "column \"x\" does not exist").with_position(8);
+        let error =
+            Error::new(ErrorKind::UndefinedColumn, "column \"x\" does not exist").with_position(8);
         let failure = Failure::from(error.with_hint("look"));
-        let context = ErrorContext { request_id: "req_1", duration_ms: 3, sql: Some("select\nx") };
+        let context = ErrorContext {
+            request_id: "req_1",
+            duration_ms: 3,
+            sql: Some("select\nx"),
+        };
         let body = |dialect| String::from_utf8(failure.body(dialect, &context)).unwrap();
         let details = r#"{"sqlstate":"42703","position":8,"line":2,"column":1,"hint":"look"}"#;
         assert_eq!(
             body(Dialect::V7),
-            format!(r#"{{"error":{{"code":"COLUMN_NOT_FOUND","message":"column \"x\" does not exist","details":{details},"request_id":"req_1"}}}}"#)
+            format!(
+                r#"{{"error":{{"code":"COLUMN_NOT_FOUND","message":"column \"x\" does not exist","details":{details},"request_id":"req_1"}}}}"#
+            )
         );
         assert_eq!(
             body(Dialect::Nano),
-            format!(r#"{{"success":false,"error":{{"code":"INVALID_QUERY","message":"column \"x\" does not exist","details":{details}}}}}"#)
+            format!(
+                r#"{{"success":false,"error":{{"code":"INVALID_QUERY","message":"column \"x\" does not exist","details":{details}}}}}"#
+            )
         );
         assert_eq!(
             body(Dialect::Branch),
@@ -513,7 +549,12 @@ mod tests {
             body(Dialect::Postgrest),
             r#"{"code":"42703","message":"column \"x\" does not exist","details":null,"hint":"look"}"#
         );
-        assert!(body(Dialect::Cloud).starts_with(r#"{"success":false,"error":{"code":"QUERY_ERROR","#));
-        assert!(body(Dialect::Cloud).contains(r#""meta":{"request_id":"req_1","duration_ms":3,"timestamp":"20"#));
+        assert!(
+            body(Dialect::Cloud).starts_with(r#"{"success":false,"error":{"code":"QUERY_ERROR","#)
+        );
+        assert!(
+            body(Dialect::Cloud)
+                .contains(r#""meta":{"request_id":"req_1","duration_ms":3,"timestamp":"20"#)
+        );
     }
 }

@@ -34,7 +34,11 @@ pub fn prepare(session: &mut Session, sql: &str, params: &[Json]) -> helios_type
     if prepared.params.len() != params.len() {
         return Err(Error::new(
             ErrorKind::UndefinedParameter,
-            format!("the statement has {} parameters, {} were given", prepared.params.len(), params.len()),
+            format!(
+                "the statement has {} parameters, {} were given",
+                prepared.params.len(),
+                params.len()
+            ),
         ));
     }
     let params = params
@@ -48,12 +52,19 @@ pub fn prepare(session: &mut Session, sql: &str, params: &[Json]) -> helios_type
 fn is_untyped(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::IndeterminateDatatype | ErrorKind::AmbiguousFunction | ErrorKind::UndefinedFunction
+        ErrorKind::IndeterminateDatatype
+            | ErrorKind::AmbiguousFunction
+            | ErrorKind::UndefinedFunction
     )
 }
 
 /// Runs to the end or until the time is up.
-pub async fn run(session: &mut Session, ready: &Ready, sink: &mut dyn RowSink, timeout: Duration) -> helios_types::Result<Completion> {
+pub async fn run(
+    session: &mut Session,
+    ready: &Ready,
+    sink: &mut dyn RowSink,
+    timeout: Duration,
+) -> helios_types::Result<Completion> {
     let cancel = session.cancel_handle();
     let running = session.execute(&ready.prepared, &ready.params, sink);
     tokio::pin!(running);
@@ -70,14 +81,19 @@ pub async fn run(session: &mut Session, ready: &Ready, sink: &mut dyn RowSink, t
 }
 
 pub fn timed_out() -> Error {
-    Error::new(ErrorKind::StatementTimeout, "canceling statement due to statement timeout")
+    Error::new(
+        ErrorKind::StatementTimeout,
+        "canceling statement due to statement timeout",
+    )
 }
 
 /// Whether the statement changes rows rather than returning some.
 pub fn changes_rows(completion: &Completion) -> bool {
     matches!(
         completion.tag,
-        CompletionTag::Command(Command::Insert | Command::Update | Command::Delete | Command::Merge) | CompletionTag::Copy
+        CompletionTag::Command(
+            Command::Insert | Command::Update | Command::Delete | Command::Merge
+        ) | CompletionTag::Copy
     )
 }
 
@@ -91,20 +107,37 @@ pub struct Borrowed<'a> {
 impl<'a> Borrowed<'a> {
     pub fn new(app: &'a App, request: &Request) -> Result<Self> {
         let session = app.session(&request.user, &request.database, request.peer)?;
-        Ok(Self { app, session: Some(session), clean: true })
+        Ok(Self {
+            app,
+            session: Some(session),
+            clean: true,
+        })
     }
 
     pub fn session(&mut self) -> Result<&mut Session> {
-        self.session.as_mut().ok_or_else(|| Failure::from(Error::internal("session used after its end")))
+        self.session
+            .as_mut()
+            .ok_or_else(|| Failure::from(Error::internal("session used after its end")))
     }
 
     /// Prepares and runs one statement that is its own transaction.
-    pub async fn run(&mut self, sql: &str, params: &[Json], sink: &mut dyn RowSink, timeout: Duration) -> Result<Completion> {
+    pub async fn run(
+        &mut self,
+        sql: &str,
+        params: &[Json],
+        sink: &mut dyn RowSink,
+        timeout: Duration,
+    ) -> Result<Completion> {
         let ready = prepare(self.session()?, sql, params)?;
         self.run_ready(&ready, sink, timeout).await
     }
 
-    pub async fn run_ready(&mut self, ready: &Ready, sink: &mut dyn RowSink, timeout: Duration) -> Result<Completion> {
+    pub async fn run_ready(
+        &mut self,
+        ready: &Ready,
+        sink: &mut dyn RowSink,
+        timeout: Duration,
+    ) -> Result<Completion> {
         // Until it has ended well, a dropped or failed request takes its session with it.
         let clean = std::mem::replace(&mut self.clean, false);
         let session = self.session()?;
@@ -113,8 +146,11 @@ impl<'a> Borrowed<'a> {
         let completion = result?;
         if status != TransactionStatus::Idle {
             return Err(Failure::from(
-                Error::new(ErrorKind::Unsupported, "a transaction cannot be opened or changed by a query of its own")
-                    .with_hint("use POST /api/v1/transactions"),
+                Error::new(
+                    ErrorKind::Unsupported,
+                    "a transaction cannot be opened or changed by a query of its own",
+                )
+                .with_hint("use POST /api/v1/transactions"),
             ));
         }
         self.clean = clean && ready.prepared.template().is_some();
@@ -123,7 +159,9 @@ impl<'a> Borrowed<'a> {
 
     /// Leaves the session to the caller, who may change it.
     pub fn into_session(mut self) -> Result<Session> {
-        self.session.take().ok_or_else(|| Failure::from(Error::internal("session used after its end")))
+        self.session
+            .take()
+            .ok_or_else(|| Failure::from(Error::internal("session used after its end")))
     }
 }
 

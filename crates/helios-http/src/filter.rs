@@ -47,7 +47,11 @@ pub fn check(filter: &str) -> Result<()> {
             last_word = None;
         }
     }
-    if depth == 0 { Ok(()) } else { Err(unbalanced()) }
+    if depth == 0 {
+        Ok(())
+    } else {
+        Err(unbalanced())
+    }
 }
 
 fn is_word_start(c: char) -> bool {
@@ -67,9 +71,9 @@ fn token_length(text: &str, first: char) -> Result<usize> {
         }
         ('\'', _) => quoted_length(text, '\''),
         ('"', _) => quoted_length(text, '"'),
-        (c, _) if is_word_start(c) => {
-            Ok(text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii())).unwrap_or(text.len()))
-        }
+        (c, _) if is_word_start(c) => Ok(text
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()))
+            .unwrap_or(text.len())),
         (c, _) => Ok(c.len_utf8()),
     }
 }
@@ -91,7 +95,9 @@ fn check_function(name: &str) -> Result<()> {
 }
 
 fn refused(what: &str) -> Failure {
-    Failure::field(format!("{what} is not allowed in \"filter\": one expression over the table's columns is expected"))
+    Failure::field(format!(
+        "{what} is not allowed in \"filter\": one expression over the table's columns is expected"
+    ))
 }
 
 fn unbalanced() -> Failure {

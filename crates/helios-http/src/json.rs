@@ -118,13 +118,23 @@ pub fn write_integer(out: &mut Vec<u8>, value: i64) {
 fn write_numeric(out: &mut Vec<u8>, value: &Numeric) {
     // Fifteen decimal digits always survive a double.
     const EXACT: u64 = 1_000_000_000_000_000;
-    let exact = value.as_small().is_some_and(|(mantissa, scale)| mantissa.unsigned_abs() < EXACT && scale <= 30);
-    let _ = if exact { write!(out, "{value}") } else { write!(out, "\"{value}\"") };
+    let exact = value
+        .as_small()
+        .is_some_and(|(mantissa, scale)| mantissa.unsigned_abs() < EXACT && scale <= 30);
+    let _ = if exact {
+        write!(out, "{value}")
+    } else {
+        write!(out, "\"{value}\"")
+    };
 }
 
 fn write_timestamp(out: &mut Vec<u8>, micros: i64, zone: bool) {
     if !timestamp_is_finite(micros) {
-        out.extend_from_slice(if micros > 0 { b"\"infinity\"" } else { b"\"-infinity\"" });
+        out.extend_from_slice(if micros > 0 {
+            b"\"infinity\""
+        } else {
+            b"\"-infinity\""
+        });
         return;
     }
     let civil = Civil::from_micros(micros);
@@ -132,7 +142,12 @@ fn write_timestamp(out: &mut Vec<u8>, micros: i64, zone: bool) {
     let _ = write!(
         out,
         "\"{sign}{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        civil.year.unsigned_abs(), civil.month, civil.day, civil.hour, civil.minute, civil.second
+        civil.year.unsigned_abs(),
+        civil.month,
+        civil.day,
+        civil.hour,
+        civil.minute,
+        civil.second
     );
     if civil.micros != 0 {
         let digits = format!("{:06}", civil.micros);
@@ -142,7 +157,10 @@ fn write_timestamp(out: &mut Vec<u8>, micros: i64, zone: bool) {
 }
 
 fn write_array(out: &mut Vec<u8>, ty: Type, array: &Array) -> Result<()> {
-    let element = Type { oid: array.element, modifier: ty.modifier };
+    let element = Type {
+        oid: array.element,
+        modifier: ty.modifier,
+    };
     let lengths: Vec<usize> = array.dimensions.iter().map(|d| d.len as usize).collect();
     if lengths.is_empty() {
         out.extend_from_slice(b"[]");
@@ -215,7 +233,10 @@ pub enum Separator {
 
 impl JsonRows {
     /// Rows as objects.
-    pub fn objects<'a>(columns: impl Iterator<Item = (&'a str, Type)>, separator: Separator) -> Self {
+    pub fn objects<'a>(
+        columns: impl Iterator<Item = (&'a str, Type)>,
+        separator: Separator,
+    ) -> Self {
         let mut rows = Self::arrays(std::iter::empty());
         rows.separator = separator;
         for (name, ty) in columns {
@@ -304,16 +325,36 @@ mod tests {
             (Type::FLOAT8, Value::Float8(f64::NAN), "\"NaN\""),
             (Type::FLOAT4, Value::Float4(f32::INFINITY), "\"Infinity\""),
             (Type::NUMERIC, numeric("10.50"), "10.50"),
-            (Type::NUMERIC, numeric("12345678901234567890.1"), "\"12345678901234567890.1\""),
+            (
+                Type::NUMERIC,
+                numeric("12345678901234567890.1"),
+                "\"12345678901234567890.1\"",
+            ),
             (Type::NUMERIC, numeric("NaN"), "\"NaN\""),
-            (Type::TEXT, Value::text("a\"\\\n\u{1}é"), "\"a\\\"\\\\\\n\\u0001é\""),
+            (
+                Type::TEXT,
+                Value::text("a\"\\\n\u{1}é"),
+                "\"a\\\"\\\\\\n\\u0001é\"",
+            ),
             (Type::JSON, Value::text("{\"a\" : 1}"), "{\"a\" : 1}"),
             (Type::BYTEA, Value::bytea([0xff, 0x00]), "\"/wA=\""),
-            (Type::TIMESTAMPTZ, Value::TimestampTz(noon), "\"2026-01-04T12:00:00Z\""),
-            (Type::TIMESTAMP, Value::Timestamp(noon + 120_000), "\"2026-01-04T12:00:00.12\""),
+            (
+                Type::TIMESTAMPTZ,
+                Value::TimestampTz(noon),
+                "\"2026-01-04T12:00:00Z\"",
+            ),
+            (
+                Type::TIMESTAMP,
+                Value::Timestamp(noon + 120_000),
+                "\"2026-01-04T12:00:00.12\"",
+            ),
             (Type::TIMESTAMP, Value::Timestamp(i64::MAX), "\"infinity\""),
             (Type::DATE, Value::Date(20_457), "\"2026-01-04\""),
-            (Type::UUID, Value::Uuid(Arc::new([0x11; 16])), "\"11111111-1111-1111-1111-111111111111\""),
+            (
+                Type::UUID,
+                Value::Uuid(Arc::new([0x11; 16])),
+                "\"11111111-1111-1111-1111-111111111111\"",
+            ),
         ];
         for (ty, value, expected) in cases {
             assert_eq!(to_string(*ty, value).unwrap(), *expected);
@@ -326,7 +367,10 @@ mod tests {
         let mut array = Array::from_values(Type::INT4.oid, (1..=4).map(Value::Int4).collect());
         array.dimensions = vec![Dimension { len: 2, lower: 1 }; 2];
         let ty = Type::INT4.array_of().unwrap();
-        assert_eq!(to_string(ty, &Value::Array(Arc::new(array))).unwrap(), "[[1,2],[3,4]]");
+        assert_eq!(
+            to_string(ty, &Value::Array(Arc::new(array))).unwrap(),
+            "[[1,2],[3,4]]"
+        );
         let empty = Array::from_values(Type::INT4.oid, vec![]);
         assert_eq!(to_string(ty, &Value::Array(Arc::new(empty))).unwrap(), "[]");
     }

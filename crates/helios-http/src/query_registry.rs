@@ -39,7 +39,13 @@ pub enum Cancelled {
 impl QueryRegistry {
     pub fn start(&self, user: &str, cancel: CancelHandle) -> RunningQuery<'_> {
         let id = new_id("q_");
-        self.lock().running.insert(id.clone(), Running { user: user.to_owned(), cancel });
+        self.lock().running.insert(
+            id.clone(),
+            Running {
+                user: user.to_owned(),
+                cancel,
+            },
+        );
         RunningQuery { registry: self, id }
     }
 

@@ -6,7 +6,8 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
-pub const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+pub const PROMETHEUS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 pub struct Reply {
     pub status: u16,
@@ -26,11 +27,19 @@ impl Reply {
     pub fn new(status: u16, content_type: HeaderValue, body: Body) -> Self {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(CONTENT_TYPE, content_type);
-        Self { status, headers, body }
+        Self {
+            status,
+            headers,
+            body,
+        }
     }
 
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Body::Full(Bytes::new()) }
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Body::Full(Bytes::new()),
+        }
     }
 
     /// A value that cannot stand in a header is left out.

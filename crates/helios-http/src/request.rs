@@ -33,12 +33,19 @@ impl Request {
     }
 
     pub fn query_str(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str())
+        self.query
+            .iter()
+            .find(|(k, _)| k == name)
+            .map(|(_, v)| v.as_str())
     }
 
     pub fn query_u64(&self, name: &str) -> Result<Option<u64>> {
-        let Some(text) = self.query_str(name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| parameter(name, "a whole number", text))
+        let Some(text) = self.query_str(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| parameter(name, "a whole number", text))
     }
 
     pub fn query_bool(&self, name: &str, default: bool) -> Result<bool> {
@@ -65,12 +72,16 @@ impl Request {
 }
 
 fn parameter(name: &str, expected: &str, found: &str) -> Failure {
-    Failure::field(format!("query parameter \"{name}\" must be {expected}, not \"{found}\""))
+    Failure::field(format!(
+        "query parameter \"{name}\" must be {expected}, not \"{found}\""
+    ))
 }
 
 /// The pairs of a query string; `None` when an escape is malformed.
 pub fn query_pairs(query: Option<&str>) -> Option<Vec<(String, String)>> {
-    let Some(query) = query else { return Some(Vec::new()) };
+    let Some(query) = query else {
+        return Some(Vec::new());
+    };
     query
         .split('&')
         .filter(|pair| !pair.is_empty())

@@ -48,9 +48,15 @@ type Methods = &'static [(Method, Endpoint)];
 
 pub fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     let mut captures = Captures::new();
-    let Some(methods) = methods(path, &mut captures) else { return Found::NotFound };
+    let Some(methods) = methods(path, &mut captures) else {
+        return Found::NotFound;
+    };
     // HEAD is GET without the body.
-    let wanted = if method == Method::HEAD { &Method::GET } else { method };
+    let wanted = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
     match methods.iter().find(|(m, _)| m == wanted) {
         Some((_, endpoint)) => Found::Endpoint(*endpoint, captures),
         None => Found::MethodNotAllowed(methods.iter().map(|(m, _)| m.clone()).collect()),
@@ -92,7 +98,10 @@ fn api_v1<'a>(segments: &[&'a str], captures: &mut Captures<'a>) -> Option<Metho
             captures.push(id);
             &[(Method::DELETE, Endpoint::QueryCancel)]
         }
-        ["tables"] => &[(Method::GET, Endpoint::TableList), (Method::POST, Endpoint::TableCreate)],
+        ["tables"] => &[
+            (Method::GET, Endpoint::TableList),
+            (Method::POST, Endpoint::TableCreate),
+        ],
         ["tables", table] => {
             captures.push(table);
             &[
@@ -153,14 +162,19 @@ impl Endpoint {
     /// The dialect that a field of the body points to.
     pub fn discriminate(self, has_field: &dyn Fn(&str) -> bool) -> Option<Dialect> {
         match self {
-            Endpoint::Query if has_field("include_metadata") || has_field("max_rows") => Some(Dialect::V7),
+            Endpoint::Query if has_field("include_metadata") || has_field("max_rows") => {
+                Some(Dialect::V7)
+            }
             _ => None,
         }
     }
 
     /// Open to everybody, with credentials or without.
     pub fn is_open(self) -> bool {
-        matches!(self, Endpoint::Health | Endpoint::HealthShort | Endpoint::Ready | Endpoint::Live)
+        matches!(
+            self,
+            Endpoint::Health | Endpoint::HealthShort | Endpoint::Ready | Endpoint::Live
+        )
     }
 
     /// Whether a body is read and must be JSON.
@@ -222,15 +236,25 @@ mod tests {
 
     #[test]
     fn a_known_path_with_another_method_names_the_methods_it_has() {
-        let Found::MethodNotAllowed(methods) = find(&Method::PUT, "/api/v1/tables") else { panic!() };
+        let Found::MethodNotAllowed(methods) = find(&Method::PUT, "/api/v1/tables") else {
+            panic!()
+        };
         assert_eq!(methods, [Method::GET, Method::POST]);
-        assert!(matches!(find(&Method::GET, "/api/v1/galaxies"), Found::NotFound));
-        assert!(matches!(find(&Method::GET, "/a/b/c/d/e/f/g/h/i/j"), Found::NotFound));
+        assert!(matches!(
+            find(&Method::GET, "/api/v1/galaxies"),
+            Found::NotFound
+        ));
+        assert!(matches!(
+            find(&Method::GET, "/a/b/c/d/e/f/g/h/i/j"),
+            Found::NotFound
+        ));
     }
 
     #[test]
     fn a_segment_stays_encoded_until_it_is_used() {
-        let Found::Endpoint(Endpoint::RowById, captures) = find(&Method::GET, "/api/v1/tables/a%2Fb/rows/1") else {
+        let Found::Endpoint(Endpoint::RowById, captures) =
+            find(&Method::GET, "/api/v1/tables/a%2Fb/rows/1")
+        else {
             panic!()
         };
         assert_eq!(percent_decode(captures[0], false).unwrap(), "a/b");

@@ -49,8 +49,16 @@ impl Handler for HttpHandler {
 
     async fn refuse(self: Arc<Self>, mut connection: Connection) -> io::Result<()> {
         use tokio::io::AsyncWriteExt;
-        let failure = Failure::new(Fault::Unavailable, ErrorKind::TooManyConnections, "too many connections");
-        let context = ErrorContext { request_id: &new_id("req_"), duration_ms: 0, sql: None };
+        let failure = Failure::new(
+            Fault::Unavailable,
+            ErrorKind::TooManyConnections,
+            "too many connections",
+        );
+        let context = ErrorContext {
+            request_id: &new_id("req_"),
+            duration_ms: 0,
+            sql: None,
+        };
         let body = failure.body(self.default_dialect, &context);
         let head = format!(
             "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\nretry-after: 1\r\n\r\n",
@@ -91,7 +99,13 @@ impl HttpHandler {
         finish(reply, &exchange)
     }
 
-    async fn answer(&self, parts: Parts, incoming: Incoming, peer: SocketAddr, exchange: &mut Exchange) -> Result<Reply> {
+    async fn answer(
+        &self,
+        parts: Parts,
+        incoming: Incoming,
+        peer: SocketAddr,
+        exchange: &mut Exchange,
+    ) -> Result<Reply> {
         let named = dialect::named(&parts)?;
         if let Some(dialect) = named {
             exchange.dialect = dialect;
@@ -99,10 +113,17 @@ impl HttpHandler {
         let path = parts.uri.path().to_owned();
         let (endpoint, captures) = match find(&parts.method, &path) {
             Found::Endpoint(endpoint, captures) => (endpoint, captures),
-            Found::MethodNotAllowed(methods) if parts.method == Method::OPTIONS => return Ok(allowed(&methods)),
-            Found::MethodNotAllowed(methods) => return Ok(method_not_allowed(&parts.method, &methods, exchange)),
+            Found::MethodNotAllowed(methods) if parts.method == Method::OPTIONS => {
+                return Ok(allowed(&methods));
+            }
+            Found::MethodNotAllowed(methods) => {
+                return Ok(method_not_allowed(&parts.method, &methods, exchange));
+            }
             Found::NotFound => {
-                return Err(Failure::not_found(format!("there is no endpoint {} {path}", parts.method)));
+                return Err(Failure::not_found(format!(
+                    "there is no endpoint {} {path}",
+                    parts.method
+                )));
             }
         };
         let captures = decode_captures(&captures)?;
@@ -114,22 +135,36 @@ impl HttpHandler {
             Fields::default()
         };
         exchange.dialect = named.unwrap_or_else(|| {
-            dialect::of_route(endpoint, &parts, &|name| fields.has(name), self.default_dialect, &self.app.config)
+            dialect::of_route(
+                endpoint,
+                &parts,
+                &|name| fields.has(name),
+                self.default_dialect,
+                &self.app.config,
+            )
         });
         if !endpoint.owners().contains(&exchange.dialect) {
             let (name, method) = (exchange.dialect.name(), &parts.method);
-            return Err(Failure::not_found(format!("dialect {name} has no endpoint {method} {path}")));
+            return Err(Failure::not_found(format!(
+                "dialect {name} has no endpoint {method} {path}"
+            )));
         }
         exchange.sql = fields.str("sql").ok().flatten().map(str::to_owned);
         let query = query_pairs(parts.uri.query())
             .ok_or_else(|| Failure::field("the query string has a malformed percent escape"))?;
         if parts.headers.contains_key("x-tenant-id") {
-            return Err(Failure::from(helios_types::Error::unsupported("header X-Tenant-ID")));
+            return Err(Failure::from(helios_types::Error::unsupported(
+                "header X-Tenant-ID",
+            )));
         }
         let database = match parts.headers.get("x-helios-database").map(|v| v.to_str()) {
             None => self.app.engine.default_database().to_owned(),
             Some(Ok(name)) => name.to_owned(),
-            Some(Err(_)) => return Err(Failure::field("header \"X-Helios-Database\" is not readable")),
+            Some(Err(_)) => {
+                return Err(Failure::field(
+                    "header \"X-Helios-Database\" is not readable",
+                ));
+            }
         };
         let request = Request {
             parts,
@@ -146,15 +181,28 @@ impl HttpHandler {
         endpoint::call(endpoint, &self.app, &request).await
     }
 
-    fn authorise(&self, endpoint: Endpoint, parts: &Parts, peer: SocketAddr, dialect: Dialect) -> Result<String> {
+    fn authorise(
+        &self,
+        endpoint: Endpoint,
+        parts: &Parts,
+        peer: SocketAddr,
+        dialect: Dialect,
+    ) -> Result<String> {
         let open = endpoint.is_open() || (endpoint == Endpoint::Metrics && peer.ip().is_loopback());
-        if open { Ok(String::new()) } else { auth::role(&self.app, &parts.headers, dialect) }
+        if open {
+            Ok(String::new())
+        } else {
+            auth::role(&self.app, &parts.headers, dialect)
+        }
     }
 }
 
 /// The client's own id when it is short and printable, else a new one.
 fn request_id(parts: &Parts) -> String {
-    let given = parts.headers.get("x-request-id").and_then(|v| v.to_str().ok());
+    let given = parts
+        .headers
+        .get("x-request-id")
+        .and_then(|v| v.to_str().ok());
     match given {
         Some(id) if !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX => id.to_owned(),
         _ => new_id("req_"),
@@ -173,8 +221,16 @@ fn decode_captures(captures: &[&str]) -> Result<Vec<String>> {
 }
 
 fn check_content_type(parts: &Parts) -> Result<()> {
-    let Some(value) = parts.headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let media_type = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let Some(value) = parts.headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let media_type = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
     if media_type.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
@@ -202,7 +258,11 @@ fn allowed(methods: &[Method]) -> Reply {
 
 fn method_not_allowed(method: &Method, methods: &[Method], exchange: &Exchange) -> Reply {
     let message = format!("method {method} is not allowed here");
-    let failure = Failure::new(Fault::MethodNotAllowed, ErrorKind::InvalidParameterValue, message);
+    let failure = Failure::new(
+        Fault::MethodNotAllowed,
+        ErrorKind::InvalidParameterValue,
+        message,
+    );
     let mut reply = error_reply(&failure, exchange);
     reply.headers.insert(ALLOW, method_list(methods));
     reply
@@ -218,8 +278,16 @@ fn error_reply(failure: &Failure, exchange: &Exchange) -> Reply {
         tracing::debug!(request_id = exchange.id, %code, status, error = error.message(), "request failed");
     }
     let duration_ms = exchange.started.elapsed().as_millis();
-    let context = ErrorContext { request_id: &exchange.id, duration_ms, sql: exchange.sql.as_deref() };
-    let reply = Reply::new(status, JSON, Body::Full(Bytes::from(failure.body(exchange.dialect, &context))));
+    let context = ErrorContext {
+        request_id: &exchange.id,
+        duration_ms,
+        sql: exchange.sql.as_deref(),
+    };
+    let reply = Reply::new(
+        status,
+        JSON,
+        Body::Full(Bytes::from(failure.body(exchange.dialect, &context))),
+    );
     match status {
         401 => reply.header("www-authenticate", "Bearer"),
         503 => reply.header("retry-after", "1"),
@@ -233,7 +301,8 @@ fn finish(reply: Reply, exchange: &Exchange) -> Response<Body> {
         .header("x-helios-dialect", exchange.dialect.name())
         .header("x-content-type-options", "nosniff");
     let mut response = Response::new(reply.body);
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = reply.headers;
     response
 }

@@ -33,7 +33,11 @@ pub fn find(catalog: &Catalog, database: DatabaseId, name: &str) -> Result<Targe
 }
 
 pub fn missing(name: &str) -> Failure {
-    Failure::new(Fault::PathTableMissing, ErrorKind::UndefinedTable, format!("relation \"{name}\" does not exist"))
+    Failure::new(
+        Fault::PathTableMissing,
+        ErrorKind::UndefinedTable,
+        format!("relation \"{name}\" does not exist"),
+    )
 }
 
 fn lookup(catalog: &Catalog, database: DatabaseId, schema: &str, name: &str) -> Option<Target> {
@@ -62,17 +66,27 @@ impl Target {
     /// Names and types of the columns.
     pub fn columns(&self) -> Vec<(&str, Type)> {
         match &self.relation {
-            Rows::Table(table) => table.live_columns().map(|(_, c)| (c.name.as_str(), c.ty)).collect(),
-            Rows::View(view) => view.columns.iter().map(|(name, ty)| (name.as_str(), *ty)).collect(),
+            Rows::Table(table) => table
+                .live_columns()
+                .map(|(_, c)| (c.name.as_str(), c.ty))
+                .collect(),
+            Rows::View(view) => view
+                .columns
+                .iter()
+                .map(|(name, ty)| (name.as_str(), *ty))
+                .collect(),
         }
     }
 
     /// Names of the primary key's columns; empty without one.
     pub fn key(&self) -> Vec<&str> {
         match &self.relation {
-            Rows::Table(table) if table.primary_key().is_some() => {
-                table.key.iter().filter_map(|&i| table.columns.get(i)).map(|c| c.name.as_str()).collect()
-            }
+            Rows::Table(table) if table.primary_key().is_some() => table
+                .key
+                .iter()
+                .filter_map(|&i| table.columns.get(i))
+                .map(|c| c.name.as_str())
+                .collect(),
             _ => Vec::new(),
         }
     }

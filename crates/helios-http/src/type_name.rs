@@ -35,7 +35,10 @@ mod tests {
             (Type::INT4, "INTEGER"),
             (Type::VARCHAR.with_modifier(259), "VARCHAR(255)"),
             (Type::VARCHAR, "VARCHAR"),
-            (Type::NUMERIC.with_modifier(((10 << 16) | 2) + 4), "DECIMAL(10,2)"),
+            (
+                Type::NUMERIC.with_modifier(((10 << 16) | 2) + 4),
+                "DECIMAL(10,2)",
+            ),
             (Type::TIMESTAMPTZ, "TIMESTAMP WITH TIME ZONE"),
             (Type::TIMESTAMP, "TIMESTAMP"),
             (Type::JSONB, "JSONB"),

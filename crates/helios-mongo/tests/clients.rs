@@ -19,7 +19,10 @@ fn run(command: &mut Command, expected: &str) {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains(expected), "{text}\n{errors}");
+    assert!(
+        output.status.success() && text.contains(expected),
+        "{text}\n{errors}"
+    );
 }
 
 #[test]
@@ -27,7 +30,10 @@ fn run(command: &mut Command, expected: &str) {
 fn pymongo_works() {
     let daemon = Daemon::start();
     let uri = format!("mongodb://{}", daemon.address);
-    run(Command::new(program("PYTHON", "python3")).args([script("pymongo_smoke.py"), uri]), "pymongo ok");
+    run(
+        Command::new(program("PYTHON", "python3")).args([script("pymongo_smoke.py"), uri]),
+        "pymongo ok",
+    );
 }
 
 #[test]
@@ -36,5 +42,8 @@ fn mongosh_works() {
     let daemon = Daemon::start();
     let uri = format!("mongodb://{}/smoke", daemon.address);
     let mut command = Command::new(program("MONGOSH", "mongosh"));
-    run(command.args([uri, script("mongosh_smoke.js")]), "mongosh ok");
+    run(
+        command.args([uri, script("mongosh_smoke.js")]),
+        "mongosh ok",
+    );
 }

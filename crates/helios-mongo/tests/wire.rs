@@ -15,7 +15,10 @@ struct Client {
 }
 
 fn connect(daemon: &Daemon) -> Client {
-    Client { stream: TcpStream::connect(daemon.address).unwrap(), next: 1 }
+    Client {
+        stream: TcpStream::connect(daemon.address).unwrap(),
+        next: 1,
+    }
 }
 
 /// A document written as JSON, `$`-names and numbers as they stand.

@@ -9,7 +9,9 @@ pub fn presented(headers: &HeaderMap) -> Result<Option<&str>> {
     if let Some(value) = headers.get("x-api-key") {
         return value.to_str().map(Some).map_err(|_| unreadable());
     }
-    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return Ok(None);
+    };
     let value = value.to_str().map_err(|_| unreadable())?;
     match value.split_once(' ') {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(key.trim())),
@@ -20,7 +22,11 @@ pub fn presented(headers: &HeaderMap) -> Result<Option<&str>> {
 /// Whether two keys are equal, in a time that does not tell where they differ.
 pub fn matches(presented: &str, expected: &str) -> bool {
     let (a, b) = (presented.as_bytes(), expected.as_bytes());
-    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .fold(0, |difference, (x, y)| difference | (x ^ y))
+            == 0
 }
 
 pub fn invalid() -> Error {
@@ -33,5 +39,8 @@ pub fn missing() -> Error {
 }
 
 fn unreadable() -> Error {
-    Error::new(ErrorKind::InvalidPassword, "the credentials are not an API key: expected \"Bearer <API key>\"")
+    Error::new(
+        ErrorKind::InvalidPassword,
+        "the credentials are not an API key: expected \"Bearer <API key>\"",
+    )
 }

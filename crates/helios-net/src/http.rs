@@ -64,7 +64,12 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Connection { stream, shutdown, activity, .. } = connection;
+    let Connection {
+        stream,
+        shutdown,
+        activity,
+        ..
+    } = connection;
     let service = Established { service, activity };
     let mut builder = Builder::new(TokioExecutor::new());
     builder

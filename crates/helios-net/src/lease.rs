@@ -29,11 +29,20 @@ struct Slot<T> {
 impl<T> Leases<T> {
     /// At most `max` values at once.
     pub fn new(max: usize) -> Self {
-        Self { slots: Mutex::default(), max }
+        Self {
+            slots: Mutex::default(),
+            max,
+        }
     }
 
     /// Keeps `value` for `lifetime`; returns its id, which starts with `prefix`.
-    pub fn insert(&self, prefix: &str, owner: &str, value: T, lifetime: Duration) -> Result<String> {
+    pub fn insert(
+        &self,
+        prefix: &str,
+        owner: &str,
+        value: T,
+        lifetime: Duration,
+    ) -> Result<String> {
         self.sweep();
         let mut slots = self.slots();
         if slots.len() >= self.max {
@@ -42,7 +51,14 @@ impl<T> Leases<T> {
         }
         let id = new_id(prefix);
         let value = Arc::new(AsyncMutex::new(Some(value)));
-        slots.insert(id.clone(), Slot { value, owner: owner.to_owned(), expires: Instant::now() + lifetime });
+        slots.insert(
+            id.clone(),
+            Slot {
+                value,
+                owner: owner.to_owned(),
+                expires: Instant::now() + lifetime,
+            },
+        );
         Ok(id)
     }
 
@@ -52,12 +68,19 @@ impl<T> Leases<T> {
         let value = match self.slots().get(id) {
             None => return Err(unknown(id)),
             Some(slot) if slot.owner != owner => {
-                bail!(InsufficientPrivilege, "transaction \"{id}\" belongs to another user")
+                bail!(
+                    InsufficientPrivilege,
+                    "transaction \"{id}\" belongs to another user"
+                )
             }
             Some(slot) => slot.value.clone(),
         };
         let lease = value.lock_owned().await;
-        if lease.is_none() { Err(unknown(id)) } else { Ok(lease) }
+        if lease.is_none() {
+            Err(unknown(id))
+        } else {
+            Ok(lease)
+        }
     }
 
     /// Takes the value out for its last use.
@@ -95,7 +118,10 @@ impl<T> Leases<T> {
 }
 
 fn unknown(id: &str) -> helios_types::Error {
-    helios_types::Error::new(ErrorKind::UndefinedTransaction, format!("transaction \"{id}\" does not exist or has expired"))
+    helios_types::Error::new(
+        ErrorKind::UndefinedTransaction,
+        format!("transaction \"{id}\" does not exist or has expired"),
+    )
 }
 
 /// `prefix` and twelve random lower-case letters and digits.
@@ -115,21 +141,36 @@ mod tests {
     #[tokio::test]
     async fn a_value_is_used_by_its_owner_until_it_is_taken_or_expires() {
         let leases = Leases::new(2);
-        let id = leases.insert("txn_", "ann", 1, Duration::from_secs(60)).unwrap();
+        let id = leases
+            .insert("txn_", "ann", 1, Duration::from_secs(60))
+            .unwrap();
         assert_eq!(id.len(), 16);
         *leases.get(&id, "ann").await.unwrap() = Some(2);
-        assert_eq!(leases.get(&id, "bob").await.unwrap_err().kind(), ErrorKind::InsufficientPrivilege);
+        assert_eq!(
+            leases.get(&id, "bob").await.unwrap_err().kind(),
+            ErrorKind::InsufficientPrivilege
+        );
         assert_eq!(leases.take(&id, "ann").await.unwrap(), 2);
-        assert_eq!(leases.get(&id, "ann").await.unwrap_err().kind(), ErrorKind::UndefinedTransaction);
+        assert_eq!(
+            leases.get(&id, "ann").await.unwrap_err().kind(),
+            ErrorKind::UndefinedTransaction
+        );
         let id = leases.insert("txn_", "ann", 1, Duration::ZERO).unwrap();
-        assert_eq!(leases.get(&id, "ann").await.unwrap_err().kind(), ErrorKind::UndefinedTransaction);
+        assert_eq!(
+            leases.get(&id, "ann").await.unwrap_err().kind(),
+            ErrorKind::UndefinedTransaction
+        );
     }
 
     #[tokio::test]
     async fn there_are_never_more_than_the_limit() {
         let leases = Leases::new(1);
-        leases.insert("txn_", "ann", 1, Duration::from_secs(60)).unwrap();
-        let refused = leases.insert("txn_", "ann", 1, Duration::from_secs(60)).unwrap_err();
+        leases
+            .insert("txn_", "ann", 1, Duration::from_secs(60))
+            .unwrap();
+        let refused = leases
+            .insert("txn_", "ann", 1, Duration::from_secs(60))
+            .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::TooManyConnections);
     }
 }

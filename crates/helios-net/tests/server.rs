@@ -1,6 +1,8 @@
 //! What a listener promises to a handler and to clients.
 
-use helios_net::{Connection, Handler, Limits, Listener, Shutdown, Stream, TlsFiles, TlsMode, bind, serve};
+use helios_net::{
+    Connection, Handler, Limits, Listener, Shutdown, Stream, TlsFiles, TlsMode, bind, serve,
+};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +24,11 @@ impl Handler for Next {
         let mut byte = [0];
         loop {
             if connection.stream.read(&mut byte).await? == 0 {
-                let goodbye = if connection.shutdown.is_triggered() { b'.' } else { b'?' };
+                let goodbye = if connection.shutdown.is_triggered() {
+                    b'.'
+                } else {
+                    b'?'
+                };
                 return connection.stream.write_all(&[goodbye]).await;
             }
             connection.established();
@@ -55,14 +61,27 @@ struct Running {
 }
 
 fn start(limits: Limits) -> Running {
-    start_listener(bind("test", SocketAddr::from(([127, 0, 0, 1], 0)), limits, TlsMode::Off).unwrap())
+    start_listener(
+        bind(
+            "test",
+            SocketAddr::from(([127, 0, 0, 1], 0)),
+            limits,
+            TlsMode::Off,
+        )
+        .unwrap(),
+    )
 }
 
 fn start_listener(listener: Listener) -> Running {
     let (address, counters) = (listener.address(), listener.counters.clone());
     let shutdown = Shutdown::new();
     let task = tokio::spawn(serve(listener, Arc::new(Next), shutdown.clone()));
-    Running { address, shutdown, task, counters }
+    Running {
+        address,
+        shutdown,
+        task,
+        counters,
+    }
 }
 
 async fn ask(client: &mut TcpStream, byte: u8) -> io::Result<u8> {
@@ -171,9 +190,21 @@ async fn draining_ends_idle_connections_politely_and_cuts_the_rest_at_the_deadli
 async fn a_port_in_use_is_named_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let error = bind("redis", address, Limits::connections(1), TlsMode::Off).err().unwrap();
-    assert_eq!(error.message(), format!("could not listen on {address} for redis: the port is in use"));
-    assert!(error.fields().hint.as_deref().unwrap().contains("--redis-port"));
+    let error = bind("redis", address, Limits::connections(1), TlsMode::Off)
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.message(),
+        format!("could not listen on {address} for redis: the port is in use")
+    );
+    assert!(
+        error
+            .fields()
+            .hint
+            .as_deref()
+            .unwrap()
+            .contains("--redis-port")
+    );
 }
 
 /// A certificate for localhost that openssl makes.
@@ -185,8 +216,23 @@ fn certificate(directory: &std::path::Path) -> TlsFiles {
         client_authorities: None,
     };
     let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
         .arg(&files.key)
@@ -194,7 +240,11 @@ fn certificate(directory: &std::path::Path) -> TlsFiles {
         .arg(&files.certificate)
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     files
 }
 
@@ -205,10 +255,20 @@ async fn a_tls_listener_speaks_tls_and_closes_on_anything_else() {
     let files = certificate(directory.path());
     let config = helios_net::server_config(&files, &[]).unwrap();
     let tls = TlsMode::Immediate(config.into());
-    let server = start_listener(bind("test", SocketAddr::from(([127, 0, 0, 1], 0)), Limits::connections(9), tls).unwrap());
+    let server = start_listener(
+        bind(
+            "test",
+            SocketAddr::from(([127, 0, 0, 1], 0)),
+            Limits::connections(9),
+            tls,
+        )
+        .unwrap(),
+    );
 
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&files.certificate).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_file(&files.certificate).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -217,7 +277,10 @@ async fn a_tls_listener_speaks_tls_and_closes_on_anything_else() {
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
     let tcp = TcpStream::connect(server.address).await.unwrap();
-    let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+    let mut stream = connector
+        .connect(ServerName::try_from("localhost").unwrap(), tcp)
+        .await
+        .unwrap();
     stream.write_all(b"a").await.unwrap();
     assert_eq!(stream.read_u8().await.unwrap(), b'b');
 
@@ -240,5 +303,10 @@ fn a_certificate_that_cannot_be_used_is_named() {
         client_authorities: None,
     };
     let error = helios_net::server_config(&files, &[]).unwrap_err();
-    assert!(error.message().starts_with("could not use certificate file \"/nonexistent/server.crt\""), "{error}");
+    assert!(
+        error
+            .message()
+            .starts_with("could not use certificate file \"/nonexistent/server.crt\""),
+        "{error}"
+    );
 }

@@ -81,7 +81,11 @@ pub enum Relation {
     View(Arc<View>),
     Sequence(Arc<Sequence>),
     /// An index; the definition stands in its table.
-    Index { id: ObjectId, table: ObjectId, schema: ObjectId },
+    Index {
+        id: ObjectId,
+        table: ObjectId,
+        schema: ObjectId,
+    },
     /// Rows made by the engine: pg_catalog, information_schema, `redis.*`.
     Virtual(Arc<VirtualTable>),
 }
@@ -358,8 +362,20 @@ impl Catalog {
 
     /// Every table with a foreign key to `table`, with that key.
     pub fn referencing(&self, table: ObjectId) -> impl Iterator<Item = (&Arc<Table>, &ForeignKey)> {
-        self.relations.values().filter_map(|r| if let Relation::Table(t) = r { Some(t) } else { None }).flat_map(
-            move |t| t.foreign_keys.iter().filter(move |f| f.referenced == table).map(move |f| (t, f)),
-        )
+        self.relations
+            .values()
+            .filter_map(|r| {
+                if let Relation::Table(t) = r {
+                    Some(t)
+                } else {
+                    None
+                }
+            })
+            .flat_map(move |t| {
+                t.foreign_keys
+                    .iter()
+                    .filter(move |f| f.referenced == table)
+                    .map(move |f| (t, f))
+            })
     }
 }

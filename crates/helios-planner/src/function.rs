@@ -12,6 +12,7 @@ mod aggregate;
 mod argument;
 mod arithmetic;
 mod array;
+pub mod arrow;
 mod cast;
 pub mod catalog;
 mod collection;
@@ -19,11 +20,10 @@ mod compare;
 mod datetime;
 mod encoding;
 mod format;
+mod frozen;
 mod json;
 mod math;
 mod pattern;
-pub mod arrow;
-mod frozen;
 mod registry;
 mod set;
 mod statistics;
@@ -32,7 +32,9 @@ mod system;
 mod table;
 mod window;
 
-pub use adapter::{PgAggregate, PgFunction, PgWindow, as_pg_aggregate, as_pg_function, as_pg_window};
+pub use adapter::{
+    PgAggregate, PgFunction, PgWindow, as_pg_aggregate, as_pg_function, as_pg_window,
+};
 pub use argument::text_context;
 pub use compare::order;
 pub use frozen::FrozenContext;

@@ -12,9 +12,7 @@
 
 use crate::node::ModifyTable;
 use crate::pgtype;
-use datafusion::common::tree_node::{
-    Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter,
-};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter};
 use datafusion::common::{DataFusionError, Result as DataFusionResult, config::ConfigOptions};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -106,7 +104,11 @@ fn apply_rules(
         let mut changed = false;
         for rule in rules {
             let rewritten = match rule.apply_order() {
-                Some(order) => plan.rewrite_with_subqueries(&mut Walk { order, rule, config })?,
+                Some(order) => plan.rewrite_with_subqueries(&mut Walk {
+                    order,
+                    rule,
+                    config,
+                })?,
                 None => rule.rewrite(plan, config)?,
             };
             changed |= rewritten.transformed;

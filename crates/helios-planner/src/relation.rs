@@ -29,8 +29,10 @@ pub enum SourceRelation {
 
 impl RelationSource {
     pub fn table(table: Arc<Table>) -> Arc<Self> {
-        let mut fields: Vec<_> =
-            table.live_columns().map(|(_, c)| pgtype::field(&c.name, c.ty)).collect();
+        let mut fields: Vec<_> = table
+            .live_columns()
+            .map(|(_, c)| pgtype::field(&c.name, c.ty))
+            .collect();
         fields.push(pgtype::field(KEY_COLUMN, Type::BYTEA));
         Arc::new(RelationSource {
             relation: SourceRelation::Table(table),
@@ -39,7 +41,11 @@ impl RelationSource {
     }
 
     pub fn virtual_table(table: Arc<VirtualTable>) -> Arc<Self> {
-        let fields: Vec<_> = table.columns.iter().map(|(n, ty)| pgtype::field(n, *ty)).collect();
+        let fields: Vec<_> = table
+            .columns
+            .iter()
+            .map(|(n, ty)| pgtype::field(n, *ty))
+            .collect();
         Arc::new(RelationSource {
             relation: SourceRelation::Virtual(table),
             schema: Arc::new(Schema::new(fields)),

@@ -79,11 +79,22 @@ impl Executor {
 #[derive(Debug)]
 pub enum KvProgram {
     /// Rows found by keys, filtered, projected.
-    Read { access: KvAccess, filter: Option<Expr>, output: Vec<Expr> },
+    Read {
+        access: KvAccess,
+        filter: Option<Expr>,
+        output: Vec<Expr>,
+    },
     /// INSERT … VALUES of scalar expressions.
-    Insert { node: Arc<ModifyTable>, rows: Vec<Vec<Expr>> },
+    Insert {
+        node: Arc<ModifyTable>,
+        rows: Vec<Vec<Expr>>,
+    },
     /// UPDATE or DELETE of the rows that `access` and `filter` find.
-    Change { node: Arc<ModifyTable>, access: KvAccess, filter: Option<Expr> },
+    Change {
+        node: Arc<ModifyTable>,
+        access: KvAccess,
+        filter: Option<Expr>,
+    },
 }
 
 /// How a table's rows are reached; every expression is free of columns.

@@ -12,8 +12,12 @@ use helios_types::{DatabaseId, ObjectId, Type, Value};
 pub enum Utility {
     // --- transactions
     Begin(Mode),
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
@@ -21,70 +25,156 @@ pub enum Utility {
     /// SET SESSION CHARACTERISTICS AS TRANSACTION
     SetSessionTransaction(Mode),
     /// SET CONSTRAINTS ALL (no names) or some.
-    SetConstraints { names: Vec<String>, deferred: bool },
+    SetConstraints {
+        names: Vec<String>,
+        deferred: bool,
+    },
 
     // --- settings
-    Set { name: String, value: SetValue, local: bool },
-    Show { name: String },
+    Set {
+        name: String,
+        value: SetValue,
+        local: bool,
+    },
+    Show {
+        name: String,
+    },
     ShowAll,
-    Reset { name: String },
+    Reset {
+        name: String,
+    },
     ResetAll,
     Discard(DiscardTarget),
-    SetRole { role: Option<String>, local: bool },
-    SetSessionAuthorization { role: Option<String>, local: bool },
+    SetRole {
+        role: Option<String>,
+        local: bool,
+    },
+    SetSessionAuthorization {
+        role: Option<String>,
+        local: bool,
+    },
 
     // --- databases, schemas, roles
-    CreateDatabase { name: String, owner: Option<ObjectId> },
-    DropDatabase { name: String, if_exists: bool },
-    AlterDatabase { database: DatabaseId, change: AlterObject },
-    CreateSchema { name: String, if_not_exists: bool, owner: Option<ObjectId>, elements: Vec<Utility> },
-    AlterSchema { schema: ObjectId, change: AlterObject },
+    CreateDatabase {
+        name: String,
+        owner: Option<ObjectId>,
+    },
+    DropDatabase {
+        name: String,
+        if_exists: bool,
+    },
+    AlterDatabase {
+        database: DatabaseId,
+        change: AlterObject,
+    },
+    CreateSchema {
+        name: String,
+        if_not_exists: bool,
+        owner: Option<ObjectId>,
+        elements: Vec<Utility>,
+    },
+    AlterSchema {
+        schema: ObjectId,
+        change: AlterObject,
+    },
     CreateRole(RoleOptions),
     AlterRole(RoleOptions),
-    RenameRole { role: ObjectId, name: String },
-    DropRole { names: Vec<String>, if_exists: bool },
+    RenameRole {
+        role: ObjectId,
+        name: String,
+    },
+    DropRole {
+        names: Vec<String>,
+        if_exists: bool,
+    },
     /// GRANT role TO member / REVOKE role FROM member.
-    GrantRole { roles: Vec<ObjectId>, members: Vec<ObjectId>, grant: bool },
+    GrantRole {
+        roles: Vec<ObjectId>,
+        members: Vec<ObjectId>,
+        grant: bool,
+    },
     Grant(GrantPrivileges),
 
     // --- relations
     CreateTable(CreateTable),
     CreateTableAs(CreateTableAs),
-    AlterTable { table: ObjectId, changes: Vec<AlterTable> },
+    AlterTable {
+        table: ObjectId,
+        changes: Vec<AlterTable>,
+    },
     CreateIndex(CreateIndex),
     CreateView(CreateView),
     CreateSequence(CreateSequence),
-    AlterSequence { sequence: ObjectId, options: SequenceOptions },
+    AlterSequence {
+        sequence: ObjectId,
+        options: SequenceOptions,
+    },
     /// Rename, new owner or new schema of a view, sequence or index (tables: [`AlterTable`]).
-    AlterRelation { relation: ObjectId, change: AlterObject },
+    AlterRelation {
+        relation: ObjectId,
+        change: AlterObject,
+    },
     Drop(Drop),
-    Truncate { tables: Vec<ObjectId>, restart_identity: bool, cascade: bool },
-    Comment { target: CommentTarget, text: Option<String> },
+    Truncate {
+        tables: Vec<ObjectId>,
+        restart_identity: bool,
+        cascade: bool,
+    },
+    Comment {
+        target: CommentTarget,
+        text: Option<String>,
+    },
 
     // --- queries
     Explain(Explain),
-    Prepare { name: String, params: Vec<Option<Type>>, text: String },
-    Execute { name: String, args: Vec<(Value, Type)> },
+    Prepare {
+        name: String,
+        params: Vec<Option<Type>>,
+        text: String,
+    },
+    Execute {
+        name: String,
+        args: Vec<(Value, Type)>,
+    },
     /// No name: all.
     Deallocate(Option<String>),
     DeclareCursor(DeclareCursor),
-    Fetch { cursor: String, direction: FetchDirection, move_only: bool },
+    Fetch {
+        cursor: String,
+        direction: FetchDirection,
+        move_only: bool,
+    },
     /// No name: all.
     Close(Option<String>),
     Copy(Copy),
 
     // --- the rest
-    Lock { tables: Vec<ObjectId>, mode: TableLock, nowait: bool },
+    Lock {
+        tables: Vec<ObjectId>,
+        mode: TableLock,
+        nowait: bool,
+    },
     Listen(String),
     /// No channel: all.
     Unlisten(Option<String>),
-    Notify { channel: String, payload: String },
-    Vacuum { tables: Vec<ObjectId>, analyze: bool },
-    Analyze { tables: Vec<ObjectId> },
+    Notify {
+        channel: String,
+        payload: String,
+    },
+    Vacuum {
+        tables: Vec<ObjectId>,
+        analyze: bool,
+    },
+    Analyze {
+        tables: Vec<ObjectId>,
+    },
     Checkpoint,
     /// Something that asks for what is already so (CREATE EXTENSION IF NOT EXISTS plpgsql):
     /// the completion tag, and a notice if there is something to say.
-    Nothing { tag: &'static str, notice: Option<String> },
+    Nothing {
+        tag: &'static str,
+        notice: Option<String>,
+    },
 }
 
 /// BEGIN's and SET TRANSACTION's options; levels by their SQL name in lower case.
@@ -198,11 +288,21 @@ pub struct ConstraintSpec {
 
 #[derive(Clone, Debug)]
 pub enum ConstraintKind {
-    PrimaryKey { columns: Vec<String>, include: Vec<String> },
-    Unique { columns: Vec<String>, include: Vec<String>, nulls_not_distinct: bool },
+    PrimaryKey {
+        columns: Vec<String>,
+        include: Vec<String>,
+    },
+    Unique {
+        columns: Vec<String>,
+        include: Vec<String>,
+        nulls_not_distinct: bool,
+    },
     /// ALTER TABLE … ADD PRIMARY KEY / UNIQUE USING INDEX
     UsingIndex { index: ObjectId, primary: bool },
-    Check { expression: String, columns: Vec<String> },
+    Check {
+        expression: String,
+        columns: Vec<String>,
+    },
     ForeignKey {
         columns: Vec<String>,
         /// The referenced table; `None` is the table being created itself.
@@ -229,21 +329,65 @@ pub struct CreateTableAs {
 
 #[derive(Clone, Debug)]
 pub enum AlterTable {
-    AddColumn { column: ColumnSpec, constraints: Vec<ConstraintSpec>, if_not_exists: bool },
-    DropColumn { name: String, if_exists: bool, cascade: bool },
-    RenameColumn { from: String, to: String },
+    AddColumn {
+        column: ColumnSpec,
+        constraints: Vec<ConstraintSpec>,
+        if_not_exists: bool,
+    },
+    DropColumn {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    RenameColumn {
+        from: String,
+        to: String,
+    },
     /// `using` is SQL text over the table's columns.
-    AlterType { column: String, ty: Type, using: Option<String> },
-    SetDefault { column: String, default: Option<String> },
-    SetNotNull { column: String, not_null: bool },
-    AddIdentity { column: String, identity: Identity, options: SequenceOptions },
-    SetIdentity { column: String, identity: Option<Identity>, options: SequenceOptions },
-    DropIdentity { column: String, if_exists: bool },
-    DropExpression { column: String, if_exists: bool },
+    AlterType {
+        column: String,
+        ty: Type,
+        using: Option<String>,
+    },
+    SetDefault {
+        column: String,
+        default: Option<String>,
+    },
+    SetNotNull {
+        column: String,
+        not_null: bool,
+    },
+    AddIdentity {
+        column: String,
+        identity: Identity,
+        options: SequenceOptions,
+    },
+    SetIdentity {
+        column: String,
+        identity: Option<Identity>,
+        options: SequenceOptions,
+    },
+    DropIdentity {
+        column: String,
+        if_exists: bool,
+    },
+    DropExpression {
+        column: String,
+        if_exists: bool,
+    },
     AddConstraint(ConstraintSpec),
-    DropConstraint { name: String, if_exists: bool, cascade: bool },
-    RenameConstraint { from: String, to: String },
-    ValidateConstraint { name: String },
+    DropConstraint {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    RenameConstraint {
+        from: String,
+        to: String,
+    },
+    ValidateConstraint {
+        name: String,
+    },
     /// SET (…) and RESET (…): `None` resets.
     Options(Vec<(String, Option<String>)>),
     Object(AlterObject),
@@ -372,7 +516,12 @@ pub struct Copy {
 #[derive(Debug)]
 pub enum CopySource {
     /// The table and the positions in `Table::columns` that the data gives or takes, in order.
-    Table { table: ObjectId, columns: Vec<usize>, /** WHERE of COPY FROM, as text. */ filter: Option<String> },
+    Table {
+        table: ObjectId,
+        columns: Vec<usize>,
+        /** WHERE of COPY FROM, as text. */
+        filter: Option<String>,
+    },
     /// COPY (query) TO: the text.
     Query(String),
 }
@@ -435,4 +584,3 @@ impl Default for CopyOptions {
         }
     }
 }
-

@@ -355,8 +355,16 @@ impl Txn {
     /// Whether somebody else has written `key` since the current statement's snapshot. Own writes of
     /// earlier statements do not count, those of the current one do.
     pub fn changed_since_snapshot(&self, space: Space, key: &[u8]) -> Result<bool> {
-        let seen = self.view().get(space, key)?.map(|v| begin_ts(&v)).transpose()?;
-        let newest = self.view_latest().get(space, key)?.map(|v| begin_ts(&v)).transpose()?;
+        let seen = self
+            .view()
+            .get(space, key)?
+            .map(|v| begin_ts(&v))
+            .transpose()?;
+        let newest = self
+            .view_latest()
+            .get(space, key)?
+            .map(|v| begin_ts(&v))
+            .transpose()?;
         Ok(seen != newest)
     }
 

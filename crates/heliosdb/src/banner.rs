@@ -17,7 +17,12 @@ pub struct Banner<'a> {
 
 impl std::fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "HeliosDB {} is ready, data in {}", env!("CARGO_PKG_VERSION"), self.data_dir)?;
+        writeln!(
+            f,
+            "HeliosDB {} is ready, data in {}",
+            env!("CARGO_PKG_VERSION"),
+            self.data_dir
+        )?;
         for (name, address) in self.listeners {
             writeln!(f, "  {:<11}{}", title(name), self.line(name, *address))?;
         }
@@ -26,7 +31,8 @@ impl std::fmt::Display for Banner<'_> {
                 f,
                 "No password is set: only this machine can connect, as \"{0}\". To set one:\n  psql \"{1}\" -c \"ALTER ROLE {0} PASSWORD 'choose-one'\"",
                 self.user,
-                self.postgres_url().unwrap_or_else(|| "postgresql://…".to_owned()),
+                self.postgres_url()
+                    .unwrap_or_else(|| "postgresql://…".to_owned()),
             )?;
         }
         f.write_char('\n')
@@ -37,7 +43,10 @@ impl Banner<'_> {
     fn postgres_url(&self) -> Option<String> {
         let (_, address) = self.listeners.iter().find(|(name, _)| *name == "pg")?;
         let (host, port) = (host(address.ip()), address.port());
-        Some(format!("postgresql://{}@{host}:{port}/{}", self.user, self.database))
+        Some(format!(
+            "postgresql://{}@{host}:{port}/{}",
+            self.user, self.database
+        ))
     }
 
     /// A command that works as it stands.
@@ -50,7 +59,9 @@ impl Banner<'_> {
             "mongo" => format!("mongosh \"mongodb://{host}:{port}/{}\"", self.database),
             "grpc" => {
                 let plain = if self.tls { "" } else { "-plaintext " };
-                format!("grpcurl {plain}-d '{{\"sql\":\"SELECT 1\"}}' {host}:{port} heliosdb.v1.HeliosDB/ExecuteQuery")
+                format!(
+                    "grpcurl {plain}-d '{{\"sql\":\"SELECT 1\"}}' {host}:{port} heliosdb.v1.HeliosDB/ExecuteQuery"
+                )
             }
             _ => format!(
                 "curl http{secure}://{host}:{port}/api/v1/query -H 'Content-Type: application/json' -d '{{\"sql\":\"SELECT 1\"}}'"

@@ -8,9 +8,16 @@ use std::process::ExitCode;
 /// Prints what was found; fails when anything is wrong.
 pub fn run(data_dir: &Path) -> Result<ExitCode> {
     if !data_dir.is_dir() {
-        bail!(Io, "data directory \"{}\" does not exist", data_dir.display());
+        bail!(
+            Io,
+            "data directory \"{}\" does not exist",
+            data_dir.display()
+        );
     }
-    let engine = Engine::open(EngineOptions { data_dir: data_dir.to_owned(), ..EngineOptions::default() })?;
+    let engine = Engine::open(EngineOptions {
+        data_dir: data_dir.to_owned(),
+        ..EngineOptions::default()
+    })?;
     let report = engine.check()?;
     for problem in &report.problems {
         println!("{problem}");
@@ -25,5 +32,9 @@ pub fn run(data_dir: &Path) -> Result<ExitCode> {
         report.problem_count
     );
     engine.shutdown()?;
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -8,7 +8,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "heliosdb", version, about = "One database daemon that speaks PostgreSQL, Redis, MongoDB, gRPC and REST")]
+#[command(
+    name = "heliosdb",
+    version,
+    about = "One database daemon that speaks PostgreSQL, Redis, MongoDB, gRPC and REST"
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -142,6 +146,8 @@ impl StartFlags {
             ("log.level", self.log_level.clone(), "--log-level"),
             ("log.format", self.log_format.clone(), "--log-format"),
         ];
-        all.into_iter().filter_map(|(path, value, flag)| Some((path, value?, flag))).collect()
+        all.into_iter()
+            .filter_map(|(path, value, flag)| Some((path, value?, flag)))
+            .collect()
     }
 }

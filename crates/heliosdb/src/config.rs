@@ -201,7 +201,11 @@ impl Default for Storage {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen_addr: IpAddr::from([0, 0, 0, 0]), port: Port::Number(5432), max_connections: 100 }
+        Self {
+            listen_addr: IpAddr::from([0, 0, 0, 0]),
+            port: Port::Number(5432),
+            max_connections: 100,
+        }
     }
 }
 
@@ -234,13 +238,19 @@ impl Default for Http {
 
 impl Default for Performance {
     fn default() -> Self {
-        Self { enable_simd: true, worker_threads: 4 }
+        Self {
+            enable_simd: true,
+            worker_threads: 4,
+        }
     }
 }
 
 impl Default for Durability {
     fn default() -> Self {
-        Self { default: Level::On, redis: Level::EverySec }
+        Self {
+            default: Level::On,
+            redis: Level::EverySec,
+        }
     }
 }
 
@@ -276,20 +286,28 @@ impl Default for Encryption {
         Self {
             enabled: false,
             algorithm: "aes256-gcm".to_owned(),
-            key_source: KeySource { environment: "HELIOSDB_KEY".to_owned() },
+            key_source: KeySource {
+                environment: "HELIOSDB_KEY".to_owned(),
+            },
         }
     }
 }
 
 impl Default for Vector {
     fn default() -> Self {
-        Self { pq_enabled: true, pq_auto_compress: true }
+        Self {
+            pq_enabled: true,
+            pq_auto_compress: true,
+        }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
     }
 }
 
@@ -325,7 +343,9 @@ impl std::str::FromStr for Port {
         if text.eq_ignore_ascii_case("off") {
             return Ok(Port::Off);
         }
-        text.parse().map(Port::Number).map_err(|_| PORT_EXPECTED.to_owned())
+        text.parse()
+            .map(Port::Number)
+            .map_err(|_| PORT_EXPECTED.to_owned())
     }
 }
 
@@ -351,11 +371,15 @@ impl<'de> Deserialize<'de> for Port {
             }
 
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<Port, E> {
-                u16::try_from(n).map(Port::Number).map_err(|_| E::custom(PORT_EXPECTED))
+                u16::try_from(n)
+                    .map(Port::Number)
+                    .map_err(|_| E::custom(PORT_EXPECTED))
             }
 
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<Port, E> {
-                u16::try_from(n).map(Port::Number).map_err(|_| E::custom(PORT_EXPECTED))
+                u16::try_from(n)
+                    .map(Port::Number)
+                    .map_err(|_| E::custom(PORT_EXPECTED))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Port, E> {

@@ -38,32 +38,78 @@ pub struct Wiring<'a> {
 impl FrontEnds {
     /// Binds every listener that is not off, so that a port in use is known before any serves.
     pub async fn bind(wiring: &Wiring<'_>) -> Result<Self> {
-        let mut front_ends = Self { addresses: Vec::new(), serving: Vec::new(), close: Vec::new() };
+        let mut front_ends = Self {
+            addresses: Vec::new(),
+            serving: Vec::new(),
+            close: Vec::new(),
+        };
         let wire = Limits::connections(wiring.config.server.max_connections);
         let mut web = Limits::connections(wiring.config.http.max_connections);
         // HTTP times its own requests; before the first one a short time must do.
         web.handshake_timeout = Some(Duration::from_secs(30));
         let ports = &wiring.config.ports;
-        if let Some(listener) = front_ends.listener(wiring, "pg", wiring.config.server.port, &wire, in_band_tls(wiring)?)? {
+        if let Some(listener) = front_ends.listener(
+            wiring,
+            "pg",
+            wiring.config.server.port,
+            &wire,
+            in_band_tls(wiring)?,
+        )? {
             front_ends.postgres(wiring, listener)?;
         }
-        if let Some(listener) = front_ends.listener(wiring, "http", ports.http, &web, immediate_tls(wiring, &[b"h2", b"http/1.1"])?)? {
+        if let Some(listener) = front_ends.listener(
+            wiring,
+            "http",
+            ports.http,
+            &web,
+            immediate_tls(wiring, &[b"h2", b"http/1.1"])?,
+        )? {
             front_ends.http(wiring, listener, Dialect::V7);
         }
-        if let Some(listener) = front_ends.listener(wiring, "redis", ports.redis, &wire, immediate_tls(wiring, &[])?)? {
+        if let Some(listener) = front_ends.listener(
+            wiring,
+            "redis",
+            ports.redis,
+            &wire,
+            immediate_tls(wiring, &[])?,
+        )? {
             front_ends.redis(wiring, listener);
         }
-        if let Some(listener) = front_ends.listener(wiring, "grpc", ports.grpc, &web, immediate_tls(wiring, &[b"h2"])?)? {
+        if let Some(listener) = front_ends.listener(
+            wiring,
+            "grpc",
+            ports.grpc,
+            &web,
+            immediate_tls(wiring, &[b"h2"])?,
+        )? {
             front_ends.grpc(wiring, listener).await?;
         }
         Ok(front_ends)
     }
 
-    fn listener(&mut self, wiring: &Wiring<'_>, name: &'static str, port: Port, limits: &Limits, tls: TlsMode) -> Result<Option<Listener>> {
-        let Some(port) = port.number() else { return Ok(None) };
-        let listener = bind(name, SocketAddr::new(wiring.address, port), limits.clone(), tls)?;
+    fn listener(
+        &mut self,
+        wiring: &Wiring<'_>,
+        name: &'static str,
+        port: Port,
+        limits: &Limits,
+        tls: TlsMode,
+    ) -> Result<Option<Listener>> {
+        let Some(port) = port.number() else {
+            return Ok(None);
+        };
+        let listener = bind(
+            name,
+            SocketAddr::new(wiring.address, port),
+            limits.clone(),
+            tls,
+        )?;
         self.addresses.push((name, listener.address()));
-        let mut listeners = wiring.surroundings.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = wiring
+            .surroundings
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         listeners.push((name, listener.counters.clone()));
         Ok(Some(listener))
     }
@@ -71,19 +117,32 @@ impl FrontEnds {
     fn postgres(&mut self, wiring: &Wiring<'_>, listener: Listener) -> Result<()> {
         let certificate_pem = match wiring.config.tls.enabled {
             true => Some(std::fs::read(&wiring.config.tls.cert_file).map_err(|e| {
-                helios_types::error!(ConfigFile, "could not read \"{}\": {e}", wiring.config.tls.cert_file.display())
+                helios_types::error!(
+                    ConfigFile,
+                    "could not read \"{}\": {e}",
+                    wiring.config.tls.cert_file.display()
+                )
             })?),
             false => None,
         };
-        let config = helios_postgres::Config { certificate_pem, ..helios_postgres::Config::default() };
+        let config = helios_postgres::Config {
+            certificate_pem,
+            ..helios_postgres::Config::default()
+        };
         let (engine, shutdown) = (wiring.engine.clone(), wiring.shutdown.clone());
-        self.serving.push(Box::pin(helios_postgres::serve(listener, engine, config, shutdown)));
+        self.serving.push(Box::pin(helios_postgres::serve(
+            listener, engine, config, shutdown,
+        )));
         Ok(())
     }
 
     fn redis(&mut self, wiring: &Wiring<'_>, listener: Listener) {
         let handler = helios_redis::Port::new(wiring.engine.clone(), listener.address().port());
-        self.serving.push(Box::pin(helios_net::serve(listener, handler, wiring.shutdown.clone())));
+        self.serving.push(Box::pin(helios_net::serve(
+            listener,
+            handler,
+            wiring.shutdown.clone(),
+        )));
     }
 
     fn http(&mut self, wiring: &Wiring<'_>, listener: Listener, default_dialect: Dialect) {
@@ -100,8 +159,16 @@ impl FrontEnds {
         let app = helios_http::App::new(wiring.engine.clone(), config, wiring.surroundings.clone());
         let closing = app.clone();
         self.close.push(Box::new(move || closing.close()));
-        let handler = HttpHandler { app, default_dialect, limits: HttpLimits::default() };
-        self.serving.push(Box::pin(helios_net::serve(listener, Arc::new(handler), wiring.shutdown.clone())));
+        let handler = HttpHandler {
+            app,
+            default_dialect,
+            limits: HttpLimits::default(),
+        };
+        self.serving.push(Box::pin(helios_net::serve(
+            listener,
+            Arc::new(handler),
+            wiring.shutdown.clone(),
+        )));
     }
 
     async fn grpc(&mut self, wiring: &Wiring<'_>, listener: Listener) -> Result<()> {
@@ -114,7 +181,11 @@ impl FrontEnds {
         let closing = app.clone();
         self.close.push(Box::new(move || closing.close()));
         let handler = helios_grpc::GrpcHandler::new(app).await?;
-        self.serving.push(Box::pin(helios_net::serve(listener, Arc::new(handler), wiring.shutdown.clone())));
+        self.serving.push(Box::pin(helios_net::serve(
+            listener,
+            Arc::new(handler),
+            wiring.shutdown.clone(),
+        )));
         Ok(())
     }
 

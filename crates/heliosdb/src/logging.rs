@@ -13,13 +13,24 @@ use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-const SECRET_VARIABLES: &[&str] = &["HELIOSDB_PASSWORD", "HELIOSDB_API_KEY", "HELIOSDB_ENCRYPTION_KEY", "HELIOSDB_KEY"];
+const SECRET_VARIABLES: &[&str] = &[
+    "HELIOSDB_PASSWORD",
+    "HELIOSDB_API_KEY",
+    "HELIOSDB_ENCRYPTION_KEY",
+    "HELIOSDB_KEY",
+];
 const MASK: &str = "[redacted]";
 
 pub fn start(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|e| error!(ConfigFile, "\"log.level\" is not a level or filter: \"{}\": {e}", log.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Redacting);
+    let filter = EnvFilter::try_new(&log.level).map_err(|e| {
+        error!(
+            ConfigFile,
+            "\"log.level\" is not a level or filter: \"{}\": {e}", log.level
+        )
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Redacting);
     let started = match log.format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -69,7 +80,11 @@ pub fn redact(line: &str) -> Cow<'_, str> {
     });
     let values = VALUES.get_or_init(|| {
         // Very short values would mask ordinary text.
-        SECRET_VARIABLES.iter().filter_map(|name| std::env::var(name).ok()).filter(|v| v.len() >= 4).collect()
+        SECRET_VARIABLES
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .filter(|v| v.len() >= 4)
+            .collect()
     });
     let mut line = Cow::Borrowed(line);
     for (pattern, replacement) in patterns {
@@ -93,11 +108,23 @@ mod tests {
     fn secrets_are_masked_and_the_rest_stays() {
         let cases = [
             ("key hdb_sk_abc123 used", "key [redacted] used"),
-            ("postgresql://ann:s3cret@h:5432/d", "postgresql://ann:[redacted]@h:5432/d"),
-            ("ALTER ROLE a PASSWORD 's3cret' LOGIN", "ALTER ROLE a PASSWORD '[redacted]' LOGIN"),
-            ("authorization: Bearer abc.def", "authorization: Bearer [redacted]"),
+            (
+                "postgresql://ann:s3cret@h:5432/d",
+                "postgresql://ann:[redacted]@h:5432/d",
+            ),
+            (
+                "ALTER ROLE a PASSWORD 's3cret' LOGIN",
+                "ALTER ROLE a PASSWORD '[redacted]' LOGIN",
+            ),
+            (
+                "authorization: Bearer abc.def",
+                "authorization: Bearer [redacted]",
+            ),
             ("SCRAM-SHA-256$4096:salt$stored:server", "[redacted]"),
-            ("http://localhost:8080/api/v1", "http://localhost:8080/api/v1"),
+            (
+                "http://localhost:8080/api/v1",
+                "http://localhost:8080/api/v1",
+            ),
         ];
         for (line, expected) in cases {
             assert_eq!(redact(line), expected);

@@ -40,7 +40,10 @@ async fn serve(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
     let result = serve_engine(loaded, ports_file, &engine, &data_dir, &mut signals).await;
     let closed = engine.shutdown();
     if let Err(e) = &closed {
-        tracing::error!(error = crate::one_line(e), "could not close the data directory");
+        tracing::error!(
+            error = crate::one_line(e),
+            "could not close the data directory"
+        );
     }
     let code = result?;
     closed?;
@@ -57,12 +60,17 @@ async fn serve_engine(
 ) -> Result<ExitCode> {
     let config = &loaded.config;
     set_password(engine).await?;
-    let api_key = std::env::var("HELIOSDB_API_KEY").ok().filter(|key| !key.is_empty());
+    let api_key = std::env::var("HELIOSDB_API_KEY")
+        .ok()
+        .filter(|key| !key.is_empty());
     let has_credentials = engine.has_credentials() || api_key.is_some();
     let address = listen_address(loaded, has_credentials)?;
     let loopback_only = address.is_loopback();
-    let surroundings =
-        Arc::new(Surroundings { engine: engine.clone(), loopback_only, listeners: Default::default() });
+    let surroundings = Arc::new(Surroundings {
+        engine: engine.clone(),
+        loopback_only,
+        listeners: Default::default(),
+    });
     let shutdown = Shutdown::new();
     let wiring = Wiring {
         engine,
@@ -92,7 +100,10 @@ async fn serve_engine(
     print!("{banner}");
     info!(data_dir = %data_dir.path.display(), "ready");
     let name = signals.next().await;
-    info!(signal = name, "stopping: no new connections, running requests may finish");
+    info!(
+        signal = name,
+        "stopping: no new connections, running requests may finish"
+    );
     shutdown.trigger();
     tokio::select! {
         () = async { while serving.join_next().await.is_some() {} } => {}
@@ -120,13 +131,18 @@ fn listen_address(loaded: &Loaded, has_credentials: bool) -> Result<IpAddr> {
 
 /// `HELIOSDB_PASSWORD` is the owner's first password; one that was set since stays.
 async fn set_password(engine: &Arc<Engine>) -> Result<()> {
-    let Ok(password) = std::env::var("HELIOSDB_PASSWORD") else { return Ok(()) };
+    let Ok(password) = std::env::var("HELIOSDB_PASSWORD") else {
+        return Ok(());
+    };
     if password.is_empty() || engine.password_verifier(engine.superuser()).is_some() {
         return Ok(());
     }
     let role = engine.superuser().to_owned();
-    let mut session =
-        engine.session(SessionOptions::new(Protocol::Internal, role.clone(), engine.default_database()))?;
+    let mut session = engine.session(SessionOptions::new(
+        Protocol::Internal,
+        role.clone(),
+        engine.default_database(),
+    ))?;
     let quoted = password.replace('\'', "''");
     let sql = format!("ALTER ROLE \"{role}\" PASSWORD '{quoted}'");
     session.run(&sql, &[], &mut Rows::default()).await?;
@@ -136,8 +152,10 @@ async fn set_password(engine: &Arc<Engine>) -> Result<()> {
 /// The bound ports as JSON: protocol name to port. Written whole or not at all, so that whoever
 /// waits for the file never reads half of it.
 fn write_ports(path: &Path, addresses: &[(&'static str, SocketAddr)]) -> Result<()> {
-    let ports: serde_json::Map<String, serde_json::Value> =
-        addresses.iter().map(|(name, address)| ((*name).to_owned(), address.port().into())).collect();
+    let ports: serde_json::Map<String, serde_json::Value> = addresses
+        .iter()
+        .map(|(name, address)| ((*name).to_owned(), address.port().into()))
+        .collect();
     let temporary = path.with_extension("tmp");
     let text = serde_json::Value::Object(ports).to_string();
     std::fs::write(&temporary, text)
@@ -154,12 +172,22 @@ struct DataDir {
 impl DataDir {
     fn new(config: &Config) -> Result<Self> {
         if !config.storage.in_memory {
-            return Ok(Self { path: config.storage.path.clone(), temporary: false });
+            return Ok(Self {
+                path: config.storage.path.clone(),
+                temporary: false,
+            });
         }
         // Memory where the system has a file system in memory.
         let shared_memory = Path::new("/dev/shm");
-        let parent = if shared_memory.is_dir() { shared_memory.to_owned() } else { std::env::temp_dir() };
-        Ok(Self { path: parent.join(format!("heliosdb-{}", std::process::id())), temporary: true })
+        let parent = if shared_memory.is_dir() {
+            shared_memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        Ok(Self {
+            path: parent.join(format!("heliosdb-{}", std::process::id())),
+            temporary: true,
+        })
     }
 }
 
@@ -181,7 +209,10 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|e| error!(Io, "could not wait for signals: {e}"));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {

@@ -9,7 +9,12 @@ use std::process::{Command, Stdio};
 
 /// The keys of an object, in order of the alphabet.
 fn keys(value: &Json) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut keys: Vec<&str> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     keys
 }
@@ -19,7 +24,11 @@ fn with_users(daemon: &Daemon) {
     let rows: Vec<Json> = (1..=25)
         .map(|i| json!({"id": i, "name": format!("user {i}"), "age": if i % 5 == 0 { Json::Null } else { json!(20 + i % 7) }, "balance": 1.5}))
         .collect();
-    let reply = daemon.ok("POST", "/api/v1/tables/users/rows", &json!({"rows": rows}).to_string());
+    let reply = daemon.ok(
+        "POST",
+        "/api/v1/tables/users/rows",
+        &json!({"rows": rows}).to_string(),
+    );
     assert_eq!(reply["inserted_count"], 25);
 }
 
@@ -28,22 +37,52 @@ fn every_read_endpoint_has_the_keys_of_the_contract() {
     let daemon = Daemon::start();
     with_users(&daemon);
     let get = |path: &str| daemon.ok("GET", path, "");
-    assert_eq!(keys(&get("/api/v1/health")), ["components", "status", "uptime_seconds", "version"]);
-    assert_eq!(keys(&get("/health")), ["status", "uptime_seconds", "version"]);
+    assert_eq!(
+        keys(&get("/api/v1/health")),
+        ["components", "status", "uptime_seconds", "version"]
+    );
+    assert_eq!(
+        keys(&get("/health")),
+        ["status", "uptime_seconds", "version"]
+    );
     assert_eq!(keys(&get("/api/v1/ready")), ["checks", "ready"]);
     assert_eq!(get("/api/v1/live"), json!({"alive": true}));
     let info = get("/api/v1/info");
     assert_eq!(info["features"]["streaming"], true);
-    assert!(info["protocols"].as_array().unwrap().contains(&json!("postgresql")));
+    assert!(
+        info["protocols"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("postgresql"))
+    );
     let tables = get("/api/v1/tables?pattern=us%25");
     assert_eq!(tables["total_count"], 1);
     assert_eq!(
         keys(&tables["tables"][0]),
-        ["created_at", "name", "row_count", "schema", "size_bytes", "type", "updated_at"]
+        [
+            "created_at",
+            "name",
+            "row_count",
+            "schema",
+            "size_bytes",
+            "type",
+            "updated_at"
+        ]
     );
     assert_eq!(tables["tables"][0]["row_count"], 25);
     let table = get("/api/v1/tables/public.users");
-    assert_eq!(keys(&table), ["columns", "constraints", "indexes", "name", "schema", "statistics", "type"]);
+    assert_eq!(
+        keys(&table),
+        [
+            "columns",
+            "constraints",
+            "indexes",
+            "name",
+            "schema",
+            "statistics",
+            "type"
+        ]
+    );
     assert_eq!(
         table["columns"][1],
         json!({"name": "name", "type": "VARCHAR(50)", "nullable": false, "default": null, "is_primary_key": false})
@@ -72,7 +111,10 @@ fn a_query_has_the_shape_of_each_dialect() {
     with_users(&daemon);
     let body = json!({"sql": "SELECT id, name, age FROM users WHERE id = $1", "params": [5]});
     let plain = daemon.ok("POST", "/api/v1/query", &body.to_string());
-    assert_eq!(plain, json!({"success": true, "data": [{"id": 5, "name": "user 5", "age": null}]}));
+    assert_eq!(
+        plain,
+        json!({"success": true, "data": [{"id": 5, "name": "user 5", "age": null}]})
+    );
     let mut with = body.clone();
     with["include_metadata"] = true.into();
     let reply = daemon.ok("POST", "/api/v1/query", &with.to_string());
@@ -84,12 +126,21 @@ fn a_query_has_the_shape_of_each_dialect() {
             {"name": "age", "type": "INTEGER", "nullable": true},
         ])
     );
-    assert_eq!(keys(&reply["metadata"]), ["columns", "execution_time_ms", "query_id", "row_count"]);
-    let cut = json!({"sql": "SELECT id FROM users ORDER BY id", "max_rows": 2, "include_metadata": true});
+    assert_eq!(
+        keys(&reply["metadata"]),
+        ["columns", "execution_time_ms", "query_id", "row_count"]
+    );
+    let cut =
+        json!({"sql": "SELECT id FROM users ORDER BY id", "max_rows": 2, "include_metadata": true});
     let cut = daemon.ok("POST", "/api/v1/query", &cut.to_string());
     assert_eq!(cut["data"], json!([{"id": 1}, {"id": 2}]));
     assert_eq!(cut["metadata"]["truncated"], true);
-    let (_, nano) = daemon.request("POST", "/api/v1/query", &["X-Helios-Dialect: nano"], &body.to_string());
+    let (_, nano) = daemon.request(
+        "POST",
+        "/api/v1/query",
+        &["X-Helios-Dialect: nano"],
+        &body.to_string(),
+    );
     assert_eq!(nano["data"]["columns"], json!(["id", "name", "age"]));
     assert_eq!(nano["data"]["rows"], json!([[5, "user 5", null]]));
     let branch = daemon.ok("POST", "/v1/branches/main/query", &body.to_string());
@@ -109,44 +160,160 @@ fn bad_requests_are_refused_in_the_dialect() {
         ("POST", "/api/v1/query", &[], "{", 400, "VALIDATION_ERROR"),
         ("POST", "/api/v1/query", &[], "[]", 400, "VALIDATION_ERROR"),
         ("POST", "/api/v1/query", &[], "{}", 422, "VALIDATION_ERROR"),
-        ("POST", "/api/v1/query", &[], r#"{"sql": 1}"#, 422, "VALIDATION_ERROR"),
-        ("POST", "/api/v1/query", &["Content-Type: text/plain"], "{}", 415, "VALIDATION_ERROR"),
-        ("POST", "/api/v1/query", &[], r#"{"sql": "SELEC 1"}"#, 400, "INVALID_QUERY"),
-        ("POST", "/api/v1/query", &[], r#"{"sql": "SELECT * FROM nothing"}"#, 404, "TABLE_NOT_FOUND"),
-        ("POST", "/api/v1/query", &[], r#"{"sql": "SELECT x FROM (SELECT 1 AS a) t"}"#, 400, "COLUMN_NOT_FOUND"),
-        ("POST", "/api/v1/query", &[], r#"{"sql": "SELECT 'a'::int"}"#, 422, "TYPE_MISMATCH"),
-        ("POST", "/api/v1/query", &[], r#"{"sql": "BEGIN"}"#, 400, "INVALID_QUERY"),
-        ("GET", "/api/v1/tables/nothing", &[], "", 404, "TABLE_NOT_FOUND"),
+        (
+            "POST",
+            "/api/v1/query",
+            &[],
+            r#"{"sql": 1}"#,
+            422,
+            "VALIDATION_ERROR",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            &["Content-Type: text/plain"],
+            "{}",
+            415,
+            "VALIDATION_ERROR",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            &[],
+            r#"{"sql": "SELEC 1"}"#,
+            400,
+            "INVALID_QUERY",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            &[],
+            r#"{"sql": "SELECT * FROM nothing"}"#,
+            404,
+            "TABLE_NOT_FOUND",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            &[],
+            r#"{"sql": "SELECT x FROM (SELECT 1 AS a) t"}"#,
+            400,
+            "COLUMN_NOT_FOUND",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            &[],
+            r#"{"sql": "SELECT 'a'::int"}"#,
+            422,
+            "TYPE_MISMATCH",
+        ),
+        (
+            "POST",
+            "/api/v1/query",
+            &[],
+            r#"{"sql": "BEGIN"}"#,
+            400,
+            "INVALID_QUERY",
+        ),
+        (
+            "GET",
+            "/api/v1/tables/nothing",
+            &[],
+            "",
+            404,
+            "TABLE_NOT_FOUND",
+        ),
         ("GET", "/api/v1/galaxies", &[], "", 404, "NOT_FOUND"),
         ("PUT", "/api/v1/tables", &[], "", 405, "METHOD_NOT_ALLOWED"),
         ("DELETE", "/api/v1/query/q_none", &[], "", 404, "NOT_FOUND"),
-        ("POST", "/api/v1/transactions/txn_none/commit", &[], "", 404, "TRANSACTION_NOT_FOUND"),
-        ("GET", "/api/v1/tables", &["X-Tenant-ID: 1"], "", 400, "INVALID_QUERY"),
-        ("GET", "/api/v1/tables", &["X-Helios-Dialect: latin"], "", 422, "TYPE_MISMATCH"),
+        (
+            "POST",
+            "/api/v1/transactions/txn_none/commit",
+            &[],
+            "",
+            404,
+            "TRANSACTION_NOT_FOUND",
+        ),
+        (
+            "GET",
+            "/api/v1/tables",
+            &["X-Tenant-ID: 1"],
+            "",
+            400,
+            "INVALID_QUERY",
+        ),
+        (
+            "GET",
+            "/api/v1/tables",
+            &["X-Helios-Dialect: latin"],
+            "",
+            422,
+            "TYPE_MISMATCH",
+        ),
     ];
     for (method, path, headers, body, status, code) in cases {
         let (got, reply) = daemon.request(method, path, headers, body);
-        assert_eq!((got, reply["error"]["code"].as_str()), (*status, Some(*code)), "{method} {path} {body}: {reply}");
-        assert_eq!(keys(&reply["error"]), ["code", "details", "message", "request_id"]);
+        assert_eq!(
+            (got, reply["error"]["code"].as_str()),
+            (*status, Some(*code)),
+            "{method} {path} {body}: {reply}"
+        );
+        assert_eq!(
+            keys(&reply["error"]),
+            ["code", "details", "message", "request_id"]
+        );
     }
-    let (_, head, body) = daemon.raw("GET", "/v1/branches/nothing/query", &["X-Request-ID: mine"], "");
-    assert!(head.contains("x-request-id: mine") && head.contains("x-helios-dialect: branch"), "{head}");
+    let (_, head, body) = daemon.raw(
+        "GET",
+        "/v1/branches/nothing/query",
+        &["X-Request-ID: mine"],
+        "",
+    );
+    assert!(
+        head.contains("x-request-id: mine") && head.contains("x-helios-dialect: branch"),
+        "{head}"
+    );
     assert!(body.starts_with(r#"{"error":{"code":"22023""#), "{body}");
     let sql = r#"{"sql": "SELECT * FROM users"}"#;
     let (status, reply) = daemon.request("POST", "/v1/branches/main/query", &[], sql);
     assert_eq!(status, 400);
-    assert_eq!(reply, json!({"error": {"code": "42P01", "message": "relation \"users\" does not exist"}}));
-    let (status, reply) = daemon.request("POST", "/api/v1/query", &["X-Helios-Dialect: nano"], r#"{"sql": "SELEC 1"}"#);
-    assert_eq!((status, &reply["success"], &reply["error"]["details"]["line"]), (400, &json!(false), &json!(1)));
+    assert_eq!(
+        reply,
+        json!({"error": {"code": "42P01", "message": "relation \"users\" does not exist"}})
+    );
+    let (status, reply) = daemon.request(
+        "POST",
+        "/api/v1/query",
+        &["X-Helios-Dialect: nano"],
+        r#"{"sql": "SELEC 1"}"#,
+    );
+    assert_eq!(
+        (
+            status,
+            &reply["success"],
+            &reply["error"]["details"]["line"]
+        ),
+        (400, &json!(false), &json!(1))
+    );
 }
 
 #[test]
 fn a_stream_is_one_object_a_line() {
     let daemon = Daemon::start();
-    let body = r#"{"sql": "SELECT i AS id FROM generate_series(1, 20000) AS g(i)", "batch_size": 500}"#;
-    let (status, head, text) = daemon.raw("POST", "/api/v1/query/stream", &["Accept: application/x-ndjson"], body);
+    let body =
+        r#"{"sql": "SELECT i AS id FROM generate_series(1, 20000) AS g(i)", "batch_size": 500}"#;
+    let (status, head, text) = daemon.raw(
+        "POST",
+        "/api/v1/query/stream",
+        &["Accept: application/x-ndjson"],
+        body,
+    );
     assert_eq!(status, 200);
-    assert!(head.contains("content-type: application/x-ndjson") && head.contains("x-query-id: q_"), "{head}");
+    assert!(
+        head.contains("content-type: application/x-ndjson") && head.contains("x-query-id: q_"),
+        "{head}"
+    );
     assert_eq!(text.lines().count(), 20_000);
     assert_eq!(text.lines().next_back(), Some(r#"{"id":20000}"#));
     let late = r#"{"sql": "SELECT 1 / (20000 - i) AS x FROM generate_series(1, 20000) AS g(i)"}"#;
@@ -161,7 +328,15 @@ fn a_running_query_is_cancelled_by_its_id() {
     let daemon = Daemon::start();
     let body = r#"{"sql": "SELECT i FROM generate_series(1, 2000000000) AS g(i)"}"#;
     let mut stream = Command::new("curl")
-        .args(["-sSN", "-D", "/dev/stderr", "-o", "/dev/null", "-H", "Content-Type: application/json"])
+        .args([
+            "-sSN",
+            "-D",
+            "/dev/stderr",
+            "-o",
+            "/dev/null",
+            "-H",
+            "Content-Type: application/json",
+        ])
         .args(["--data-binary", body, &daemon.url("/api/v1/query/stream")])
         .stderr(Stdio::piped())
         .spawn()
@@ -169,13 +344,20 @@ fn a_running_query_is_cancelled_by_its_id() {
     let head = std::io::BufReader::new(stream.stderr.take().unwrap());
     let id = std::io::BufRead::lines(head)
         .map_while(Result::ok)
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("x-query-id: ").map(|id| id.trim().to_owned()))
+        .find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("x-query-id: ")
+                .map(|id| id.trim().to_owned())
+        })
         .unwrap();
     let reply = daemon.ok("DELETE", &format!("/api/v1/query/{id}"), "");
     assert_eq!(keys(&reply), ["cancelled_at", "query_id", "status"]);
     assert!(stream.wait().unwrap().success(), "the stream ends in order");
     let (status, reply) = daemon.request("DELETE", &format!("/api/v1/query/{id}"), &[], "");
-    assert_eq!((status, reply["error"]["code"].as_str()), (409, Some("CONFLICT")));
+    assert_eq!(
+        (status, reply["error"]["code"].as_str()),
+        (409, Some("CONFLICT"))
+    );
 }
 
 #[test]
@@ -185,10 +367,23 @@ fn a_plan_is_shown() {
     let body = r#"{"sql": "SELECT * FROM users WHERE id = $1", "params": [1]}"#;
     let reply = daemon.ok("POST", "/api/v1/query/explain", body);
     assert!(reply["planning_time_ms"].is_number());
-    for key in ["node_type", "index_name", "relation", "index_cond", "estimated_rows", "estimated_cost", "actual_rows", "actual_time_ms"] {
+    for key in [
+        "node_type",
+        "index_name",
+        "relation",
+        "index_cond",
+        "estimated_rows",
+        "estimated_cost",
+        "actual_rows",
+        "actual_time_ms",
+    ] {
         assert!(reply["plan"].get(key).is_some(), "{key} in {reply}");
     }
-    let text = daemon.ok("POST", "/api/v1/query/explain", r#"{"sql": "SELECT 1", "format": "text"}"#);
+    let text = daemon.ok(
+        "POST",
+        "/api/v1/query/explain",
+        r#"{"sql": "SELECT 1", "format": "text"}"#,
+    );
     assert!(text["plan"].is_string());
 }
 
@@ -208,9 +403,16 @@ fn a_table_is_made_changed_and_dropped() {
         "indexes": [{"name": "idx_products_sku", "columns": ["sku"], "unique": true}],
     });
     let (status, reply) = daemon.request("POST", "/api/v1/tables", &[], &table.to_string());
-    assert_eq!((status, keys(&reply["table"])), (201, vec!["created_at", "name", "schema"]), "{reply}");
+    assert_eq!(
+        (status, keys(&reply["table"])),
+        (201, vec!["created_at", "name", "schema"]),
+        "{reply}"
+    );
     let (status, reply) = daemon.request("POST", "/api/v1/tables", &[], &table.to_string());
-    assert_eq!((status, reply["error"]["code"].as_str()), (409, Some("CONFLICT")));
+    assert_eq!(
+        (status, reply["error"]["code"].as_str()),
+        (409, Some("CONFLICT"))
+    );
     let detail = daemon.ok("GET", "/api/v1/tables/products", "");
     assert_eq!(detail["columns"][2]["type"], "DECIMAL(10,2)");
     assert_eq!(detail["constraints"][0]["type"], "check");
@@ -228,7 +430,14 @@ fn a_table_is_made_changed_and_dropped() {
     let (status, _) = daemon.request("PATCH", "/api/v1/tables/products", &[], &half.to_string());
     assert_eq!(status, 400);
     let detail = daemon.ok("GET", "/api/v1/tables/products", "");
-    assert!(detail["columns"].as_array().unwrap().iter().any(|c| c["name"] == "discount"), "all or nothing");
+    assert!(
+        detail["columns"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|c| c["name"] == "discount"),
+        "all or nothing"
+    );
     let reply = daemon.ok("DELETE", "/api/v1/tables/products", "");
     assert_eq!(keys(&reply), ["dropped_at", "success", "table"]);
     let (status, _) = daemon.request("DELETE", "/api/v1/tables/products", &[], "");
@@ -241,37 +450,84 @@ fn rows_are_inserted_updated_and_deleted() {
     let daemon = Daemon::start();
     daemon.sql("CREATE TABLE items (id bigserial PRIMARY KEY, email text UNIQUE, age integer)");
     let one = json!({"row": {"email": "a@x", "age": 28}, "returning": ["id", "age"]});
-    let (status, reply) = daemon.request("POST", "/api/v1/tables/items/rows", &[], &one.to_string());
-    assert_eq!((status, &reply), (201, &json!({"success": true, "inserted_count": 1, "data": [{"id": 1, "age": 28}]})));
-    let (status, reply) = daemon.request("POST", "/api/v1/tables/items/rows", &[], &one.to_string());
-    assert_eq!((status, reply["error"]["code"].as_str()), (409, Some("CONSTRAINT_VIOLATION")));
+    let (status, reply) =
+        daemon.request("POST", "/api/v1/tables/items/rows", &[], &one.to_string());
+    assert_eq!(
+        (status, &reply),
+        (
+            201,
+            &json!({"success": true, "inserted_count": 1, "data": [{"id": 1, "age": 28}]})
+        )
+    );
+    let (status, reply) =
+        daemon.request("POST", "/api/v1/tables/items/rows", &[], &one.to_string());
+    assert_eq!(
+        (status, reply["error"]["code"].as_str()),
+        (409, Some("CONSTRAINT_VIOLATION"))
+    );
     let upsert = json!({
         "rows": [{"email": "a@x", "age": 30}, {"email": "b@x", "age": 31}],
         "on_conflict": {"columns": ["email"], "action": "update", "update_columns": ["age"]},
         "returning": ["email", "age"],
     });
     let reply = daemon.ok("POST", "/api/v1/tables/items/rows", &upsert.to_string());
-    assert_eq!(reply["data"], json!([{"email": "a@x", "age": 30}, {"email": "b@x", "age": 31}]));
+    assert_eq!(
+        reply["data"],
+        json!([{"email": "a@x", "age": 30}, {"email": "b@x", "age": 31}])
+    );
     let atomic = json!({"rows": [{"email": "c@x"}, {"email": "a@x"}]});
-    let (status, _) = daemon.request("POST", "/api/v1/tables/items/rows", &[], &atomic.to_string());
+    let (status, _) = daemon.request(
+        "POST",
+        "/api/v1/tables/items/rows",
+        &[],
+        &atomic.to_string(),
+    );
     assert_eq!(status, 409);
-    assert_eq!(daemon.sql("SELECT count(*) AS n FROM items")["data"][0]["n"], 2);
+    assert_eq!(
+        daemon.sql("SELECT count(*) AS n FROM items")["data"][0]["n"],
+        2
+    );
     let update = json!({"filter": "age >= 30", "updates": {"age": 40}, "returning": ["email"]});
     let reply = daemon.ok("PUT", "/api/v1/tables/items/rows", &update.to_string());
     assert_eq!(reply["affected_rows"], 2);
-    let (status, _) = daemon.request("PUT", "/api/v1/tables/items/rows", &[], r#"{"updates": {"age": 1}}"#);
+    let (status, _) = daemon.request(
+        "PUT",
+        "/api/v1/tables/items/rows",
+        &[],
+        r#"{"updates": {"age": 1}}"#,
+    );
     assert_eq!(status, 422);
-    assert_eq!(daemon.ok("GET", "/api/v1/tables/items/rows/1", ""), json!({"data": {"id": 1, "email": "a@x", "age": 40}}));
+    assert_eq!(
+        daemon.ok("GET", "/api/v1/tables/items/rows/1", ""),
+        json!({"data": {"id": 1, "email": "a@x", "age": 40}})
+    );
     let patch = json!({"updates": {"age": 41}, "returning": ["id", "age"]});
     let reply = daemon.ok("PATCH", "/api/v1/tables/items/rows/1", &patch.to_string());
-    assert_eq!(reply, json!({"success": true, "data": {"id": 1, "age": 41}}));
+    assert_eq!(
+        reply,
+        json!({"success": true, "data": {"id": 1, "age": 41}})
+    );
     for id in ["999", "x"] {
-        let (status, reply) = daemon.request("GET", &format!("/api/v1/tables/items/rows/{id}"), &[], "");
-        assert_eq!((status, reply["error"]["code"].as_str()), (404, Some("NOT_FOUND")));
+        let (status, reply) =
+            daemon.request("GET", &format!("/api/v1/tables/items/rows/{id}"), &[], "");
+        assert_eq!(
+            (status, reply["error"]["code"].as_str()),
+            (404, Some("NOT_FOUND"))
+        );
     }
-    assert_eq!(daemon.ok("DELETE", "/api/v1/tables/items/rows/1", ""), json!({"success": true, "deleted": true}));
-    let reply = daemon.ok("DELETE", "/api/v1/tables/items/rows", r#"{"filter": "email = 'b@x'", "returning": ["email"]}"#);
-    assert_eq!(reply, json!({"success": true, "deleted_count": 1, "data": [{"email": "b@x"}]}));
+    assert_eq!(
+        daemon.ok("DELETE", "/api/v1/tables/items/rows/1", ""),
+        json!({"success": true, "deleted": true})
+    );
+    let reply = daemon.ok(
+        "DELETE",
+        "/api/v1/tables/items/rows",
+        r#"{"filter": "email = 'b@x'", "returning": ["email"]}"#,
+    );
+    assert_eq!(
+        reply,
+        json!({"success": true, "deleted_count": 1, "data": [{"email": "b@x"}]})
+    );
 }
 
 #[test]
@@ -280,30 +536,58 @@ fn pages_by_offset_and_cursor_give_every_row_once() {
     with_users(&daemon);
     let list = |query: &str| daemon.ok("GET", &format!("/api/v1/tables/users/rows?{query}"), "");
     let page = list("filter=age%3E21&select=id,name&order_by=-id&limit=3");
-    assert_eq!(keys(&page["pagination"]), ["has_more", "limit", "next_cursor", "offset", "total_count"]);
+    assert_eq!(
+        keys(&page["pagination"]),
+        ["has_more", "limit", "next_cursor", "offset", "total_count"]
+    );
     assert_eq!(page["data"].as_array().unwrap().len(), 3);
     let mut seen = Vec::new();
     let mut query = "order_by=age&limit=4&select=id".to_owned();
     let mut pages = 0;
     loop {
         let page = list(&query);
-        seen.extend(page["data"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()));
+        seen.extend(
+            page["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["id"].as_i64().unwrap()),
+        );
         assert_eq!(page["pagination"]["total_count"], 25);
         pages += 1;
-        let Some(next) = page["pagination"]["next_cursor"].as_str() else { break };
-        query = format!("order_by=age&limit=4&select=id&cursor={}", next.replace('=', "%3D").replace('+', "%2B"));
+        let Some(next) = page["pagination"]["next_cursor"].as_str() else {
+            break;
+        };
+        query = format!(
+            "order_by=age&limit=4&select=id&cursor={}",
+            next.replace('=', "%3D").replace('+', "%2B")
+        );
     }
     assert_eq!(pages, 7);
     let ordered = daemon.sql("SELECT id FROM users ORDER BY age, id");
-    let expected: Vec<i64> = ordered["data"].as_array().unwrap().iter().map(|r| r["id"].as_i64().unwrap()).collect();
+    let expected: Vec<i64> = ordered["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["id"].as_i64().unwrap())
+        .collect();
     assert_eq!(seen, expected);
     let second = list("limit=5&cursor=eyJpZCI6NX0%3D");
     assert_eq!(second["data"][0]["id"], 6);
-    let back = second["pagination"]["prev_cursor"].as_str().unwrap().replace('=', "%3D").replace('+', "%2B");
+    let back = second["pagination"]["prev_cursor"]
+        .as_str()
+        .unwrap()
+        .replace('=', "%3D")
+        .replace('+', "%2B");
     assert_eq!(list(&format!("limit=5&cursor={back}"))["data"][0]["id"], 1);
     let (status, _) = daemon.request("GET", "/api/v1/tables/users/rows?limit=10001", &[], "");
     assert_eq!(status, 400);
-    let (status, _) = daemon.request("GET", "/api/v1/tables/users/rows?filter=id%3D(select%201)", &[], "");
+    let (status, _) = daemon.request(
+        "GET",
+        "/api/v1/tables/users/rows?filter=id%3D(select%201)",
+        &[],
+        "",
+    );
     assert_eq!(status, 422);
 }
 
@@ -319,14 +603,32 @@ fn a_transaction_spans_requests() {
     };
     let run = |id: &str, sql: &str, params: Json| {
         let body = json!({"sql": sql, "params": params}).to_string();
-        daemon.request("POST", &format!("/api/v1/transactions/{id}/query"), &[], &body)
+        daemon.request(
+            "POST",
+            &format!("/api/v1/transactions/{id}/query"),
+            &[],
+            &body,
+        )
     };
-    let balance = || daemon.sql("SELECT balance FROM accounts WHERE id = 1")["data"][0]["balance"].as_f64().unwrap();
+    let balance = || {
+        daemon.sql("SELECT balance FROM accounts WHERE id = 1")["data"][0]["balance"]
+            .as_f64()
+            .unwrap()
+    };
     let first = begin(r#"{"isolation_level": "serializable", "timeout_ms": 30000}"#);
     let sql = "UPDATE accounts SET balance = balance - $1 WHERE id = $2";
     let (status, reply) = run(&first, sql, json!([100.00, 1]));
-    assert_eq!((status, &reply), (200, &json!({"success": true, "affected_rows": 1, "transaction_id": first})));
-    assert!((balance() - 500.0).abs() < 1e-9, "not visible before the commit");
+    assert_eq!(
+        (status, &reply),
+        (
+            200,
+            &json!({"success": true, "affected_rows": 1, "transaction_id": first})
+        )
+    );
+    assert!(
+        (balance() - 500.0).abs() < 1e-9,
+        "not visible before the commit"
+    );
     let reply = daemon.ok("POST", &format!("/api/v1/transactions/{first}/commit"), "");
     assert_eq!(keys(&reply), ["committed_at", "success", "transaction_id"]);
     assert!((balance() - 400.0).abs() < 1e-9);
@@ -334,11 +636,18 @@ fn a_transaction_spans_requests() {
     assert_eq!(status, 404);
     let second = begin("");
     run(&second, sql, json!([1, 1]));
-    daemon.ok("POST", &format!("/api/v1/transactions/{second}/rollback"), "");
+    daemon.ok(
+        "POST",
+        &format!("/api/v1/transactions/{second}/rollback"),
+        "",
+    );
     assert!((balance() - 400.0).abs() < 1e-9);
     let readonly = begin(r#"{"read_only": true}"#);
     let (status, reply) = run(&readonly, sql, json!([1, 1]));
-    assert_eq!((status, reply["error"]["details"]["sqlstate"].as_str()), (400, Some("25006")));
+    assert_eq!(
+        (status, reply["error"]["details"]["sqlstate"].as_str()),
+        (400, Some("25006"))
+    );
     let short = begin(r#"{"timeout_ms": 1}"#);
     std::thread::sleep(std::time::Duration::from_millis(20));
     let (status, _) = run(&short, "SELECT 1", json!([]));
@@ -352,10 +661,20 @@ fn a_key_is_required_once_one_exists() {
     });
     let body = r#"{"sql": "SELECT 1 AS one"}"#;
     let (status, reply) = daemon.request("POST", "/api/v1/query", &[], body);
-    assert_eq!((status, reply["error"]["code"].as_str()), (401, Some("AUTHENTICATION_REQUIRED")));
-    let (status, reply) = daemon.request("POST", "/api/v1/query", &["X-API-Key: hdb_sk_wrong"], body);
-    assert_eq!((status, reply["error"]["code"].as_str()), (401, Some("AUTHENTICATION_FAILED")));
-    for header in ["X-API-Key: hdb_sk_test", "Authorization: Bearer hdb_sk_test"] {
+    assert_eq!(
+        (status, reply["error"]["code"].as_str()),
+        (401, Some("AUTHENTICATION_REQUIRED"))
+    );
+    let (status, reply) =
+        daemon.request("POST", "/api/v1/query", &["X-API-Key: hdb_sk_wrong"], body);
+    assert_eq!(
+        (status, reply["error"]["code"].as_str()),
+        (401, Some("AUTHENTICATION_FAILED"))
+    );
+    for header in [
+        "X-API-Key: hdb_sk_test",
+        "Authorization: Bearer hdb_sk_test",
+    ] {
         let (status, _) = daemon.request("POST", "/api/v1/query", &[header], body);
         assert_eq!(status, 200);
     }

@@ -11,10 +11,18 @@ use std::time::{Duration, Instant};
 
 /// Runs to the end; exit code and the one line on standard error.
 fn refusal(mut command: Command) -> String {
-    let output = command.env_remove("HELIOSDB_API_KEY").stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
+    let output = command
+        .env_remove("HELIOSDB_API_KEY")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("heliosdb: error: ")).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("heliosdb: error: "))
+        .collect();
     assert_eq!(lines.len(), 1, "{text}");
     lines[0]["heliosdb: error: ".len()..].to_owned()
 }
@@ -25,12 +33,20 @@ fn a_port_in_use_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let mut start = Command::new(env!("CARGO_BIN_EXE_heliosdb"));
-    start.args(["start", "--data-dir"]).arg(work.path().join("data")).args(["--pg-port", &port.to_string()]);
+    start
+        .args(["start", "--data-dir"])
+        .arg(work.path().join("data"))
+        .args(["--pg-port", &port.to_string()]);
     for protocol in ["redis", "mongo", "http", "grpc"] {
         start.args([format!("--{protocol}-port"), "off".to_owned()]);
     }
     let line = refusal(start);
-    assert!(line.starts_with(&format!("could not listen on 127.0.0.1:{port} for pg: the port is in use")), "{line}");
+    assert!(
+        line.starts_with(&format!(
+            "could not listen on 127.0.0.1:{port} for pg: the port is in use"
+        )),
+        "{line}"
+    );
 }
 
 #[test]
@@ -38,7 +54,11 @@ fn a_data_directory_in_use_is_one_line() {
     let work = tempfile::tempdir().unwrap();
     let data = work.path().join("data");
     let ports = work.path().join("ports.json");
-    let mut first = command(&data).arg("--ports-file").arg(&ports).spawn().unwrap();
+    let mut first = command(&data)
+        .arg("--ports-file")
+        .arg(&ports)
+        .spawn()
+        .unwrap();
     let began = Instant::now();
     while !ports.exists() && began.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(10));
@@ -46,14 +66,20 @@ fn a_data_directory_in_use_is_one_line() {
     let line = refusal(command(&data));
     first.kill().unwrap();
     first.wait().unwrap();
-    assert!(line.contains("in use") || line.contains("another"), "{line}");
+    assert!(
+        line.contains("in use") || line.contains("another"),
+        "{line}"
+    );
 }
 
 #[test]
 fn a_directory_that_cannot_be_written_is_one_line() {
     let work = tempfile::tempdir().unwrap();
     let file = work.path().join("file");
-    std::fs::File::create(&file).unwrap().write_all(b"x").unwrap();
+    std::fs::File::create(&file)
+        .unwrap()
+        .write_all(b"x")
+        .unwrap();
     let line = refusal(command(&file.join("data")));
     assert!(line.contains("file"), "{line}");
 }
@@ -63,11 +89,23 @@ fn a_bad_configuration_is_one_line() {
     let work = tempfile::tempdir().unwrap();
     let data = work.path().join("data");
     for (change, expected) in [
-        (vec!["--listen", "0.0.0.0"], "will not listen on 0.0.0.0 (--listen) while no password and no API key exist"),
+        (
+            vec!["--listen", "0.0.0.0"],
+            "will not listen on 0.0.0.0 (--listen) while no password and no API key exist",
+        ),
         (vec!["--listen", "nowhere"], "bad configuration"),
-        (vec!["--mysql-port", "3306"], "protocol \"mysql\" is not supported yet"),
-        (vec!["--config", "/nonexistent.toml"], "could not read configuration file \"/nonexistent.toml\""),
-        (vec!["--log-level", "loud=loud=loud"], "\"log.level\" is not a level or filter"),
+        (
+            vec!["--mysql-port", "3306"],
+            "protocol \"mysql\" is not supported yet",
+        ),
+        (
+            vec!["--config", "/nonexistent.toml"],
+            "could not read configuration file \"/nonexistent.toml\"",
+        ),
+        (
+            vec!["--log-level", "loud=loud=loud"],
+            "\"log.level\" is not a level or filter",
+        ),
     ] {
         let mut start = Command::new(env!("CARGO_BIN_EXE_heliosdb"));
         start.args(["start", "--data-dir"]).arg(&data).args(&change);
@@ -87,11 +125,22 @@ fn the_banner_has_a_line_for_each_protocol_that_listens() {
     while !ports.exists() && began.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .arg(child.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let banner = String::from_utf8(output.stdout).unwrap();
-    for line in ["psql \"postgresql://helios@localhost:", "curl http://localhost:", "grpcurl -plaintext", "No password is set"] {
+    for line in [
+        "psql \"postgresql://helios@localhost:",
+        "curl http://localhost:",
+        "grpcurl -plaintext",
+        "No password is set",
+    ] {
         assert!(banner.contains(line), "{line} in {banner}");
     }
 }
@@ -113,7 +162,9 @@ fn sigterm_drains_and_what_was_acknowledged_is_there_after_a_restart() {
 #[test]
 fn a_password_from_the_environment_lets_the_daemon_listen_beyond_loopback() {
     let daemon = Daemon::start_with(|command| {
-        command.args(["--listen", "0.0.0.0"]).env("HELIOSDB_PASSWORD", "correct horse");
+        command
+            .args(["--listen", "0.0.0.0"])
+            .env("HELIOSDB_PASSWORD", "correct horse");
     });
     let (status, _) = daemon.request("POST", "/api/v1/query", &[], r#"{"sql": "SELECT 1"}"#);
     assert_eq!(status, 401);

@@ -19,12 +19,19 @@ impl Ddl<'_> {
 
     async fn alter_one(&mut self, mut table: Table, change: &AlterTable) -> Result<Table> {
         match change {
-            AlterTable::AddColumn { column, constraints, if_not_exists } => {
-                self.add_column(table, column, constraints, *if_not_exists).await
+            AlterTable::AddColumn {
+                column,
+                constraints,
+                if_not_exists,
+            } => {
+                self.add_column(table, column, constraints, *if_not_exists)
+                    .await
             }
-            AlterTable::DropColumn { name, if_exists, cascade } => {
-                self.drop_column(table, name, *if_exists, *cascade)
-            }
+            AlterTable::DropColumn {
+                name,
+                if_exists,
+                cascade,
+            } => self.drop_column(table, name, *if_exists, *cascade),
             AlterTable::RenameColumn { from, to } => self.rename_column(table, from, to),
             AlterTable::AlterType { column, ty, using } => {
                 self.alter_type(table, column, *ty, using.as_deref()).await
@@ -37,12 +44,16 @@ impl Ddl<'_> {
             AlterTable::SetNotNull { column, not_null } => {
                 self.set_not_null(table, column, *not_null)
             }
-            AlterTable::AddIdentity { column, identity, options } => {
-                self.add_identity(table, column, *identity, options)
-            }
-            AlterTable::SetIdentity { column, identity, options } => {
-                self.set_identity(table, column, *identity, options)
-            }
+            AlterTable::AddIdentity {
+                column,
+                identity,
+                options,
+            } => self.add_identity(table, column, *identity, options),
+            AlterTable::SetIdentity {
+                column,
+                identity,
+                options,
+            } => self.set_identity(table, column, *identity, options),
             AlterTable::DropIdentity { column, if_exists } => {
                 self.drop_identity(table, column, *if_exists)
             }
@@ -58,8 +69,13 @@ impl Ddl<'_> {
                 Ok(table)
             }
             AlterTable::AddConstraint(spec) => self.add_constraint(table, spec, false).await,
-            AlterTable::DropConstraint { name, if_exists, cascade } => {
-                self.drop_constraint(table, name, *if_exists, *cascade).await
+            AlterTable::DropConstraint {
+                name,
+                if_exists,
+                cascade,
+            } => {
+                self.drop_constraint(table, name, *if_exists, *cascade)
+                    .await
             }
             AlterTable::RenameConstraint { from, to } => rename_constraint(table, from, to),
             AlterTable::ValidateConstraint { name } => {
@@ -96,10 +112,16 @@ impl Ddl<'_> {
 
     /// No two tables may claim the same Redis keys.
     fn require_free_prefix(&self, table: &Table, name: &str, value: Option<&str>) -> Result<()> {
-        let (true, Some(prefix)) = (name == "redis_prefix", value) else { return Ok(()) };
+        let (true, Some(prefix)) = (name == "redis_prefix", value) else {
+            return Ok(());
+        };
         for relation in self.catalog.relations.values() {
-            let Relation::Table(other) = relation else { continue };
-            let Some(taken) = &other.redis_prefix else { continue };
+            let Relation::Table(other) = relation else {
+                continue;
+            };
+            let Some(taken) = &other.redis_prefix else {
+                continue;
+            };
             if other.id != table.id && (taken.starts_with(prefix) || prefix.starts_with(taken)) {
                 bail!(
                     InvalidParameterValue,
@@ -124,11 +146,17 @@ impl Ddl<'_> {
     }
 
     /// ALTER VIEW, SEQUENCE, INDEX.
-    pub(crate) async fn alter_relation(&mut self, id: ObjectId, change: &AlterObject) -> Result<()> {
+    pub(crate) async fn alter_relation(
+        &mut self,
+        id: ObjectId,
+        change: &AlterObject,
+    ) -> Result<()> {
         let relation = self.catalog.relations.get(&id).cloned();
         match relation {
             Some(Relation::View(view)) => {
-                self.session.state.require_owner(view.owner, "view", &view.name)?;
+                self.session
+                    .state
+                    .require_owner(view.owner, "view", &view.name)?;
                 self.check_alter(&view.name, view.schema, change)?;
                 let mut view: View = (*view).clone();
                 match change {
@@ -139,7 +167,9 @@ impl Ddl<'_> {
                 self.put_relation(Relation::View(Arc::new(view)))
             }
             Some(Relation::Sequence(sequence)) => {
-                self.session.state.require_owner(sequence.owner, "sequence", &sequence.name)?;
+                self.session
+                    .state
+                    .require_owner(sequence.owner, "sequence", &sequence.name)?;
                 self.check_alter(&sequence.name, sequence.schema, change)?;
                 let mut sequence: Sequence = (*sequence).clone();
                 match change {
@@ -162,9 +192,13 @@ impl Ddl<'_> {
                 Ok(())
             }
             Some(Relation::Table(_)) => {
-                self.alter_table(id, &[AlterTable::Object(change.clone())]).await
+                self.alter_table(id, &[AlterTable::Object(change.clone())])
+                    .await
             }
-            _ => Err(Error::new(ErrorKind::UndefinedTable, "relation does not exist")),
+            _ => Err(Error::new(
+                ErrorKind::UndefinedTable,
+                "relation does not exist",
+            )),
         }
     }
 
@@ -172,7 +206,9 @@ impl Ddl<'_> {
         let Some(schema) = self.catalog.schemas.get(&id).cloned() else {
             bail!(UndefinedSchema, "schema does not exist");
         };
-        self.session.state.require_owner(schema.owner, "schema", &schema.name)?;
+        self.session
+            .state
+            .require_owner(schema.owner, "schema", &schema.name)?;
         let mut schema = (*schema).clone();
         match change {
             AlterObject::Rename(name) => {
@@ -189,9 +225,20 @@ impl Ddl<'_> {
 }
 
 fn rename_constraint(mut table: Table, from: &str, to: &str) -> Result<Table> {
-    let check = table.checks.iter_mut().find(|c| c.name == from).map(|c| &mut c.name);
-    let key = table.foreign_keys.iter_mut().find(|k| k.name == from).map(|k| &mut k.name);
-    let index = table.indexes.iter_mut().find(|i| i.constraint.is_some() && i.name == from);
+    let check = table
+        .checks
+        .iter_mut()
+        .find(|c| c.name == from)
+        .map(|c| &mut c.name);
+    let key = table
+        .foreign_keys
+        .iter_mut()
+        .find(|k| k.name == from)
+        .map(|k| &mut k.name);
+    let index = table
+        .indexes
+        .iter_mut()
+        .find(|i| i.constraint.is_some() && i.name == from);
     match check.or(key).or(index.map(|i| &mut i.name)) {
         Some(name) => *name = to.to_string(),
         None => bail!(
@@ -204,7 +251,11 @@ fn rename_constraint(mut table: Table, from: &str, to: &str) -> Result<Table> {
 }
 
 /// `WITH (…)` and `SET (…)`; `None` resets.
-pub(crate) fn set_option(table: &mut Table, name: &str, value: Option<impl AsRef<str>>) -> Result<()> {
+pub(crate) fn set_option(
+    table: &mut Table,
+    name: &str,
+    value: Option<impl AsRef<str>>,
+) -> Result<()> {
     let value = value.as_ref().map(AsRef::as_ref);
     match name {
         "redis_prefix" => table.redis_prefix = value.map(str::to_string),
@@ -213,7 +264,10 @@ pub(crate) fn set_option(table: &mut Table, name: &str, value: Option<impl AsRef
                 None | Some("off" | "false") => false,
                 Some("on" | "true" | "") => true,
                 Some(other) => {
-                    bail!(InvalidParameterValue, "invalid value for boolean option \"history\": {other}")
+                    bail!(
+                        InvalidParameterValue,
+                        "invalid value for boolean option \"history\": {other}"
+                    )
                 }
             }
         }

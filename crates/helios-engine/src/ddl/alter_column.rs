@@ -12,12 +12,18 @@ use helios_types::{Error, ErrorKind, ObjectId, Result, Type, Value, bail, limits
 
 /// The position of a named column.
 pub(crate) fn position(table: &Table, name: &str) -> Result<usize> {
-    table.column(name).map(|(position, _)| position).ok_or_else(|| {
-        Error::new(
-            ErrorKind::UndefinedColumn,
-            format!("column \"{name}\" of relation \"{}\" does not exist", table.name),
-        )
-    })
+    table
+        .column(name)
+        .map(|(position, _)| position)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::UndefinedColumn,
+                format!(
+                    "column \"{name}\" of relation \"{}\" does not exist",
+                    table.name
+                ),
+            )
+        })
 }
 
 impl Ddl<'_> {
@@ -29,16 +35,24 @@ impl Ddl<'_> {
         if_not_exists: bool,
     ) -> Result<Table> {
         if table.column(&spec.name).is_some() {
-            let message =
-                format!("column \"{}\" of relation \"{}\" already exists", spec.name, table.name);
+            let message = format!(
+                "column \"{}\" of relation \"{}\" already exists",
+                spec.name, table.name
+            );
             if if_not_exists {
-                self.session.state.notice("NOTICE", b"42701", format!("{message}, skipping"));
+                self.session
+                    .state
+                    .notice("NOTICE", b"42701", format!("{message}, skipping"));
                 return Ok(table);
             }
             bail!(DuplicateColumn, "{message}");
         }
         if table.columns.len() >= limits::COLUMNS_MAX {
-            bail!(LimitExceeded, "tables can have at most {} columns", limits::COLUMNS_MAX);
+            bail!(
+                LimitExceeded,
+                "tables can have at most {} columns",
+                limits::COLUMNS_MAX
+            );
         }
         require_relational(&table)?;
         let old = table.clone();
@@ -67,7 +81,9 @@ impl Ddl<'_> {
         } else {
             // Older rows lack the column; their schema version says so.
             table.schema_version = table.layouts.len() as u32;
-            table.layouts.push(table.columns.iter().map(|c| c.ty).collect());
+            table
+                .layouts
+                .push(table.columns.iter().map(|c| c.ty).collect());
         }
         let mut table = (*self.put_table(table)?).clone();
         for constraint in constraints {
@@ -87,7 +103,9 @@ impl Ddl<'_> {
         self.put_table(table.clone())?;
         let over = (column.generated.is_some()).then_some(old);
         let value = self.compile(&text, old, over.is_some(), column.ty)?;
-        let rewrite = Rewrite { values: vec![(at, value)] };
+        let rewrite = Rewrite {
+            values: vec![(at, value)],
+        };
         self.put_table(old.clone())?;
         self.rewrite(old, table, &rewrite).await
     }
@@ -96,8 +114,7 @@ impl Ddl<'_> {
     fn compile(&self, text: &str, table: &Table, over_row: bool, ty: Type) -> Result<CompiledExpr> {
         let path = self.session.state.search_path();
         let catalog = std::sync::Arc::new(self.catalog.clone());
-        let context =
-            BindContext::new(catalog, table.database, &path, self.session.state.role);
+        let context = BindContext::new(catalog, table.database, &path, self.session.state.role);
         let expr = bind_table_expression(text, over_row.then_some(table), Some(ty), &context)?;
         let source = RelationSource::table(std::sync::Arc::new(table.clone()));
         let schema = crate::kernel::runtime::row_schema(&source, &table.name)?;
@@ -108,14 +125,16 @@ impl Ddl<'_> {
     fn constant_default(&mut self, table: &Table, text: &str, ty: Type) -> Result<Option<Value>> {
         let path = self.session.state.search_path();
         let catalog = std::sync::Arc::new(self.catalog.clone());
-        let context =
-            BindContext::new(catalog, table.database, &path, self.session.state.role);
+        let context = BindContext::new(catalog, table.database, &path, self.session.state.role);
         let expr = bind_table_expression(text, None, Some(ty), &context)?;
         if is_volatile(&expr) {
             return Ok(None);
         }
         let compiled = CompiledExpr::compile(&expr, &datafusion::common::DFSchema::empty())?;
-        let mut env = ValueEnv { params: &[], functions: &mut self.session.state };
+        let mut env = ValueEnv {
+            params: &[],
+            functions: &mut self.session.state,
+        };
         compiled.eval(&[], &mut env).map(Some)
     }
 
@@ -126,7 +145,11 @@ impl Ddl<'_> {
             table.storage,
         );
         let view = self.transaction()?.txn.view_latest();
-        let mut scan = view.scan(helios_storage::Space::Row, prefix.range(), Default::default())?;
+        let mut scan = view.scan(
+            helios_storage::Space::Row,
+            prefix.range(),
+            Default::default(),
+        )?;
         Ok(scan.next()?.is_some())
     }
 
@@ -145,7 +168,9 @@ impl Ddl<'_> {
                 ));
                 return Ok(table);
             }
-            return Err(position(&table, name).err().unwrap_or_else(|| Error::internal("column")));
+            return Err(position(&table, name)
+                .err()
+                .unwrap_or_else(|| Error::internal("column")));
         };
         require_relational(&table)?;
         let sequence = column.sequence;
@@ -158,7 +183,10 @@ impl Ddl<'_> {
             index.include.contains(&at)
                 || index.columns.iter().any(|c| c.key == IndexKey::Column(at))
                 || index.predicate.is_some()
-                || index.columns.iter().any(|c| matches!(c.key, IndexKey::Expression(..)))
+                || index
+                    .columns
+                    .iter()
+                    .any(|c| matches!(c.key, IndexKey::Expression(..)))
         };
         let gone: Vec<(ObjectId, ObjectId, String)> = table
             .indexes
@@ -190,7 +218,9 @@ impl Ddl<'_> {
     /// Views that read the table stand in the way of dropping its columns.
     fn require_no_dependents(&self, table: &Table, column: &str, cascade: bool) -> Result<()> {
         let view = self.catalog.relations.values().find_map(|r| match r {
-            helios_planner::catalog::Relation::View(v) if v.depends_on.contains(&table.id) => Some(v),
+            helios_planner::catalog::Relation::View(v) if v.depends_on.contains(&table.id) => {
+                Some(v)
+            }
             _ => None,
         });
         match view {
@@ -201,7 +231,10 @@ impl Ddl<'_> {
                     table.name
                 ),
             )
-            .with_detail(format!("view {} depends on table {}", view.name, table.name))
+            .with_detail(format!(
+                "view {} depends on table {}",
+                view.name, table.name
+            ))
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")),
             Some(view) => Err(Error::unsupported(format!(
                 "DROP COLUMN … CASCADE with view \"{}\" depending on the table",
@@ -211,16 +244,27 @@ impl Ddl<'_> {
         }
     }
 
-    pub(crate) fn rename_column(&mut self, mut table: Table, from: &str, to: &str) -> Result<Table> {
+    pub(crate) fn rename_column(
+        &mut self,
+        mut table: Table,
+        from: &str,
+        to: &str,
+    ) -> Result<Table> {
         let at = position(&table, from)?;
         if table.column(to).is_some() {
-            bail!(DuplicateColumn, "column \"{to}\" of relation \"{}\" already exists", table.name);
+            bail!(
+                DuplicateColumn,
+                "column \"{to}\" of relation \"{}\" already exists",
+                table.name
+            );
         }
         let named_in_text = table.checks.iter().any(|c| c.columns.contains(&at))
             || table.columns.iter().any(|c| c.generated.is_some())
             || table.indexes.iter().any(|i| {
                 i.predicate.is_some()
-                    || i.columns.iter().any(|c| matches!(c.key, IndexKey::Expression(..)))
+                    || i.columns
+                        .iter()
+                        .any(|c| matches!(c.key, IndexKey::Expression(..)))
             });
         if named_in_text {
             return Err(Error::unsupported(
@@ -247,15 +291,25 @@ impl Ddl<'_> {
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         let value = self.compile(using.unwrap_or(&quoted), &old, true, ty)?;
         table.columns[at].ty = ty;
-        let rewrite = Rewrite { values: vec![(at, value)] };
+        let rewrite = Rewrite {
+            values: vec![(at, value)],
+        };
         self.rewrite(&old, table, &rewrite).await
     }
 
-    pub(crate) fn set_not_null(&mut self, mut table: Table, name: &str, not_null: bool) -> Result<Table> {
+    pub(crate) fn set_not_null(
+        &mut self,
+        mut table: Table,
+        name: &str,
+        not_null: bool,
+    ) -> Result<Table> {
         let at = position(&table, name)?;
         if !not_null {
             if table.key.contains(&at) {
-                bail!(InvalidTableDefinition, "column \"{name}\" is in a primary key");
+                bail!(
+                    InvalidTableDefinition,
+                    "column \"{name}\" is in a primary key"
+                );
             }
             if table.columns[at].identity.is_some() {
                 bail!(
@@ -315,7 +369,8 @@ impl Ddl<'_> {
         options: &SequenceOptions,
     ) -> Result<Table> {
         let at = position(&table, name)?;
-        let (Some(_), Some(sequence)) = (table.columns[at].identity, table.columns[at].sequence) else {
+        let (Some(_), Some(sequence)) = (table.columns[at].identity, table.columns[at].sequence)
+        else {
             bail!(
                 ObjectNotInPrerequisiteState,
                 "column \"{name}\" of relation \"{}\" is not an identity column",
@@ -329,7 +384,12 @@ impl Ddl<'_> {
         Ok(table)
     }
 
-    pub(crate) fn drop_identity(&mut self, mut table: Table, name: &str, if_exists: bool) -> Result<Table> {
+    pub(crate) fn drop_identity(
+        &mut self,
+        mut table: Table,
+        name: &str,
+        if_exists: bool,
+    ) -> Result<Table> {
         let at = position(&table, name)?;
         if table.columns[at].identity.take().is_none() {
             if if_exists {
@@ -353,7 +413,10 @@ fn require_relational(table: &Table) -> Result<()> {
     if table.shape == helios_planner::catalog::Shape::Relational {
         return Ok(());
     }
-    Err(Error::unsupported(format!("changing columns of \"{}\", which holds documents,", table.name)))
+    Err(Error::unsupported(format!(
+        "changing columns of \"{}\", which holds documents,",
+        table.name
+    )))
 }
 
 fn is_volatile(expr: &datafusion::logical_expr::Expr) -> bool {

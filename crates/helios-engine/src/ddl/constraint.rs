@@ -15,23 +15,34 @@ impl Ddl<'_> {
         is_new: bool,
     ) -> Result<Table> {
         if spec.deferrable && !matches!(spec.kind, ConstraintKind::ForeignKey { .. }) {
-            return Err(Error::unsupported("DEFERRABLE on a constraint other than a foreign key"));
+            return Err(Error::unsupported(
+                "DEFERRABLE on a constraint other than a foreign key",
+            ));
         }
         match &spec.kind {
             ConstraintKind::PrimaryKey { columns, include } => {
-                self.add_primary_key(table, spec, columns, include, is_new).await
+                self.add_primary_key(table, spec, columns, include, is_new)
+                    .await
             }
-            ConstraintKind::Unique { columns, include, nulls_not_distinct } => {
+            ConstraintKind::Unique {
+                columns,
+                include,
+                nulls_not_distinct,
+            } => {
                 let index = self.constraint_index(&table, spec, columns, include, "key")?;
-                let index = Index { nulls_not_distinct: *nulls_not_distinct, ..index };
+                let index = Index {
+                    nulls_not_distinct: *nulls_not_distinct,
+                    ..index
+                };
                 self.add_index(table, index, is_new).await
             }
             ConstraintKind::UsingIndex { .. } => {
                 Err(Error::unsupported("ADD CONSTRAINT … USING INDEX"))
             }
-            ConstraintKind::Check { expression, columns } => {
-                self.add_check(table, spec, expression, columns, is_new)
-            }
+            ConstraintKind::Check {
+                expression,
+                columns,
+            } => self.add_check(table, spec, expression, columns, is_new),
             ConstraintKind::ForeignKey { .. } => self.add_foreign_key(table, spec, is_new).await,
         }
     }
@@ -63,7 +74,8 @@ impl Ddl<'_> {
             return Ok(table);
         }
         let old = self.table(table.id)?;
-        self.rewrite(&old, table, &super::rewrite::Rewrite::default()).await
+        self.rewrite(&old, table, &super::rewrite::Rewrite::default())
+            .await
     }
 
     /// The index behind PRIMARY KEY or UNIQUE.
@@ -83,7 +95,11 @@ impl Ddl<'_> {
                 name.clone()
             }
             None => {
-                let middle = if suffix == "pkey" { String::new() } else { columns.join("_") };
+                let middle = if suffix == "pkey" {
+                    String::new()
+                } else {
+                    columns.join("_")
+                };
                 self.choose_name(table.schema, &table.name, &middle, suffix, &taken)
             }
         };
@@ -101,7 +117,11 @@ impl Ddl<'_> {
             constraint: Some(constraint),
             columns: keys
                 .into_iter()
-                .map(|p| IndexColumn { key: IndexKey::Column(p), descending: false, nulls_first: false })
+                .map(|p| IndexColumn {
+                    key: IndexKey::Column(p),
+                    descending: false,
+                    nulls_first: false,
+                })
                 .collect(),
             include: positions(table, include)?,
             predicate: None,
@@ -136,7 +156,12 @@ impl Ddl<'_> {
         };
         let id = self.next_id();
         let columns = positions(&table, columns)?;
-        table.checks.push(Check { id, name: name.clone(), expression: expression.to_string(), columns });
+        table.checks.push(Check {
+            id,
+            name: name.clone(),
+            expression: expression.to_string(),
+            columns,
+        });
         // PostgreSQL evaluates the checks of a row in the order of their names.
         table.checks.sort_by(|a, b| a.name.cmp(&b.name));
         let table = (*self.put_table(table)?).clone();
@@ -150,7 +175,9 @@ impl Ddl<'_> {
     pub(crate) fn validate_check(&mut self, table: &Table, name: &str) -> Result<()> {
         let table_name = table.name.clone();
         let rt = self.runtime(table)?;
-        let Some(check) = rt.checks.iter().find(|c| c.name == name) else { return Ok(()) };
+        let Some(check) = rt.checks.iter().find(|c| c.name == name) else {
+            return Ok(());
+        };
         self.each_row(&rt, |state, _, row| {
             let mut env = helios_planner::scalar::ValueEnv { params: &[], functions: state };
             if matches!(check.condition.eval(row, &mut env)?, Value::Bool(false)) {
@@ -181,13 +208,16 @@ impl Ddl<'_> {
             return Err(Error::internal("not a foreign key"));
         };
         if *match_full && columns.len() > 1 {
-            return Err(Error::unsupported("MATCH FULL on a foreign key of several columns"));
+            return Err(Error::unsupported(
+                "MATCH FULL on a foreign key of several columns",
+            ));
         }
         let own = positions(&table, columns)?;
         let parent = match referenced {
             Some(id) if *id != table.id => {
                 let parent = self.table(*id)?;
-                self.lock_table(&parent, LockMode::ShareRowExclusive).await?;
+                self.lock_table(&parent, LockMode::ShareRowExclusive)
+                    .await?;
                 self.session.state.require_privilege(parent.id, 'x')?;
                 (*parent).clone()
             }
@@ -209,9 +239,13 @@ impl Ddl<'_> {
                 return Err(duplicate_constraint(name, &table.name));
             }
             Some(name) => name.clone(),
-            None => {
-                self.choose_name(table.schema, &table.name, &columns.join("_"), "fkey", &taken)
-            }
+            None => self.choose_name(
+                table.schema,
+                &table.name,
+                &columns.join("_"),
+                "fkey",
+                &taken,
+            ),
         };
         let key = ForeignKey {
             id: self.next_id(),
@@ -242,7 +276,9 @@ impl Ddl<'_> {
             rows.push(row.to_vec());
             Ok(())
         })?;
-        let Some(key) = table.foreign_keys.last().map(|k| k.id) else { return Ok(()) };
+        let Some(key) = table.foreign_keys.last().map(|k| k.id) else {
+            return Ok(());
+        };
         let catalog = std::sync::Arc::new(self.catalog.clone());
         let before = std::mem::replace(&mut self.session.state.catalog, catalog);
         let result = self
@@ -274,7 +310,10 @@ impl Ddl<'_> {
             table.foreign_keys.remove(at);
             return Ok(table);
         }
-        let found = table.indexes.iter().position(|i| i.constraint.is_some() && i.name == name);
+        let found = table
+            .indexes
+            .iter()
+            .position(|i| i.constraint.is_some() && i.name == name);
         let Some(at) = found else {
             if if_exists {
                 self.notice(format!(
@@ -291,12 +330,17 @@ impl Ddl<'_> {
         };
         self.drop_dependent_keys(&table, table.indexes[at].id, name, cascade)?;
         // Keys of the table to itself may have gone with the others.
-        let mut table = Table { foreign_keys: self.table(table.id)?.foreign_keys.clone(), ..table };
+        let mut table = Table {
+            foreign_keys: self.table(table.id)?.foreign_keys.clone(),
+            ..table
+        };
         let index = table.indexes.remove(at);
         if index.primary {
             table.key = Vec::new();
             let old = self.table(table.id)?;
-            return self.rewrite(&old, table, &super::rewrite::Rewrite::default()).await;
+            return self
+                .rewrite(&old, table, &super::rewrite::Rewrite::default())
+                .await;
         }
         self.drop_storage(table.database, index.storage)?;
         Ok(table)
@@ -319,7 +363,10 @@ impl Ddl<'_> {
         for id in dependents {
             let mut child = (*self.table(id)?).clone();
             if !cascade {
-                let key = child.foreign_keys.iter().find(|k| k.referenced_index == index);
+                let key = child
+                    .foreign_keys
+                    .iter()
+                    .find(|k| k.referenced_index == index);
                 return Err(Error::new(
                     ErrorKind::DependentObjectsStillExist,
                     format!(
@@ -360,12 +407,15 @@ pub(crate) fn positions(table: &Table, names: &[String]) -> Result<Vec<usize>> {
     names
         .iter()
         .map(|name| {
-            table.column(name).map(|(position, _)| position).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::UndefinedColumn,
-                    format!("column \"{name}\" named in key does not exist"),
-                )
-            })
+            table
+                .column(name)
+                .map(|(position, _)| position)
+                .ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::UndefinedColumn,
+                        format!("column \"{name}\" named in key does not exist"),
+                    )
+                })
         })
         .collect()
 }
@@ -385,19 +435,27 @@ fn referenced_index(parent: &Table, names: &[String]) -> Result<(ObjectId, Vec<u
     let columns = names
         .iter()
         .map(|name| {
-            parent.column(name).map(|(position, _)| position).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::UndefinedColumn,
-                    format!("column \"{name}\" referenced in foreign key constraint does not exist"),
-                )
-            })
+            parent
+                .column(name)
+                .map(|(position, _)| position)
+                .ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::UndefinedColumn,
+                        format!(
+                            "column \"{name}\" referenced in foreign key constraint does not exist"
+                        ),
+                    )
+                })
         })
         .collect::<Result<Vec<_>>>()?;
     let matches = |index: &&Index| {
         index.unique
             && index.predicate.is_none()
             && index.columns.len() == columns.len()
-            && index.columns.iter().all(|c| matches!(c.key, IndexKey::Column(p) if columns.contains(&p)))
+            && index
+                .columns
+                .iter()
+                .all(|c| matches!(c.key, IndexKey::Column(p) if columns.contains(&p)))
     };
     match parent.indexes.iter().find(matches) {
         Some(index) => Ok((index.id, columns)),
@@ -427,7 +485,9 @@ fn require_comparable(
         ErrorKind::DatatypeMismatch,
         format!(
             "foreign key constraint \"{}\" cannot be implemented",
-            spec.name.clone().unwrap_or_else(|| format!("{}_{}_fkey", table.name, left.name))
+            spec.name
+                .clone()
+                .unwrap_or_else(|| format!("{}_{}_fkey", table.name, left.name))
         ),
     )
     .with_detail(format!(

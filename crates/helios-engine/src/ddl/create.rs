@@ -11,7 +11,12 @@ impl Ddl<'_> {
             bail!(Unsupported, "temporary tables are not supported");
         }
         self.session.state.require_create(spec.schema)?;
-        if spec.if_not_exists && self.catalog.relation_named(spec.schema, &spec.name).is_some() {
+        if spec.if_not_exists
+            && self
+                .catalog
+                .relation_named(spec.schema, &spec.name)
+                .is_some()
+        {
             self.session.state.notice(
                 "NOTICE",
                 b"42P07",
@@ -21,7 +26,11 @@ impl Ddl<'_> {
         }
         self.require_free_name(spec.schema, &spec.name)?;
         if spec.columns.len() > limits::COLUMNS_MAX {
-            bail!(LimitExceeded, "tables can have at most {} columns", limits::COLUMNS_MAX);
+            bail!(
+                LimitExceeded,
+                "tables can have at most {} columns",
+                limits::COLUMNS_MAX
+            );
         }
         let id = self.next_id();
         let mut table = self.empty_table(id, spec.schema, &spec.name)?;
@@ -30,7 +39,11 @@ impl Ddl<'_> {
         }
         for column in &spec.columns {
             if table.columns.iter().any(|c| c.name == column.name) {
-                bail!(DuplicateColumn, "column \"{}\" specified more than once", column.name);
+                bail!(
+                    DuplicateColumn,
+                    "column \"{}\" specified more than once",
+                    column.name
+                );
             }
             let column = self.make_column(&table, column)?;
             table.columns.push(column);
@@ -49,10 +62,19 @@ impl Ddl<'_> {
     }
 
     /// A table without columns.
-    pub(crate) fn empty_table(&mut self, id: ObjectId, schema: ObjectId, name: &str) -> Result<Table> {
+    pub(crate) fn empty_table(
+        &mut self,
+        id: ObjectId,
+        schema: ObjectId,
+        name: &str,
+    ) -> Result<Table> {
         let database = match self.catalog.schemas.get(&schema) {
             Some(s) if s.database.0 == 0 => {
-                bail!(InsufficientPrivilege, "permission denied to create \"{}.{name}\"", s.name)
+                bail!(
+                    InsufficientPrivilege,
+                    "permission denied to create \"{}.{name}\"",
+                    s.name
+                )
             }
             Some(s) => s.database,
             None => bail!(UndefinedSchema, "schema does not exist"),
@@ -129,7 +151,11 @@ impl Ddl<'_> {
         if spec.serial {
             let options = Default::default();
             let sequence = self.owned_sequence(table, position, &spec.name, spec.ty, &options)?;
-            let schema = self.catalog.schemas.get(&table.schema).map_or("public", |s| s.name.as_str());
+            let schema = self
+                .catalog
+                .schemas
+                .get(&table.schema)
+                .map_or("public", |s| s.name.as_str());
             column.default = Some(format!(
                 "nextval('{}.{}'::regclass)",
                 quote(schema),
@@ -147,7 +173,13 @@ impl Ddl<'_> {
 
 /// An identifier as SQL text, quoted when it has to be.
 pub(crate) fn quote(name: &str) -> String {
-    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if plain {
+        name.to_string()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }

@@ -11,23 +11,38 @@ use std::sync::Arc;
 impl Ddl<'_> {
     pub(crate) fn create_database(&mut self, name: &str, owner: Option<ObjectId>) -> Result<()> {
         let role = self.session.state.role;
-        let allowed = self.catalog.roles.get(&role).is_some_and(|r| r.superuser || r.create_database);
+        let allowed = self
+            .catalog
+            .roles
+            .get(&role)
+            .is_some_and(|r| r.superuser || r.create_database);
         if !allowed {
-            bail!(InsufficientPrivilege, "permission denied to create database");
+            bail!(
+                InsufficientPrivilege,
+                "permission denied to create database"
+            );
         }
         if self.session.in_explicit_transaction() {
-            bail!(ActiveTransaction, "CREATE DATABASE cannot run inside a transaction block");
+            bail!(
+                ActiveTransaction,
+                "CREATE DATABASE cannot run inside a transaction block"
+            );
         }
         if self.catalog.database_named(name).is_some() {
             bail!(DuplicateDatabase, "database \"{name}\" already exists");
         }
         // MongoDB and CQL clients name both by one name (ARCHITECTURE.md, names).
-        let default = self.catalog.database_named(self.session.engine.default_database()).map(|d| d.id);
+        let default = self
+            .catalog
+            .database_named(self.session.engine.default_database())
+            .map(|d| d.id);
         let clash = default.and_then(|d| self.catalog.schema_named(d, name));
         if clash.is_some() {
             return Err(Error::new(
                 ErrorKind::DuplicateDatabase,
-                format!("database \"{name}\" would have the name of a schema of the default database"),
+                format!(
+                    "database \"{name}\" would have the name of a schema of the default database"
+                ),
             )
             .with_hint("Document clients could not tell the two apart."));
         }
@@ -40,8 +55,15 @@ impl Ddl<'_> {
             comment: None,
         };
         let schema = public_schema(self.next_id(), database.id);
-        catalog_store::put(&mut self.transaction()?.txn, Kind::Database, id.0, &database)?;
-        self.catalog.databases.insert(database.id, Arc::new(database));
+        catalog_store::put(
+            &mut self.transaction()?.txn,
+            Kind::Database,
+            id.0,
+            &database,
+        )?;
+        self.catalog
+            .databases
+            .insert(database.id, Arc::new(database));
         self.put_schema(schema)
     }
 
@@ -53,15 +75,26 @@ impl Ddl<'_> {
             }
             bail!(UndefinedDatabase, "database \"{name}\" does not exist");
         };
-        self.session.state.require_owner(database.owner, "database", name)?;
+        self.session
+            .state
+            .require_owner(database.owner, "database", name)?;
         if database.id == self.session.state.database {
             bail!(ObjectInUse, "cannot drop the currently open database");
         }
         if database.name == self.session.engine.default_database() {
             bail!(ObjectInUse, "cannot drop the default database");
         }
-        if self.session.engine.sessions().iter().any(|s| s.database == name) {
-            bail!(ObjectInUse, "database \"{name}\" is being accessed by other users");
+        if self
+            .session
+            .engine
+            .sessions()
+            .iter()
+            .any(|s| s.database == name)
+        {
+            bail!(
+                ObjectInUse,
+                "database \"{name}\" is being accessed by other users"
+            );
         }
         let inside: Vec<Relation> = self
             .catalog
@@ -113,7 +146,9 @@ impl Ddl<'_> {
         let Some(database) = self.catalog.databases.get(&id).cloned() else {
             bail!(UndefinedDatabase, "database does not exist");
         };
-        self.session.state.require_owner(database.owner, "database", &database.name)?;
+        self.session
+            .state
+            .require_owner(database.owner, "database", &database.name)?;
         let mut database = (*database).clone();
         match change {
             AlterObject::Rename(name) => {
@@ -128,7 +163,12 @@ impl Ddl<'_> {
             AlterObject::Owner(role) => database.owner = *role,
             AlterObject::Schema(_) => return Err(Error::internal("a database has no schema")),
         }
-        catalog_store::put(&mut self.transaction()?.txn, Kind::Database, id.0, &database)?;
+        catalog_store::put(
+            &mut self.transaction()?.txn,
+            Kind::Database,
+            id.0,
+            &database,
+        )?;
         self.catalog.databases.insert(id, Arc::new(database));
         Ok(())
     }
@@ -177,34 +217,67 @@ impl Ddl<'_> {
             )
             .with_detail("The prefix \"pg_\" is reserved for system schemas."));
         }
-        let default = self.catalog.database_named(self.session.engine.default_database());
+        let default = self
+            .catalog
+            .database_named(self.session.engine.default_database());
         if default.is_some_and(|d| d.id == database)
-            && self.catalog.databases.values().any(|d| d.name == name && d.id != database)
+            && self
+                .catalog
+                .databases
+                .values()
+                .any(|d| d.name == name && d.id != database)
         {
-            bail!(DuplicateSchema, "schema \"{name}\" would have the name of a database");
+            bail!(
+                DuplicateSchema,
+                "schema \"{name}\" would have the name of a database"
+            );
         }
         Ok(())
     }
 
     fn put_schema(&mut self, schema: Schema) -> Result<()> {
-        catalog_store::put(&mut self.transaction()?.txn, Kind::Schema, schema.id.0, &schema)?;
+        catalog_store::put(
+            &mut self.transaction()?.txn,
+            Kind::Schema,
+            schema.id.0,
+            &schema,
+        )?;
         self.catalog.schemas.insert(schema.id, Arc::new(schema));
         Ok(())
     }
 
-    pub(crate) async fn comment(&mut self, target: &CommentTarget, text: Option<&str>) -> Result<()> {
+    pub(crate) async fn comment(
+        &mut self,
+        target: &CommentTarget,
+        text: Option<&str>,
+    ) -> Result<()> {
         let text = text.map(str::to_string);
         match target {
             CommentTarget::Database(id) => {
-                let Some(database) = self.catalog.databases.get(id) else { return Ok(()) };
-                let database = Database { comment: text, ..(**database).clone() };
-                catalog_store::put(&mut self.transaction()?.txn, Kind::Database, id.0, &database)?;
+                let Some(database) = self.catalog.databases.get(id) else {
+                    return Ok(());
+                };
+                let database = Database {
+                    comment: text,
+                    ..(**database).clone()
+                };
+                catalog_store::put(
+                    &mut self.transaction()?.txn,
+                    Kind::Database,
+                    id.0,
+                    &database,
+                )?;
                 self.catalog.databases.insert(*id, Arc::new(database));
                 Ok(())
             }
             CommentTarget::Schema(id) => {
-                let Some(schema) = self.catalog.schemas.get(id) else { return Ok(()) };
-                let schema = Schema { comment: text, ..(**schema).clone() };
+                let Some(schema) = self.catalog.schemas.get(id) else {
+                    return Ok(());
+                };
+                let schema = Schema {
+                    comment: text,
+                    ..(**schema).clone()
+                };
                 self.put_schema(schema)
             }
             CommentTarget::Relation(id) => self.comment_relation(*id, text).await,
@@ -226,13 +299,17 @@ impl Ddl<'_> {
                 self.put_table(table).map(drop)
             }
             Some(Relation::View(view)) => {
-                self.session.state.require_owner(view.owner, "view", &view.name)?;
+                self.session
+                    .state
+                    .require_owner(view.owner, "view", &view.name)?;
                 let mut view = (*view).clone();
                 view.comment = text;
                 self.put_relation(Relation::View(Arc::new(view)))
             }
             Some(Relation::Sequence(sequence)) => {
-                self.session.state.require_owner(sequence.owner, "sequence", &sequence.name)?;
+                self.session
+                    .state
+                    .require_owner(sequence.owner, "sequence", &sequence.name)?;
                 let mut sequence = (*sequence).clone();
                 sequence.comment = text;
                 self.put_relation(Relation::Sequence(Arc::new(sequence)))

@@ -22,18 +22,28 @@ impl Ddl<'_> {
     }
 
     /// Drops a relation; `together` are those that the same statement drops.
-    async fn drop_relation(&mut self, id: ObjectId, cascade: bool, together: &[ObjectId]) -> Result<()> {
+    async fn drop_relation(
+        &mut self,
+        id: ObjectId,
+        cascade: bool,
+        together: &[ObjectId],
+    ) -> Result<()> {
         match self.catalog.relations.get(&id).cloned() {
             Some(Relation::Table(table)) => self.drop_table(&table, cascade, together).await,
             Some(Relation::View(view)) => {
-                self.session.state.require_owner(view.owner, "view", &view.name)?;
-                Box::pin(self.drop_dependent_views(id, &view.name, "view", cascade, together)).await?;
+                self.session
+                    .state
+                    .require_owner(view.owner, "view", &view.name)?;
+                Box::pin(self.drop_dependent_views(id, &view.name, "view", cascade, together))
+                    .await?;
                 catalog_store::delete(&mut self.transaction()?.txn, Kind::View, id.0);
                 catalog_store::remove_relation(&mut self.catalog, id);
                 Ok(())
             }
             Some(Relation::Sequence(sequence)) => {
-                self.session.state.require_owner(sequence.owner, "sequence", &sequence.name)?;
+                self.session
+                    .state
+                    .require_owner(sequence.owner, "sequence", &sequence.name)?;
                 if let Some((table, column)) = sequence.owned_by
                     && !together.contains(&table)
                 {
@@ -45,12 +55,21 @@ impl Ddl<'_> {
             // It went with an object dropped before it.
             None => Ok(()),
             Some(Relation::Virtual(v)) => {
-                bail!(InsufficientPrivilege, "permission denied: \"{}\" is a system catalog", v.name)
+                bail!(
+                    InsufficientPrivilege,
+                    "permission denied: \"{}\" is a system catalog",
+                    v.name
+                )
             }
         }
     }
 
-    async fn drop_table(&mut self, table: &Table, cascade: bool, together: &[ObjectId]) -> Result<()> {
+    async fn drop_table(
+        &mut self,
+        table: &Table,
+        cascade: bool,
+        together: &[ObjectId],
+    ) -> Result<()> {
         let table = self.own_table(table.id).await?;
         let children: Vec<ObjectId> = self
             .catalog
@@ -63,7 +82,10 @@ impl Ddl<'_> {
             if !cascade {
                 let key = child.foreign_keys.iter().find(|k| k.referenced == table.id);
                 return Err(depends(
-                    format!("cannot drop table {} because other objects depend on it", table.name),
+                    format!(
+                        "cannot drop table {} because other objects depend on it",
+                        table.name
+                    ),
                     format!(
                         "constraint {} on table {} depends on table {}",
                         key.map_or("?", |k| k.name.as_str()),
@@ -75,7 +97,8 @@ impl Ddl<'_> {
             child.foreign_keys.retain(|k| k.referenced != table.id);
             self.put_table(child)?;
         }
-        self.drop_dependent_views(table.id, &table.name, "table", cascade, together).await?;
+        self.drop_dependent_views(table.id, &table.name, "table", cascade, together)
+            .await?;
         for column in &table.columns {
             if let Some(sequence) = column.sequence {
                 self.remove_sequence(sequence)?;
@@ -123,7 +146,13 @@ impl Ddl<'_> {
     }
 
     /// A sequence that a column's default uses can go only with the default.
-    fn release_sequence(&mut self, table: ObjectId, column: usize, name: &str, cascade: bool) -> Result<()> {
+    fn release_sequence(
+        &mut self,
+        table: ObjectId,
+        column: usize,
+        name: &str,
+        cascade: bool,
+    ) -> Result<()> {
         let mut table = (*self.table(table)?).clone();
         if !cascade {
             return Err(depends(
@@ -143,7 +172,9 @@ impl Ddl<'_> {
 
     async fn drop_index(&mut self, table: ObjectId, id: ObjectId, cascade: bool) -> Result<()> {
         let mut table = self.own_table(table).await?;
-        let Some(index) = table.index(id).cloned() else { return Ok(()) };
+        let Some(index) = table.index(id).cloned() else {
+            return Ok(());
+        };
         if index.constraint.is_some() {
             return Err(depends(
                 format!(
@@ -164,8 +195,12 @@ impl Ddl<'_> {
     }
 
     async fn drop_schema(&mut self, id: ObjectId, cascade: bool) -> Result<()> {
-        let Some(schema) = self.catalog.schemas.get(&id).cloned() else { return Ok(()) };
-        self.session.state.require_owner(schema.owner, "schema", &schema.name)?;
+        let Some(schema) = self.catalog.schemas.get(&id).cloned() else {
+            return Ok(());
+        };
+        self.session
+            .state
+            .require_owner(schema.owner, "schema", &schema.name)?;
         let inside: Vec<ObjectId> = self
             .catalog
             .relations
@@ -178,14 +213,26 @@ impl Ddl<'_> {
                 .iter()
                 .filter_map(|id| self.catalog.relations.get(id))
                 .map(|r| match r {
-                    Relation::Table(t) => format!("table {}.{} depends on schema {}", schema.name, t.name, schema.name),
-                    Relation::View(v) => format!("view {}.{} depends on schema {}", schema.name, v.name, schema.name),
-                    Relation::Sequence(s) => format!("sequence {}.{} depends on schema {}", schema.name, s.name, schema.name),
+                    Relation::Table(t) => format!(
+                        "table {}.{} depends on schema {}",
+                        schema.name, t.name, schema.name
+                    ),
+                    Relation::View(v) => format!(
+                        "view {}.{} depends on schema {}",
+                        schema.name, v.name, schema.name
+                    ),
+                    Relation::Sequence(s) => format!(
+                        "sequence {}.{} depends on schema {}",
+                        schema.name, s.name, schema.name
+                    ),
                     _ => String::new(),
                 })
                 .collect();
             return Err(depends(
-                format!("cannot drop schema {} because other objects depend on it", schema.name),
+                format!(
+                    "cannot drop schema {} because other objects depend on it",
+                    schema.name
+                ),
                 names.join("\n"),
             ));
         }
@@ -263,5 +310,7 @@ fn depends(message: String, detail: String) -> Error {
     if detail.is_empty() {
         return error;
     }
-    error.with_detail(detail).with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
+    error
+        .with_detail(detail)
+        .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
 }

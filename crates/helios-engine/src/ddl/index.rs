@@ -10,10 +10,15 @@ use std::collections::HashSet;
 impl Ddl<'_> {
     pub(crate) async fn create_index(&mut self, spec: &CreateIndex) -> Result<()> {
         if spec.concurrently && self.session.in_explicit_transaction() {
-            bail!(ActiveTransaction, "CREATE INDEX CONCURRENTLY cannot run inside a transaction block");
+            bail!(
+                ActiveTransaction,
+                "CREATE INDEX CONCURRENTLY cannot run inside a transaction block"
+            );
         }
         let table = self.table(spec.table)?;
-        self.session.state.require_owner(table.owner, "table", &table.name)?;
+        self.session
+            .state
+            .require_owner(table.owner, "table", &table.name)?;
         self.lock_table(&table, LockMode::Share).await?;
         let table = (*self.table(spec.table)?).clone();
         if let Some(name) = &spec.name
@@ -52,7 +57,10 @@ impl Ddl<'_> {
             include: spec.include.clone(),
             predicate: spec.predicate.clone(),
             nulls_not_distinct: spec.nulls_not_distinct,
-            multikey: spec.columns.iter().any(|c| matches!(c.key, IndexKey::Path(_))),
+            multikey: spec
+                .columns
+                .iter()
+                .any(|c| matches!(c.key, IndexKey::Path(_))),
             ready: true,
             comment: None,
         };
@@ -62,7 +70,12 @@ impl Ddl<'_> {
     }
 
     /// Adds an index and the entries of the rows that are there.
-    pub(crate) async fn add_index(&mut self, mut table: Table, index: Index, is_new: bool) -> Result<Table> {
+    pub(crate) async fn add_index(
+        &mut self,
+        mut table: Table,
+        index: Index,
+        is_new: bool,
+    ) -> Result<Table> {
         let id = index.id;
         table.indexes.push(index);
         let table = (*self.put_table(table)?).clone();
@@ -82,7 +95,10 @@ impl Ddl<'_> {
         let mut entries = Vec::new();
         let mut exclusive = HashSet::new();
         self.each_row(&rt, |state, key, row| {
-            let mut env = helios_planner::scalar::ValueEnv { params: &[], functions: state };
+            let mut env = helios_planner::scalar::ValueEnv {
+                params: &[],
+                functions: state,
+            };
             for entry in index.entries(row, key, &mut env)? {
                 if entry.exclusive && !exclusive.insert(entry.key.clone()) {
                     return Err(not_unique(&index.index.name, table, &index.index, row, &rt));
@@ -106,18 +122,26 @@ fn not_unique(
     row: &[helios_types::Value],
     rt: &crate::kernel::runtime::TableRuntime,
 ) -> Error {
-    let error =
-        Error::new(ErrorKind::UniqueViolation, format!("could not create unique index \"{name}\""));
+    let error = Error::new(
+        ErrorKind::UniqueViolation,
+        format!("could not create unique index \"{name}\""),
+    );
     let mut names = Vec::new();
     let mut types = Vec::new();
     let mut values = Vec::new();
     for column in &index.columns {
-        let IndexKey::Column(position) = &column.key else { return error };
-        let Some(place) = rt.place[*position] else { return error };
+        let IndexKey::Column(position) = &column.key else {
+            return error;
+        };
+        let Some(place) = rt.place[*position] else {
+            return error;
+        };
         names.push(table.columns[*position].name.as_str());
         types.push(table.columns[*position].ty);
         values.push(row[place].clone());
     }
     let key = crate::kernel::write::key_text(&names, &types, &values);
-    error.with_detail(format!("Key {key} is duplicated.")).with_constraint(name)
+    error
+        .with_detail(format!("Key {key} is duplicated."))
+        .with_constraint(name)
 }

@@ -32,7 +32,10 @@ impl Ddl<'_> {
     ) -> Result<()> {
         let now_ms = (self.session.state.statement_time_us / 1000) as u64;
         let view = self.transaction()?.txn.view_latest();
-        let options = ScanOptions { fill_cache: false, ..ScanOptions::default() };
+        let options = ScanOptions {
+            fill_cache: false,
+            ..ScanOptions::default()
+        };
         let mut scan = view.scan(Space::Row, rt.prefix.range(), options)?;
         let mut n = 0u32;
         while let Some((key, value)) = scan.next()? {
@@ -49,7 +52,12 @@ impl Ddl<'_> {
 
     /// Gives the table a new storage with every row of `old`, changed as `rewrite` says, and
     /// builds its indexes there.
-    pub(crate) async fn rewrite(&mut self, old: &Table, new: Table, rewrite: &Rewrite) -> Result<Table> {
+    pub(crate) async fn rewrite(
+        &mut self,
+        old: &Table,
+        new: Table,
+        rewrite: &Rewrite,
+    ) -> Result<Table> {
         let old_rt = self.runtime(old)?;
         let new = self.new_storage(new)?;
         let rt = self.runtime(&new)?;
@@ -77,13 +85,21 @@ impl Ddl<'_> {
             rows.push((key, body));
             Ok(())
         })?;
-        let header = RowHeader { schema: new.schema_version, expire_ms: None };
+        let header = RowHeader {
+            schema: new.schema_version,
+            expire_ms: None,
+        };
         let txn = &mut self.transaction()?.txn;
         txn.count(prefix, rows.len() as i64);
         for (key, body) in rows {
             txn.put(Space::Row, &key, header, &body);
         }
-        let ids: Vec<_> = new.indexes.iter().filter(|i| !i.primary).map(|i| i.id).collect();
+        let ids: Vec<_> = new
+            .indexes
+            .iter()
+            .filter(|i| !i.primary)
+            .map(|i| i.id)
+            .collect();
         for id in ids {
             self.build_index(&new, id)?;
         }
@@ -125,9 +141,13 @@ fn convert_row(
     let mut out = Vec::with_capacity(rt.live.len());
     for &position in &rt.live {
         let value = match rewrite.values.iter().find(|(p, _)| *p == position) {
-            Some((_, expr)) => {
-                expr.eval(row, &mut ValueEnv { params: &[], functions: &mut *state })?
-            }
+            Some((_, expr)) => expr.eval(
+                row,
+                &mut ValueEnv {
+                    params: &[],
+                    functions: &mut *state,
+                },
+            )?,
             None => old_rt
                 .place
                 .get(position)
@@ -154,23 +174,34 @@ pub(crate) fn contains_nulls(column: &str, table: &str) -> Error {
 
 fn check_key_not_null(rt: &TableRuntime, row: &[Value]) -> Result<()> {
     match rt.key.iter().find(|&&place| row[place].is_null()) {
-        Some(&place) => {
-            Err(contains_nulls(&rt.table.columns[rt.live[place]].name, &rt.table.name))
-        }
+        Some(&place) => Err(contains_nulls(
+            &rt.table.columns[rt.live[place]].name,
+            &rt.table.name,
+        )),
         None => Ok(()),
     }
 }
 
 fn duplicate_key(rt: &TableRuntime, row: &[Value]) -> Error {
-    let columns: Vec<_> = rt.key.iter().map(|&p| &rt.table.columns[rt.live[p]]).collect();
+    let columns: Vec<_> = rt
+        .key
+        .iter()
+        .map(|&p| &rt.table.columns[rt.live[p]])
+        .collect();
     let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
     let types: Vec<Type> = columns.iter().map(|c| c.ty).collect();
     let values: Vec<Value> = rt.key.iter().map(|&p| row[p].clone()).collect();
-    let name = rt.table.primary_key().map_or("primary key", |i| i.name.as_str());
-    Error::new(ErrorKind::UniqueViolation, format!("could not create unique index \"{name}\""))
-        .with_detail(format!(
-            "Key {} is duplicated.",
-            crate::kernel::write::key_text(&names, &types, &values)
-        ))
-        .with_constraint(name)
+    let name = rt
+        .table
+        .primary_key()
+        .map_or("primary key", |i| i.name.as_str());
+    Error::new(
+        ErrorKind::UniqueViolation,
+        format!("could not create unique index \"{name}\""),
+    )
+    .with_detail(format!(
+        "Key {} is duplicated.",
+        crate::kernel::write::key_text(&names, &types, &values)
+    ))
+    .with_constraint(name)
 }

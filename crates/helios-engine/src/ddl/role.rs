@@ -13,7 +13,10 @@ impl Ddl<'_> {
         if me.is_some_and(|r| r.superuser || r.create_role) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::InsufficientPrivilege, "permission denied to create role"))
+        Err(Error::new(
+            ErrorKind::InsufficientPrivilege,
+            "permission denied to create role",
+        ))
     }
 
     pub(crate) fn create_role(&mut self, options: &RoleOptions) -> Result<()> {
@@ -56,7 +59,9 @@ impl Ddl<'_> {
             self.require_role_admin()?;
         }
         if role.superuser || options.superuser == Some(true) {
-            self.session.state.require_superuser("alter superuser roles")?;
+            self.session
+                .state
+                .require_superuser("alter superuser roles")?;
         }
         self.put_role(changed((*role).clone(), options))
     }
@@ -66,8 +71,13 @@ impl Ddl<'_> {
         if self.catalog.role_named(name).is_some() {
             bail!(DuplicateObject, "role \"{name}\" already exists");
         }
-        let Some(role) = self.catalog.roles.get(&id) else { bail!(UndefinedObject, "role does not exist") };
-        let role = Role { name: name.to_string(), ..(**role).clone() };
+        let Some(role) = self.catalog.roles.get(&id) else {
+            bail!(UndefinedObject, "role does not exist")
+        };
+        let role = Role {
+            name: name.to_string(),
+            ..(**role).clone()
+        };
         self.put_role(role)
     }
 
@@ -106,20 +116,41 @@ impl Ddl<'_> {
             Relation::Sequence(s) if s.owner == role => Some(format!("sequence {}", s.name)),
             _ => None,
         });
-        let schema = || self.catalog.schemas.values().find(|s| s.owner == role).map(|s| format!("schema {}", s.name));
-        let database =
-            || self.catalog.databases.values().find(|d| d.owner == role).map(|d| format!("database {}", d.name));
+        let schema = || {
+            self.catalog
+                .schemas
+                .values()
+                .find(|s| s.owner == role)
+                .map(|s| format!("schema {}", s.name))
+        };
+        let database = || {
+            self.catalog
+                .databases
+                .values()
+                .find(|d| d.owner == role)
+                .map(|d| format!("database {}", d.name))
+        };
         relation.or_else(schema).or_else(database)
     }
 
-    pub(crate) fn grant_role(&mut self, roles: &[ObjectId], members: &[ObjectId], grant: bool) -> Result<()> {
+    pub(crate) fn grant_role(
+        &mut self,
+        roles: &[ObjectId],
+        members: &[ObjectId],
+        grant: bool,
+    ) -> Result<()> {
         self.require_role_admin()?;
         for member in members {
-            let Some(member) = self.catalog.roles.get(member).cloned() else { continue };
+            let Some(member) = self.catalog.roles.get(member).cloned() else {
+                continue;
+            };
             let mut member = (*member).clone();
             for role in roles {
                 if grant && crate::authorize::is_member(&self.catalog, *role, member.id) {
-                    bail!(InvalidParameterValue, "role would become a member of itself");
+                    bail!(
+                        InvalidParameterValue,
+                        "role would become a member of itself"
+                    );
                 }
                 member.member_of.retain(|r| r != role);
                 if grant {

@@ -14,8 +14,16 @@ impl Ddl<'_> {
             return Err(Error::unsupported("CREATE TEMPORARY SEQUENCE"));
         }
         self.session.state.require_create(spec.schema)?;
-        if spec.if_not_exists && self.catalog.relation_named(spec.schema, &spec.name).is_some() {
-            self.notice(format!("relation \"{}\" already exists, skipping", spec.name));
+        if spec.if_not_exists
+            && self
+                .catalog
+                .relation_named(spec.schema, &spec.name)
+                .is_some()
+        {
+            self.notice(format!(
+                "relation \"{}\" already exists, skipping",
+                spec.name
+            ));
             return Ok(());
         }
         self.require_free_name(spec.schema, &spec.name)?;
@@ -23,7 +31,14 @@ impl Ddl<'_> {
             bail!(UndefinedSchema, "schema does not exist");
         };
         let id = self.next_id();
-        let sequence = new_sequence(id, database, spec.schema, &spec.name, self.session.state.role, &spec.options)?;
+        let sequence = new_sequence(
+            id,
+            database,
+            spec.schema,
+            &spec.name,
+            self.session.state.role,
+            &spec.options,
+        )?;
         self.put_relation(Relation::Sequence(Arc::new(sequence)))
     }
 
@@ -43,9 +58,19 @@ impl Ddl<'_> {
             }
             None => self.choose_name(table.schema, &table.name, column, "seq", &[]),
         };
-        let options = SequenceOptions { ty: Some(options.ty.unwrap_or(ty)), ..options.clone() };
+        let options = SequenceOptions {
+            ty: Some(options.ty.unwrap_or(ty)),
+            ..options.clone()
+        };
         let id = self.next_id();
-        let mut sequence = new_sequence(id, table.database, table.schema, &name, table.owner, &options)?;
+        let mut sequence = new_sequence(
+            id,
+            table.database,
+            table.schema,
+            &name,
+            table.owner,
+            &options,
+        )?;
         sequence.owned_by = Some((table.id, position));
         let sequence = Arc::new(sequence);
         self.put_relation(Relation::Sequence(sequence.clone()))?;
@@ -56,7 +81,9 @@ impl Ddl<'_> {
         let Some(Relation::Sequence(old)) = self.catalog.relations.get(&id).cloned() else {
             bail!(WrongObjectType, "relation is not a sequence");
         };
-        self.session.state.require_owner(old.owner, "sequence", &old.name)?;
+        self.session
+            .state
+            .require_owner(old.owner, "sequence", &old.name)?;
         let merged = SequenceOptions {
             ty: options.ty.or(Some(old.ty)),
             start: options.start.or(Some(old.start)),
@@ -67,7 +94,8 @@ impl Ddl<'_> {
             cycle: options.cycle.or(Some(old.cycle)),
             ..options.clone()
         };
-        let mut sequence = new_sequence(id, old.database, old.schema, &old.name, old.owner, &merged)?;
+        let mut sequence =
+            new_sequence(id, old.database, old.schema, &old.name, old.owner, &merged)?;
         sequence.grants = old.grants.clone();
         sequence.comment = old.comment.clone();
         sequence.owned_by = match options.owned_by {
@@ -76,7 +104,10 @@ impl Ddl<'_> {
         };
         if let Some(restart) = options.restart {
             let value = restart.unwrap_or(sequence.start);
-            self.session.engine.store.sequence_set(prefix(&sequence), value, false)?;
+            self.session
+                .engine
+                .store
+                .sequence_set(prefix(&sequence), value, false)?;
         }
         self.put_relation(Relation::Sequence(Arc::new(sequence)))
     }
@@ -84,7 +115,10 @@ impl Ddl<'_> {
     /// RESTART of TRUNCATE … RESTART IDENTITY.
     pub(crate) fn restart_sequence(&mut self, id: ObjectId) -> Result<()> {
         if let Some(Relation::Sequence(s)) = self.catalog.relations.get(&id) {
-            self.session.engine.store.sequence_set(prefix(s), params(s).start, false)?;
+            self.session
+                .engine
+                .store
+                .sequence_set(prefix(s), params(s).start, false)?;
         }
         Ok(())
     }
@@ -114,34 +148,58 @@ fn new_sequence(
         21 => (i64::from(i16::MIN), i64::from(i16::MAX)),
         23 => (i64::from(i32::MIN), i64::from(i32::MAX)),
         20 => (i64::MIN, i64::MAX),
-        _ => return Err(invalid("sequence type must be smallint, integer, or bigint".into())),
+        _ => {
+            return Err(invalid(
+                "sequence type must be smallint, integer, or bigint".into(),
+            ));
+        }
     };
     let increment = options.increment.unwrap_or(1);
     if increment == 0 {
         return Err(invalid("INCREMENT must not be zero".into()));
     }
     let ascending = increment > 0;
-    let max = options.max.flatten().unwrap_or(if ascending { type_max } else { -1 });
-    let min = options.min.flatten().unwrap_or(if ascending { 1 } else { type_min });
+    let max = options
+        .max
+        .flatten()
+        .unwrap_or(if ascending { type_max } else { -1 });
+    let min = options
+        .min
+        .flatten()
+        .unwrap_or(if ascending { 1 } else { type_min });
     if !(type_min..=type_max).contains(&max) {
-        return Err(invalid(format!("MAXVALUE ({max}) is out of range for sequence data type {}", helios_types::text::format_type(ty))));
+        return Err(invalid(format!(
+            "MAXVALUE ({max}) is out of range for sequence data type {}",
+            helios_types::text::format_type(ty)
+        )));
     }
     if !(type_min..=type_max).contains(&min) {
-        return Err(invalid(format!("MINVALUE ({min}) is out of range for sequence data type {}", helios_types::text::format_type(ty))));
+        return Err(invalid(format!(
+            "MINVALUE ({min}) is out of range for sequence data type {}",
+            helios_types::text::format_type(ty)
+        )));
     }
     if min >= max {
-        return Err(invalid(format!("MINVALUE ({min}) must be less than MAXVALUE ({max})")));
+        return Err(invalid(format!(
+            "MINVALUE ({min}) must be less than MAXVALUE ({max})"
+        )));
     }
     let start = options.start.unwrap_or(if ascending { min } else { max });
     if start < min {
-        return Err(invalid(format!("START value ({start}) cannot be less than MINVALUE ({min})")));
+        return Err(invalid(format!(
+            "START value ({start}) cannot be less than MINVALUE ({min})"
+        )));
     }
     if start > max {
-        return Err(invalid(format!("START value ({start}) cannot be greater than MAXVALUE ({max})")));
+        return Err(invalid(format!(
+            "START value ({start}) cannot be greater than MAXVALUE ({max})"
+        )));
     }
     let cache = options.cache.unwrap_or(1);
     if cache < 1 {
-        return Err(invalid(format!("CACHE ({cache}) must be greater than zero")));
+        return Err(invalid(format!(
+            "CACHE ({cache}) must be greater than zero"
+        )));
     }
     Ok(Sequence {
         id,

@@ -12,10 +12,15 @@ impl Ddl<'_> {
             return Err(Error::unsupported("CREATE TEMPORARY VIEW"));
         }
         self.session.state.require_create(spec.schema)?;
-        let existing = self.catalog.relation_named(spec.schema, &spec.name).cloned();
+        let existing = self
+            .catalog
+            .relation_named(spec.schema, &spec.name)
+            .cloned();
         let (id, old) = match existing {
             Some(Relation::View(old)) if spec.or_replace => {
-                self.session.state.require_owner(old.owner, "view", &old.name)?;
+                self.session
+                    .state
+                    .require_owner(old.owner, "view", &old.name)?;
                 keep_columns(&old, spec)?;
                 (old.id, Some(old))
             }
@@ -44,7 +49,10 @@ impl Ddl<'_> {
     }
 
     /// The table of CREATE TABLE AS, still empty.
-    pub(crate) async fn create_table_as(&mut self, spec: &CreateTableAs) -> Result<Option<ObjectId>> {
+    pub(crate) async fn create_table_as(
+        &mut self,
+        spec: &CreateTableAs,
+    ) -> Result<Option<ObjectId>> {
         let columns = spec
             .columns
             .iter()

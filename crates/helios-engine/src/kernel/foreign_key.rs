@@ -28,23 +28,42 @@ pub(crate) struct CheckQueue {
 #[derive(Debug, Clone)]
 enum Check {
     /// The row that `values` refer to must exist.
-    Referenced { table: ObjectId, key: ObjectId, values: Vec<Value> },
+    Referenced {
+        table: ObjectId,
+        key: ObjectId,
+        values: Vec<Value>,
+    },
     /// The row that had `old` in the referenced columns is gone or has `new` there.
-    Referencing { table: ObjectId, key: ObjectId, old: Vec<Value>, new: Option<Vec<Value>> },
+    Referencing {
+        table: ObjectId,
+        key: ObjectId,
+        old: Vec<Value>,
+        new: Option<Vec<Value>>,
+    },
 }
 
 fn pick(rt: &TableRuntime, positions: &[usize], row: &[Value]) -> Vec<Value> {
-    positions.iter().map(|&p| rt.place[p].map_or(Value::Null, |place| row[place].clone())).collect()
+    positions
+        .iter()
+        .map(|&p| rt.place[p].map_or(Value::Null, |place| row[place].clone()))
+        .collect()
 }
 
 fn same(a: &[Value], b: &[Value]) -> bool {
-    a.iter().zip(b).all(|(a, b)| helios_types::value::compare(a, b).is_eq())
+    a.iter()
+        .zip(b)
+        .all(|(a, b)| helios_types::value::compare(a, b).is_eq())
 }
 
 impl CheckQueue {
     fn push(&mut self, key: &ForeignKey, check: Check) {
         let deferred = key.deferrable && self.defer_all.unwrap_or(key.initially_deferred);
-        if deferred { &mut self.deferred } else { &mut self.due }.push_back(check);
+        if deferred {
+            &mut self.deferred
+        } else {
+            &mut self.due
+        }
+        .push_back(check);
     }
 
     pub(crate) fn inserted(&mut self, _catalog: &Catalog, rt: &TableRuntime, row: &[Value]) {
@@ -53,26 +72,52 @@ impl CheckQueue {
             if values.iter().any(Value::is_null) {
                 continue;
             }
-            self.push(key, Check::Referenced { table: rt.table.id, key: key.id, values });
+            self.push(
+                key,
+                Check::Referenced {
+                    table: rt.table.id,
+                    key: key.id,
+                    values,
+                },
+            );
         }
     }
 
-    pub(crate) fn updated(&mut self, catalog: &Catalog, rt: &TableRuntime, old: &[Value], new: &[Value]) {
+    pub(crate) fn updated(
+        &mut self,
+        catalog: &Catalog,
+        rt: &TableRuntime,
+        old: &[Value],
+        new: &[Value],
+    ) {
         for key in &rt.table.foreign_keys {
             let values = pick(rt, &key.columns, new);
             if values.iter().any(Value::is_null) || same(&values, &pick(rt, &key.columns, old)) {
                 continue;
             }
-            self.push(key, Check::Referenced { table: rt.table.id, key: key.id, values });
+            self.push(
+                key,
+                Check::Referenced {
+                    table: rt.table.id,
+                    key: key.id,
+                    values,
+                },
+            );
         }
         for (child, key) in catalog.referencing(rt.table.id) {
-            let (before, after) =
-                (pick(rt, &key.referenced_columns, old), pick(rt, &key.referenced_columns, new));
+            let (before, after) = (
+                pick(rt, &key.referenced_columns, old),
+                pick(rt, &key.referenced_columns, new),
+            );
             if before.iter().any(Value::is_null) || same(&before, &after) {
                 continue;
             }
-            let check =
-                Check::Referencing { table: child.id, key: key.id, old: before, new: Some(after) };
+            let check = Check::Referencing {
+                table: child.id,
+                key: key.id,
+                old: before,
+                new: Some(after),
+            };
             self.push(key, check);
         }
     }
@@ -83,17 +128,28 @@ impl CheckQueue {
             if before.iter().any(Value::is_null) {
                 continue;
             }
-            let check = Check::Referencing { table: child.id, key: key.id, old: before, new: None };
+            let check = Check::Referencing {
+                table: child.id,
+                key: key.id,
+                old: before,
+                new: None,
+            };
             self.push(key, check);
         }
     }
 
     /// One foreign key of a stored row, for ALTER TABLE … ADD FOREIGN KEY.
     pub(crate) fn require_reference(&mut self, rt: &TableRuntime, key: ObjectId, row: &[Value]) {
-        let Some(foreign) = rt.table.foreign_keys.iter().find(|k| k.id == key) else { return };
+        let Some(foreign) = rt.table.foreign_keys.iter().find(|k| k.id == key) else {
+            return;
+        };
         let values = pick(rt, &foreign.columns, row);
         if !values.iter().any(Value::is_null) {
-            self.due.push_back(Check::Referenced { table: rt.table.id, key, values });
+            self.due.push_back(Check::Referenced {
+                table: rt.table.id,
+                key,
+                values,
+            });
         }
     }
 
@@ -123,14 +179,24 @@ impl Writer<'_> {
         while let Some(check) = self.checks.due.pop_front() {
             match check {
                 Check::Referenced { table, key, values } => {
-                    let Some((table, key)) = self.foreign_key(table, key) else { continue };
+                    let Some((table, key)) = self.foreign_key(table, key) else {
+                        continue;
+                    };
                     if self.lock_referenced(&key, &values).await?.is_none() {
                         return Err(self.missing_reference(&table, &key, &values));
                     }
                 }
-                Check::Referencing { table, key, old, new } => {
-                    let Some((table, key)) = self.foreign_key(table, key) else { continue };
-                    self.referenced_row_changed(&table, &key, &old, new.as_deref()).await?;
+                Check::Referencing {
+                    table,
+                    key,
+                    old,
+                    new,
+                } => {
+                    let Some((table, key)) = self.foreign_key(table, key) else {
+                        continue;
+                    };
+                    self.referenced_row_changed(&table, &key, &old, new.as_deref())
+                        .await?;
                 }
             }
         }
@@ -144,12 +210,20 @@ impl Writer<'_> {
     }
 
     /// Locks the referenced row against deletion; its key, or `None` when there is none.
-    async fn lock_referenced(&mut self, key: &ForeignKey, values: &[Value]) -> Result<Option<Vec<u8>>> {
+    async fn lock_referenced(
+        &mut self,
+        key: &ForeignKey,
+        values: &[Value],
+    ) -> Result<Option<Vec<u8>>> {
         let parent = self.runtime(key.referenced)?;
-        let Some(row_key) = self.referenced_key(&parent, key, values)? else { return Ok(None) };
+        let Some(row_key) = self.referenced_key(&parent, key, values)? else {
+            return Ok(None);
+        };
         self.lock(&row_key, LockMode::KeyShare).await?;
         // It may have changed while this transaction waited for the lock.
-        let Some(row) = self.latest(&parent, &row_key)? else { return Ok(None) };
+        let Some(row) = self.latest(&parent, &row_key)? else {
+            return Ok(None);
+        };
         let found = same(&pick(&parent, &key.referenced_columns, &row), values);
         Ok(found.then_some(row_key))
     }
@@ -161,9 +235,16 @@ impl Writer<'_> {
         key: &ForeignKey,
         values: &[Value],
     ) -> Result<Option<Vec<u8>>> {
-        let values_by_position =
-            |position: usize| key.referenced_columns.iter().position(|&p| p == position).map(|i| &values[i]);
-        let is_primary = parent.table.primary_key().is_some_and(|i| i.id == key.referenced_index);
+        let values_by_position = |position: usize| {
+            key.referenced_columns
+                .iter()
+                .position(|&p| p == position)
+                .map(|i| &values[i])
+        };
+        let is_primary = parent
+            .table
+            .primary_key()
+            .is_some_and(|i| i.id == key.referenced_index);
         if is_primary {
             let ordered: Option<Vec<Value>> = parent
                 .table
@@ -171,10 +252,18 @@ impl Writer<'_> {
                 .iter()
                 .map(|&p| values_by_position(p).map(|v| convert(v, parent.table.columns[p].ty)))
                 .collect();
-            let Some(ordered) = ordered else { return Ok(None) };
-            return parent.encode_key(&ordered.iter().collect::<Vec<_>>()).map(Some);
+            let Some(ordered) = ordered else {
+                return Ok(None);
+            };
+            return parent
+                .encode_key(&ordered.iter().collect::<Vec<_>>())
+                .map(Some);
         }
-        let Some(index) = parent.indexes.iter().find(|i| i.index.id == key.referenced_index) else {
+        let Some(index) = parent
+            .indexes
+            .iter()
+            .find(|i| i.index.id == key.referenced_index)
+        else {
             return Err(Error::internal("foreign key without its index"));
         };
         let mut entry = index.prefix.bytes().to_vec();
@@ -183,11 +272,19 @@ impl Writer<'_> {
                 return Err(Error::internal("foreign key over an expression index"));
             };
             let position = parent.live[*place];
-            let Some(value) = values_by_position(position) else { return Ok(None) };
-            encode_key(&mut entry, convert(value, parent.table.columns[position].ty).as_ref(), *column)?;
+            let Some(value) = values_by_position(position) else {
+                return Ok(None);
+            };
+            encode_key(
+                &mut entry,
+                convert(value, parent.table.columns[position].ty).as_ref(),
+                *column,
+            )?;
         }
         let view = self.txn.view_latest();
-        let Some(value) = view.get(Space::Index, &entry)? else { return Ok(None) };
+        let Some(value) = view.get(Space::Index, &entry)? else {
+            return Ok(None);
+        };
         let (_, body) = helios_storage::split_header(&value)?;
         Ok(Some(super::index::row_key(parent, body)))
     }
@@ -206,10 +303,16 @@ impl Writer<'_> {
             return Ok(());
         }
         let rt = self.runtime(child.id)?;
-        let action = if new.is_some() { key.on_update } else { key.on_delete };
+        let action = if new.is_some() {
+            key.on_update
+        } else {
+            key.on_delete
+        };
         for row_key in self.referencing_rows(&rt, key, old)? {
             self.lock(&row_key, LockMode::Update).await?;
-            let Some(row) = self.latest(&rt, &row_key)? else { continue };
+            let Some(row) = self.latest(&rt, &row_key)? else {
+                continue;
+            };
             if !same(&pick(&rt, &key.columns, &row), old) {
                 continue;
             }
@@ -220,22 +323,26 @@ impl Writer<'_> {
                 (ReferentialAction::Cascade, None) => self.delete(&rt, &row_key, &row)?,
                 (ReferentialAction::Cascade, Some(new)) => {
                     let values = new.to_vec();
-                    self.set_columns(&rt, &row_key, row, &key.columns, values).await?;
+                    self.set_columns(&rt, &row_key, row, &key.columns, values)
+                        .await?;
                 }
                 (ReferentialAction::SetNull, _) => {
                     let values = vec![Value::Null; key.columns.len()];
-                    self.set_columns(&rt, &row_key, row, &key.columns, values).await?;
+                    self.set_columns(&rt, &row_key, row, &key.columns, values)
+                        .await?;
                 }
                 (ReferentialAction::SetDefault, _) => {
                     let mut values = Vec::new();
                     for &position in &key.columns {
-                        let default = rt.place[position].and_then(|place| rt.defaults[place].as_ref());
+                        let default =
+                            rt.place[position].and_then(|place| rt.defaults[place].as_ref());
                         values.push(match default {
                             Some(expr) => expr.eval(&[], &mut self.env())?,
                             None => Value::Null,
                         });
                     }
-                    self.set_columns(&rt, &row_key, row, &key.columns, values).await?;
+                    self.set_columns(&rt, &row_key, row, &key.columns, values)
+                        .await?;
                 }
             }
         }
@@ -262,7 +369,12 @@ impl Writer<'_> {
 
     /// Keys of the rows of the referencing table that hold `values`: by an index that begins with
     /// the key's columns, else by a scan.
-    fn referencing_rows(&self, rt: &TableRuntime, key: &ForeignKey, values: &[Value]) -> Result<Vec<Vec<u8>>> {
+    fn referencing_rows(
+        &self,
+        rt: &TableRuntime,
+        key: &ForeignKey,
+        values: &[Value],
+    ) -> Result<Vec<Vec<u8>>> {
         let value_at = |position: usize| {
             let at = key.columns.iter().position(|&p| p == position)?;
             Some(convert(&values[at], rt.table.columns[position].ty))
@@ -271,15 +383,26 @@ impl Writer<'_> {
         let view = self.txn.view_latest();
         let mut keys = Vec::new();
         if rt.table.key.len() >= n && rt.table.key[..n].iter().all(|p| key.columns.contains(p)) {
-            let ordered: Vec<Value> = rt.table.key[..n].iter().filter_map(|&p| value_at(p)).collect();
+            let ordered: Vec<Value> = rt.table.key[..n]
+                .iter()
+                .filter_map(|&p| value_at(p))
+                .collect();
             let prefix = rt.encode_key(&ordered.iter().collect::<Vec<_>>())?;
-            let mut scan = view.scan(Space::Row, helios_storage::KeyRange::prefix(&prefix), ScanOptions::default())?;
+            let mut scan = view.scan(
+                Space::Row,
+                helios_storage::KeyRange::prefix(&prefix),
+                ScanOptions::default(),
+            )?;
             while let Some((row_key, _)) = scan.next()? {
                 keys.push(row_key.to_vec());
             }
             return Ok(keys);
         }
-        for index in rt.indexes.iter().filter(|i| i.index.ready && i.predicate.is_none()) {
+        for index in rt
+            .indexes
+            .iter()
+            .filter(|i| i.index.ready && i.predicate.is_none())
+        {
             let columns: Option<Vec<(usize, KeyColumn)>> = index
                 .columns
                 .iter()
@@ -295,10 +418,16 @@ impl Writer<'_> {
             }
             let mut prefix = index.prefix.bytes().to_vec();
             for (position, column) in columns {
-                let Some(value) = value_at(position) else { continue };
+                let Some(value) = value_at(position) else {
+                    continue;
+                };
                 encode_key(&mut prefix, value.as_ref(), column)?;
             }
-            let mut scan = view.scan(Space::Index, helios_storage::KeyRange::prefix(&prefix), ScanOptions::default())?;
+            let mut scan = view.scan(
+                Space::Index,
+                helios_storage::KeyRange::prefix(&prefix),
+                ScanOptions::default(),
+            )?;
             while let Some((_, value)) = scan.next()? {
                 let (_, body) = helios_storage::split_header(value)?;
                 keys.push(super::index::row_key(rt, body));
@@ -327,7 +456,9 @@ impl Writer<'_> {
         .with_detail(format!(
             "Key {} is not present in table \"{}\".",
             columns_text(table, &key.columns, values),
-            self.catalog.table(key.referenced).map_or("?", |t| t.name.as_str())
+            self.catalog
+                .table(key.referenced)
+                .map_or("?", |t| t.name.as_str())
         ))
         .with_table(self.schema_of(table), &table.name)
         .with_constraint(&key.name)
@@ -354,12 +485,19 @@ impl Writer<'_> {
     }
 
     fn schema_of(&self, table: &Table) -> String {
-        self.catalog.schemas.get(&table.schema).map(|s| s.name.clone()).unwrap_or_default()
+        self.catalog
+            .schemas
+            .get(&table.schema)
+            .map(|s| s.name.clone())
+            .unwrap_or_default()
     }
 }
 
 fn columns_text(table: &Table, positions: &[usize], values: &[Value]) -> String {
-    let names: Vec<&str> = positions.iter().map(|&p| table.columns[p].name.as_str()).collect();
+    let names: Vec<&str> = positions
+        .iter()
+        .map(|&p| table.columns[p].name.as_str())
+        .collect();
     let types: Vec<_> = positions.iter().map(|&p| table.columns[p].ty).collect();
     key_text(&names, &types, values)
 }

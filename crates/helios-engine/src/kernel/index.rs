@@ -61,8 +61,10 @@ impl IndexRuntime {
                     }
                     IndexKey::Path(path) => KeySource::Path(path.clone()),
                 };
-                let key =
-                    KeyColumn { descending: column.descending, nulls_first: column.nulls_first };
+                let key = KeyColumn {
+                    descending: column.descending,
+                    nulls_first: column.nulls_first,
+                };
                 Ok((source, key))
             })
             .collect::<Result<_>>()?;

@@ -35,12 +35,19 @@ impl TableRuntime {
                 ));
             }
         };
-        Ok(Some(RowView { runtime: self, header, body, n_stored }))
+        Ok(Some(RowView {
+            runtime: self,
+            header,
+            body,
+            n_stored,
+        }))
     }
 
     /// The row in a stored value, decoded.
     pub(crate) fn decode(&self, value: &[u8], now_ms: u64) -> Result<Option<Vec<Value>>> {
-        self.view(value, now_ms)?.map(|row| row.to_values()).transpose()
+        self.view(value, now_ms)?
+            .map(|row| row.to_values())
+            .transpose()
     }
 }
 
@@ -78,12 +85,17 @@ impl<'a> RowView<'a> {
             return Ok(Cell::Stored(self.runtime.missing[place].as_ref()));
         }
         let layout = &self.runtime.layouts[self.header.schema as usize];
-        Ok(Cell::Stored(RowRef::new(layout, self.body).column(position)?))
+        Ok(Cell::Stored(
+            RowRef::new(layout, self.body).column(position)?,
+        ))
     }
 
     /// A document table's columns: `_id` as text, and the document.
     fn document_column(&self, place: usize) -> Cell<'a> {
-        let document = JsonbRef { element: 3, bytes: self.body };
+        let document = JsonbRef {
+            element: 3,
+            bytes: self.body,
+        };
         match place {
             0 => Cell::Made(match document.get("_id") {
                 Some(id) => id.to_text().map_or(Value::Null, |text| Value::text(text)),
@@ -94,6 +106,8 @@ impl<'a> RowView<'a> {
     }
 
     pub(crate) fn to_values(self) -> Result<Vec<Value>> {
-        (0..self.runtime.live.len()).map(|place| Ok(self.column(place)?.into_value())).collect()
+        (0..self.runtime.live.len())
+            .map(|place| Ok(self.column(place)?.into_value()))
+            .collect()
     }
 }

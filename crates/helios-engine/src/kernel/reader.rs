@@ -33,18 +33,32 @@ impl TableReader for ViewReader {
         let source = match request.path {
             KeyPath::Point(key) => Rows::Keys(vec![point_key(&rt, &key)?].into_iter()),
             KeyPath::Points(keys) => {
-                let mut keys: Vec<Vec<u8>> =
-                    keys.iter().map(|key| point_key(&rt, key)).collect::<Result<_>>()?;
+                let mut keys: Vec<Vec<u8>> = keys
+                    .iter()
+                    .map(|key| point_key(&rt, key))
+                    .collect::<Result<_>>()?;
                 keys.sort();
                 keys.dedup();
                 Rows::Keys(keys.into_iter())
             }
             KeyPath::Full { reverse } => {
-                let options = ScanOptions { reverse, ..ScanOptions::default() };
+                let options = ScanOptions {
+                    reverse,
+                    ..ScanOptions::default()
+                };
                 Rows::Scan(self.view.scan(Space::Row, rt.prefix.range(), options)?)
             }
-            KeyPath::Range { index, equal, lower, upper, reverse } => {
-                let options = ScanOptions { reverse, ..ScanOptions::default() };
+            KeyPath::Range {
+                index,
+                equal,
+                lower,
+                upper,
+                reverse,
+            } => {
+                let options = ScanOptions {
+                    reverse,
+                    ..ScanOptions::default()
+                };
                 let primary = rt.table.primary_key().map(|i| i.id);
                 match index.filter(|id| Some(*id) != primary) {
                     None => {
@@ -59,7 +73,8 @@ impl TableReader for ViewReader {
                             .iter()
                             .find(|i| i.index.id == id)
                             .ok_or_else(|| Error::internal("plan names an index that is gone"))?;
-                        let columns: Vec<KeyColumn> = index.columns.iter().map(|(_, c)| *c).collect();
+                        let columns: Vec<KeyColumn> =
+                            index.columns.iter().map(|(_, c)| *c).collect();
                         let prefix = index.prefix.bytes().to_vec();
                         let range = key_range(prefix, &columns, &equal, &lower, &upper)?;
                         Rows::Index(self.view.scan(Space::Index, range, options)?)
@@ -96,23 +111,33 @@ impl TableRows for Reader {
         loop {
             let found = match &mut self.source {
                 Rows::Keys(keys) => {
-                    let Some(key) = keys.next() else { return Ok(false) };
+                    let Some(key) = keys.next() else {
+                        return Ok(false);
+                    };
                     match self.view.get(Space::Row, &key)? {
-                        Some(value) => decode(&self.rt, &self.columns, self.now_ms, &key, &value, row)?,
+                        Some(value) => {
+                            decode(&self.rt, &self.columns, self.now_ms, &key, &value, row)?
+                        }
                         None => false,
                     }
                 }
                 Rows::Scan(scan) => {
-                    let Some((key, value)) = scan.next()? else { return Ok(false) };
+                    let Some((key, value)) = scan.next()? else {
+                        return Ok(false);
+                    };
                     decode(&self.rt, &self.columns, self.now_ms, key, value, row)?
                 }
                 Rows::Index(scan) => {
-                    let Some((_, entry)) = scan.next()? else { return Ok(false) };
+                    let Some((_, entry)) = scan.next()? else {
+                        return Ok(false);
+                    };
                     let (_, body) = helios_storage::split_header(entry)?;
                     let key = row_key(&self.rt, body);
                     let value: Option<Pinned<'_>> = self.view.get(Space::Row, &key)?;
                     match value {
-                        Some(value) => decode(&self.rt, &self.columns, self.now_ms, &key, &value, row)?,
+                        Some(value) => {
+                            decode(&self.rt, &self.columns, self.now_ms, &key, &value, row)?
+                        }
                         None => false,
                     }
                 }
@@ -132,7 +157,9 @@ fn decode(
     value: &[u8],
     row: &mut Row,
 ) -> Result<bool> {
-    let Some(view) = rt.view(value, now_ms)? else { return Ok(false) };
+    let Some(view) = rt.view(value, now_ms)? else {
+        return Ok(false);
+    };
     row.clear();
     row.reserve(columns.len());
     for &column in columns {
@@ -168,17 +195,27 @@ pub(crate) fn key_range(
         encode_key(&mut prefix, value.as_ref(), *column)?;
     }
     let mut range = KeyRange::prefix(&prefix);
-    let Some(column) = columns.get(equal.len()).copied() else { return Ok(range) };
+    let Some(column) = columns.get(equal.len()).copied() else {
+        return Ok(range);
+    };
     for (bound, is_lower) in [(lower, true), (upper, false)] {
         let Some(bound) = bound else { continue };
         let mut key = prefix.clone();
         encode_key(&mut key, bound.value.as_ref(), column)?;
         // In a descending column the larger value has the smaller key.
         if is_lower != column.descending {
-            let lo = if bound.inclusive { Some(key) } else { prefix_successor(&key) };
+            let lo = if bound.inclusive {
+                Some(key)
+            } else {
+                prefix_successor(&key)
+            };
             range.lo = lo.unwrap_or(range.lo);
         } else {
-            range.hi = if bound.inclusive { prefix_successor(&key) } else { Some(key) };
+            range.hi = if bound.inclusive {
+                prefix_successor(&key)
+            } else {
+                Some(key)
+            };
         }
     }
     if lower.is_none() && upper.is_none() {

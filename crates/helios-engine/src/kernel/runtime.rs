@@ -73,7 +73,10 @@ impl TableRuntime {
             .iter()
             .map(|check| {
                 let condition = compiler.over_row(&check.expression, Some(Type::BOOL))?;
-                Ok(CheckRuntime { name: check.name.clone(), condition })
+                Ok(CheckRuntime {
+                    name: check.name.clone(),
+                    condition,
+                })
             })
             .collect::<Result<_>>()?;
         let indexes = table
@@ -82,11 +85,22 @@ impl TableRuntime {
             .filter(|i| !i.primary)
             .map(|index| IndexRuntime::new(index, &table, &place, &mut compiler))
             .collect::<Result<_>>()?;
-        let missing = live.iter().map(|&i| missing_value(column(i))).collect::<Result<_>>()?;
+        let missing = live
+            .iter()
+            .map(|&i| missing_value(column(i)))
+            .collect::<Result<_>>()?;
         Ok(TableRuntime {
             prefix: Prefix::new(table.database, BranchId::MAIN, table.storage),
-            key: table.key.iter().map(|&i| place[i].ok_or_else(key_dropped)).collect::<Result<_>>()?,
-            layouts: table.layouts.iter().map(|types| RowLayout::new(types)).collect(),
+            key: table
+                .key
+                .iter()
+                .map(|&i| place[i].ok_or_else(key_dropped))
+                .collect::<Result<_>>()?,
+            layouts: table
+                .layouts
+                .iter()
+                .map(|types| RowLayout::new(types))
+                .collect(),
             live,
             place,
             missing,
@@ -101,7 +115,12 @@ impl TableRuntime {
     /// Places of the columns that unique indexes are over, the primary key included: what foreign
     /// keys may refer to.
     pub(crate) fn unique_places(&self) -> Vec<usize> {
-        let unique = self.table.indexes.iter().filter(|i| i.unique).flat_map(|i| &i.columns);
+        let unique = self
+            .table
+            .indexes
+            .iter()
+            .filter(|i| i.unique)
+            .flat_map(|i| &i.columns);
         unique
             .filter_map(|c| match c.key {
                 helios_planner::catalog::IndexKey::Column(p) => self.place[p],
@@ -165,7 +184,10 @@ pub(crate) fn document_id(row: &[Value]) -> Result<Value> {
     };
     match document.as_ref().get("_id") {
         Some(id) => Ok(Value::Jsonb(id.to_jsonb())),
-        None => Err(Error::new(ErrorKind::NotNullViolation, "document has no _id")),
+        None => Err(Error::new(
+            ErrorKind::NotNullViolation,
+            "document has no _id",
+        )),
     }
 }
 
@@ -198,8 +220,18 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn bind(&self, text: &str, row: bool, target: Option<Type>) -> Result<datafusion::logical_expr::Expr> {
-        let context = BindContext::new(self.catalog.clone(), self.table.database, &self.search_path, self.table.owner);
+    fn bind(
+        &self,
+        text: &str,
+        row: bool,
+        target: Option<Type>,
+    ) -> Result<datafusion::logical_expr::Expr> {
+        let context = BindContext::new(
+            self.catalog.clone(),
+            self.table.database,
+            &self.search_path,
+            self.table.owner,
+        );
         bind_table_expression(text, row.then_some(self.table), target, &context)
     }
 
@@ -248,8 +280,13 @@ impl RuntimeCache {
         if let Some(next) = numbers.get(&prefix) {
             return Ok(next.fetch_add(1, Ordering::Relaxed));
         }
-        let options = ScanOptions { reverse: true, ..ScanOptions::default() };
-        let mut scan = txn.view_latest().scan(Space::Row, prefix.range(), options)?;
+        let options = ScanOptions {
+            reverse: true,
+            ..ScanOptions::default()
+        };
+        let mut scan = txn
+            .view_latest()
+            .scan(Space::Row, prefix.range(), options)?;
         let last = match scan.next()? {
             Some((key, _)) => key.last_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b)),
             None => 0,
@@ -260,14 +297,20 @@ impl RuntimeCache {
 
     /// The runtime of `table` under `catalog`. Descriptors of uncommitted DDL are told apart by
     /// their address, so a transaction never leaves its own version to others.
-    pub(crate) fn get(&self, table: &Arc<Table>, catalog: &Arc<Catalog>) -> Result<Arc<TableRuntime>> {
+    pub(crate) fn get(
+        &self,
+        table: &Arc<Table>,
+        catalog: &Arc<Catalog>,
+    ) -> Result<Arc<TableRuntime>> {
         if let Some((version, runtime)) = self.entries.read().get(&table.id)
             && (Arc::ptr_eq(&runtime.table, table) && *version == catalog.version)
         {
             return Ok(runtime.clone());
         }
         let runtime = Arc::new(TableRuntime::new(table.clone(), catalog)?);
-        self.entries.write().insert(table.id, (catalog.version, runtime.clone()));
+        self.entries
+            .write()
+            .insert(table.id, (catalog.version, runtime.clone()));
         Ok(runtime)
     }
 }

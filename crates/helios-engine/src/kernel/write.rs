@@ -31,9 +31,14 @@ pub(crate) struct Writer<'a> {
 /// How an insert ended.
 #[derive(Debug)]
 pub(crate) enum Inserted {
-    Row { row: Vec<Value>, key: Vec<u8> },
+    Row {
+        row: Vec<Value>,
+        key: Vec<u8>,
+    },
     /// A row with this storage key stands in the way; nothing was written.
-    Conflict { key: Vec<u8> },
+    Conflict {
+        key: Vec<u8>,
+    },
 }
 
 /// Which conflicts an insert answers instead of failing.
@@ -56,11 +61,17 @@ impl Arbiters<'_> {
 
 impl Writer<'_> {
     pub(crate) fn env(&mut self) -> ValueEnv<'_> {
-        ValueEnv { params: &[], functions: self.functions }
+        ValueEnv {
+            params: &[],
+            functions: self.functions,
+        }
     }
 
     pub(crate) fn runtime(&self, table: ObjectId) -> Result<Arc<TableRuntime>> {
-        let table = self.catalog.table(table).ok_or_else(|| Error::internal("table vanished"))?;
+        let table = self
+            .catalog
+            .table(table)
+            .ok_or_else(|| Error::internal("table vanished"))?;
         self.runtimes.get(table, &self.catalog)
     }
 
@@ -74,7 +85,11 @@ impl Writer<'_> {
     ) -> Result<Inserted> {
         let mut row = self.complete(rt, values, overriding)?;
         self.validate(rt, &mut row)?;
-        let key = if rt.has_hidden_key() { self.hidden_key(rt)? } else { rt.key_of_row(&row)? };
+        let key = if rt.has_hidden_key() {
+            self.hidden_key(rt)?
+        } else {
+            rt.key_of_row(&row)?
+        };
         if !rt.has_hidden_key() {
             self.lock(&key, LockMode::Update).await?;
             if self.exists(rt, &key)? {
@@ -115,7 +130,11 @@ impl Writer<'_> {
         mut new: Vec<Value>,
     ) -> Result<(Vec<Value>, Vec<u8>)> {
         self.validate(rt, &mut new)?;
-        let new_key = if rt.has_hidden_key() { key.to_vec() } else { rt.key_of_row(&new)? };
+        let new_key = if rt.has_hidden_key() {
+            key.to_vec()
+        } else {
+            rt.key_of_row(&new)?
+        };
         let moved = new_key != key;
         if moved {
             self.lock(&new_key, LockMode::Update).await?;
@@ -143,7 +162,12 @@ impl Writer<'_> {
                 self.txn.delete(Space::Index, &entry.key);
             }
             for entry in after.iter().filter(|e| moved || !before.contains(e)) {
-                self.txn.put(Space::Index, &entry.key, RowHeader::default(), &new_key[Prefix::LEN..]);
+                self.txn.put(
+                    Space::Index,
+                    &entry.key,
+                    RowHeader::default(),
+                    &new_key[Prefix::LEN..],
+                );
             }
         }
         self.log(rt, ChangeOp::Update, key, Some(old), Some(&new))?;
@@ -152,7 +176,12 @@ impl Writer<'_> {
     }
 
     /// Deletes the row at `key`; the caller holds its lock and has read `old` after it got it.
-    pub(crate) fn delete(&mut self, rt: &Arc<TableRuntime>, key: &[u8], old: &[Value]) -> Result<()> {
+    pub(crate) fn delete(
+        &mut self,
+        rt: &Arc<TableRuntime>,
+        key: &[u8],
+        old: &[Value],
+    ) -> Result<()> {
         for entries in self.entries(rt, old, key)? {
             for entry in entries {
                 self.txn.delete(Space::Index, &entry.key);
@@ -180,7 +209,10 @@ impl Writer<'_> {
                 (Some(_), Some(Identity::Always)) if overriding != Some(true) => {
                     return Err(Error::new(
                         ErrorKind::GeneratedAlways,
-                        format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+                        format!(
+                            "cannot insert a non-DEFAULT value into column \"{}\"",
+                            column.name
+                        ),
                     )
                     .with_detail(format!(
                         "Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
@@ -218,7 +250,10 @@ impl Writer<'_> {
             }
         }
         for check in &rt.checks {
-            if matches!(check.condition.eval(row, &mut self.env())?, Value::Bool(false)) {
+            if matches!(
+                check.condition.eval(row, &mut self.env())?,
+                Value::Bool(false)
+            ) {
                 return Err(Error::new(
                     ErrorKind::CheckViolation,
                     format!(
@@ -248,7 +283,11 @@ impl Writer<'_> {
     }
 
     fn schema_name(&self, rt: &TableRuntime) -> String {
-        self.catalog.schemas.get(&rt.table.schema).map(|s| s.name.clone()).unwrap_or_default()
+        self.catalog
+            .schemas
+            .get(&rt.table.schema)
+            .map(|s| s.name.clone())
+            .unwrap_or_default()
     }
 
     fn hidden_key(&mut self, rt: &TableRuntime) -> Result<Vec<u8>> {
@@ -260,7 +299,9 @@ impl Writer<'_> {
 
     /// Locks a row key of this statement's table; waits as the session says.
     pub(crate) async fn lock(&mut self, key: &[u8], mode: LockMode) -> Result<Locked> {
-        self.txn.lock(&LockKey::Row(Space::Row, key), mode, self.wait).await
+        self.txn
+            .lock(&LockKey::Row(Space::Row, key), mode, self.wait)
+            .await
     }
 
     /// Whether a live row is stored at `key` now, own writes included.
@@ -301,17 +342,24 @@ impl Writer<'_> {
             return Ok(Vec::new());
         }
         let mut env = self.env();
-        rt.indexes.iter().map(|index| index.entries(row, key, &mut env)).collect()
+        rt.indexes
+            .iter()
+            .map(|index| index.entries(row, key, &mut env))
+            .collect()
     }
 
     fn put_row(&mut self, rt: &TableRuntime, key: &[u8], row: &[Value]) -> Result<()> {
         let schema = rt.table.schema_version;
-        let header = RowHeader { schema, expire_ms: None };
+        let header = RowHeader {
+            schema,
+            expire_ms: None,
+        };
         if rt.is_document() {
             let Some(Value::Jsonb(document)) = row.get(1) else {
                 return Err(Error::internal("document row without a document"));
             };
-            self.txn.put(Space::Row, key, header, document.as_ref().bytes);
+            self.txn
+                .put(Space::Row, key, header, document.as_ref().bytes);
             return Ok(());
         }
         let mut body = Vec::with_capacity(64);
@@ -323,7 +371,12 @@ impl Writer<'_> {
     fn put_entries(&mut self, rt: &TableRuntime, entries: &[Vec<Entry>], key: &[u8]) {
         debug_assert!(entries.is_empty() || entries.len() == rt.indexes.len());
         for entry in entries.iter().flatten() {
-            self.txn.put(Space::Index, &entry.key, RowHeader::default(), &key[Prefix::LEN..]);
+            self.txn.put(
+                Space::Index,
+                &entry.key,
+                RowHeader::default(),
+                &key[Prefix::LEN..],
+            );
         }
     }
 
@@ -346,7 +399,13 @@ impl Writer<'_> {
         };
         let (old, new) = (encode(old)?, encode(new)?);
         let key = Arc::from(&key[Prefix::LEN..]);
-        self.txn.log(ChangeRecord { object: rt.prefix, op, key, old, new });
+        self.txn.log(ChangeRecord {
+            object: rt.prefix,
+            op,
+            key,
+            old,
+            new,
+        });
         Ok(())
     }
 }
@@ -375,7 +434,12 @@ impl TableRuntime {
 
 /// The value of an identity column from its sequence.
 fn sequence_value(number: i64, ty: helios_types::Type) -> Result<Value> {
-    let overflow = || Error::new(ErrorKind::NumericOutOfRange, format!("{} out of range", helios_types::text::format_type(ty)));
+    let overflow = || {
+        Error::new(
+            ErrorKind::NumericOutOfRange,
+            format!("{} out of range", helios_types::text::format_type(ty)),
+        )
+    };
     Ok(match ty.oid {
         21 => Value::Int2(number.try_into().map_err(|_| overflow())?),
         23 => Value::Int4(number.try_into().map_err(|_| overflow())?),
@@ -389,7 +453,13 @@ pub(crate) fn key_text(names: &[&str], types: &[helios_types::Type], values: &[V
     let texts: Vec<String> = types
         .iter()
         .zip(values)
-        .map(|(ty, v)| if v.is_null() { "null".into() } else { helios_types::text::to_text(*ty, v, &context) })
+        .map(|(ty, v)| {
+            if v.is_null() {
+                "null".into()
+            } else {
+                helios_types::text::to_text(*ty, v, &context)
+            }
+        })
         .collect();
     format!("({})=({})", names.join(", "), texts.join(", "))
 }
@@ -415,12 +485,20 @@ fn row_text(rt: &TableRuntime, row: &[Value]) -> String {
 }
 
 fn primary_violation(rt: &TableRuntime, row: &[Value]) -> Error {
-    let name = rt.table.primary_key().map_or_else(|| format!("{}_pkey", rt.table.name), |i| i.name.clone());
+    let name = rt
+        .table
+        .primary_key()
+        .map_or_else(|| format!("{}_pkey", rt.table.name), |i| i.name.clone());
     if rt.is_document() {
-        let id = super::runtime::document_id(row).map(|id| key_text(&["_id"], &[helios_types::Type::JSONB], &[id]));
+        let id = super::runtime::document_id(row)
+            .map(|id| key_text(&["_id"], &[helios_types::Type::JSONB], &[id]));
         return unique_violation(rt, &name, id.unwrap_or_default());
     }
-    let columns: Vec<_> = rt.key.iter().map(|&p| &rt.table.columns[rt.live[p]]).collect();
+    let columns: Vec<_> = rt
+        .key
+        .iter()
+        .map(|&p| &rt.table.columns[rt.live[p]])
+        .collect();
     let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
     let types: Vec<_> = columns.iter().map(|c| c.ty).collect();
     let values: Vec<Value> = rt.key.iter().map(|&p| row[p].clone()).collect();
@@ -445,12 +523,16 @@ fn index_violation(rt: &TableRuntime, at: usize, row: &[Value]) -> Error {
                 names.push(path.as_str());
                 types.push(helios_types::Type::JSONB);
                 let value = match row.get(1) {
-                    Some(Value::Jsonb(d)) => d.as_ref().get(path).map(|v| Value::Jsonb(v.to_jsonb())),
+                    Some(Value::Jsonb(d)) => {
+                        d.as_ref().get(path).map(|v| Value::Jsonb(v.to_jsonb()))
+                    }
                     _ => None,
                 };
                 values.push(value.unwrap_or(Value::Null));
             }
-            KeySource::Expression(_) => return unique_violation(rt, &index.index.name, String::new()),
+            KeySource::Expression(_) => {
+                return unique_violation(rt, &index.index.name, String::new());
+            }
         }
     }
     unique_violation(rt, &index.index.name, key_text(&names, &types, &values))
@@ -463,5 +545,9 @@ fn unique_violation(rt: &TableRuntime, constraint: &str, key: String) -> Error {
     )
     .with_table(String::new(), &rt.table.name)
     .with_constraint(constraint);
-    if key.is_empty() { error } else { error.with_detail(format!("Key {key} already exists.")) }
+    if key.is_empty() {
+        error
+    } else {
+        error.with_detail(format!("Key {key} already exists."))
+    }
 }

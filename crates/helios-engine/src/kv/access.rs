@@ -38,7 +38,11 @@ pub(crate) enum Target {
     /// No row can match: a key value is NULL.
     Nothing,
     Keys(Vec<Vec<u8>>),
-    Range { space: Space, range: KeyRange, reverse: bool },
+    Range {
+        space: Space,
+        range: KeyRange,
+        reverse: bool,
+    },
 }
 
 fn compile(expr: &datafusion::logical_expr::Expr) -> Result<CompiledExpr> {
@@ -50,7 +54,10 @@ fn compile_all(exprs: &[datafusion::logical_expr::Expr]) -> Result<Vec<CompiledE
 }
 
 fn compile_bound(bound: &Option<Bound>) -> Result<Option<(CompiledExpr, bool)>> {
-    bound.as_ref().map(|b| Ok((compile(&b.value)?, b.inclusive))).transpose()
+    bound
+        .as_ref()
+        .map(|b| Ok((compile(&b.value)?, b.inclusive)))
+        .transpose()
 }
 
 impl Access {
@@ -60,7 +67,13 @@ impl Access {
             AccessPath::Points(keys) => {
                 Path::Points(keys.iter().map(|k| compile_all(k)).collect::<Result<_>>()?)
             }
-            AccessPath::Range { index, equal, lower, upper, reverse } => {
+            AccessPath::Range {
+                index,
+                equal,
+                lower,
+                upper,
+                reverse,
+            } => {
                 let primary = rt.table.primary_key().map(|i| i.id);
                 let index = match index {
                     Some(id) if Some(*id) != primary => Some(
@@ -88,7 +101,11 @@ impl Access {
             }),
         };
         let optional = |e: &Option<_>| e.as_ref().map(compile).transpose();
-        Ok(Access { path, limit: optional(&access.limit)?, offset: optional(&access.offset)? })
+        Ok(Access {
+            path,
+            limit: optional(&access.limit)?,
+            offset: optional(&access.offset)?,
+        })
     }
 
     /// Whether at most one row can match, and it is named by its key.
@@ -103,7 +120,11 @@ impl Access {
         match &self.path {
             Path::Point(key) => {
                 let mut out = rt.prefix.bytes().to_vec();
-                Ok(if append_key(rt, key, env, &mut out)? { Target::Keys(vec![out]) } else { Target::Nothing })
+                Ok(if append_key(rt, key, env, &mut out)? {
+                    Target::Keys(vec![out])
+                } else {
+                    Target::Nothing
+                })
             }
             Path::Points(keys) => {
                 let mut found = Vec::with_capacity(keys.len());
@@ -143,10 +164,17 @@ pub(crate) fn row_count(
     let Some(n) = value.as_i64() else {
         return Err(Error::internal(format!("{clause} is not an integer")));
     };
-    u64::try_from(n)
-        .map(Some)
-        .map_err(|_| Error::new(ErrorKind::InvalidRowCount, format!("{clause} must not be negative"))
-            .with_sqlstate(if clause == "LIMIT" { *b"2201W" } else { *b"2201X" }))
+    u64::try_from(n).map(Some).map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidRowCount,
+            format!("{clause} must not be negative"),
+        )
+        .with_sqlstate(if clause == "LIMIT" {
+            *b"2201W"
+        } else {
+            *b"2201X"
+        })
+    })
 }
 
 /// Appends a row key; false when a value is NULL, which equals nothing.
@@ -171,9 +199,17 @@ impl RangePath {
         let (space, prefix, columns): (_, _, Vec<KeyColumn>) = match self.index {
             Some(at) => {
                 let index = &rt.indexes[at];
-                (Space::Index, index.prefix.bytes().to_vec(), index.columns.iter().map(|(_, c)| *c).collect())
+                (
+                    Space::Index,
+                    index.prefix.bytes().to_vec(),
+                    index.columns.iter().map(|(_, c)| *c).collect(),
+                )
             }
-            None => (Space::Row, rt.prefix.bytes().to_vec(), vec![KeyColumn::ASC; rt.key.len()]),
+            None => (
+                Space::Row,
+                rt.prefix.bytes().to_vec(),
+                vec![KeyColumn::ASC; rt.key.len()],
+            ),
         };
         let mut equal = Vec::with_capacity(self.equal.len());
         for expr in &self.equal {
@@ -184,14 +220,25 @@ impl RangePath {
         }
         let mut bounds = [None, None];
         for (slot, bound) in bounds.iter_mut().zip([&self.lower, &self.upper]) {
-            let Some((expr, inclusive)) = bound else { continue };
+            let Some((expr, inclusive)) = bound else {
+                continue;
+            };
             match expr.eval(&[], env)? {
                 Value::Null => return Ok(Target::Nothing),
-                value => *slot = Some(ValueBound { value, inclusive: *inclusive }),
+                value => {
+                    *slot = Some(ValueBound {
+                        value,
+                        inclusive: *inclusive,
+                    })
+                }
             }
         }
         let [lower, upper] = bounds;
         let range = key_range(prefix, &columns, &equal, &lower, &upper)?;
-        Ok(Target::Range { space, range, reverse: self.reverse })
+        Ok(Target::Range {
+            space,
+            range,
+            reverse: self.reverse,
+        })
     }
 }

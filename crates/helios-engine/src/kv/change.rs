@@ -27,7 +27,10 @@ impl KvPlan {
                 for row in rows {
                     let mut values = Vec::with_capacity(row.len());
                     {
-                        let mut env = ValueEnv { params, functions: writer.functions };
+                        let mut env = ValueEnv {
+                            params,
+                            functions: writer.functions,
+                        };
                         for expr in row {
                             values.push(expr.eval(&[], &mut env)?);
                         }
@@ -39,9 +42,17 @@ impl KvPlan {
                 }
                 Ok(n)
             }
-            KvPlan::Change { rt, access, filter, modify } => {
+            KvPlan::Change {
+                rt,
+                access,
+                filter,
+                modify,
+            } => {
                 let (limit, offset) = {
-                    let mut env = ValueEnv { params, functions: writer.functions };
+                    let mut env = ValueEnv {
+                        params,
+                        functions: writer.functions,
+                    };
                     access.window(&mut env)?
                 };
                 if limit != u64::MAX || offset != 0 {
@@ -49,9 +60,14 @@ impl KvPlan {
                 }
                 let mut n = 0;
                 for key in self.candidates(writer, params)? {
-                    let Some(old) = lock_newest(writer, rt, &key, modify.lock_mode()).await? else { continue };
+                    let Some(old) = lock_newest(writer, rt, &key, modify.lock_mode()).await? else {
+                        continue;
+                    };
                     if let Some(filter) = filter {
-                        let mut env = ValueEnv { params, functions: writer.functions };
+                        let mut env = ValueEnv {
+                            params,
+                            functions: writer.functions,
+                        };
                         if !filter.holds(&old, &mut env)? {
                             continue;
                         }
@@ -71,15 +87,29 @@ impl KvPlan {
             return Err(Error::internal("not a change"));
         };
         let target = {
-            let mut env = ValueEnv { params, functions: writer.functions };
+            let mut env = ValueEnv {
+                params,
+                functions: writer.functions,
+            };
             access.target(rt, &mut env)?
         };
         Ok(match target {
             Target::Nothing => Vec::new(),
             Target::Keys(keys) => keys,
-            Target::Range { space, range, reverse } => {
+            Target::Range {
+                space,
+                range,
+                reverse,
+            } => {
                 let view = writer.txn.view();
-                let mut scan = view.scan(space, range, ScanOptions { reverse, ..Default::default() })?;
+                let mut scan = view.scan(
+                    space,
+                    range,
+                    ScanOptions {
+                        reverse,
+                        ..Default::default()
+                    },
+                )?;
                 let mut keys = Vec::new();
                 while let Some((key, value)) = scan.next()? {
                     if space == Space::Row {
@@ -131,10 +161,16 @@ pub(crate) async fn insert(
     params: &[Value],
 ) -> Result<Option<Vec<Value>>> {
     let mut input: Vec<Option<Value>> = input.into_iter().map(Some).collect();
-    let proposed: Vec<Option<Value>> =
-        modify.input.iter().map(|at| at.and_then(|at| input[at].take())).collect();
+    let proposed: Vec<Option<Value>> = modify
+        .input
+        .iter()
+        .map(|at| at.and_then(|at| input[at].take()))
+        .collect();
     let Some(conflict) = &modify.conflict else {
-        return match writer.insert(rt, proposed, modify.overriding, Arbiters::None).await? {
+        return match writer
+            .insert(rt, proposed, modify.overriding, Arbiters::None)
+            .await?
+        {
             Inserted::Row { row, .. } => Ok(Some(row)),
             Inserted::Conflict { .. } => Err(Error::internal("conflict without arbiter")),
         };
@@ -143,10 +179,22 @@ pub(crate) async fn insert(
         [] => Arbiters::Any,
         ids => Arbiters::Indexes(ids),
     };
-    match writer.insert(rt, proposed.clone(), modify.overriding, arbiters).await? {
+    match writer
+        .insert(rt, proposed.clone(), modify.overriding, arbiters)
+        .await?
+    {
         Inserted::Row { row, .. } => Ok(Some(row)),
         Inserted::Conflict { key } => {
-            resolve_conflict(writer, rt, conflict, &key, proposed, modify.overriding, params).await
+            resolve_conflict(
+                writer,
+                rt,
+                conflict,
+                &key,
+                proposed,
+                modify.overriding,
+                params,
+            )
+            .await
         }
     }
 }
@@ -163,7 +211,9 @@ async fn resolve_conflict(
     if writer.txn.isolation() != Isolation::ReadCommitted {
         writer.txn.check_write_conflict(Space::Row, key)?;
     }
-    let Some((assignments, filter)) = &conflict.update else { return Ok(None) };
+    let Some((assignments, filter)) = &conflict.update else {
+        return Ok(None);
+    };
     if writer.txn.written_by_statement(Space::Row, key) {
         return Err(Error::new(
             ErrorKind::CardinalityViolation,
@@ -185,7 +235,10 @@ async fn resolve_conflict(
     both.push(Value::Null);
     let mut new = old.clone();
     {
-        let mut env = ValueEnv { params, functions: writer.functions };
+        let mut env = ValueEnv {
+            params,
+            functions: writer.functions,
+        };
         if let Some(filter) = filter
             && !filter.holds(&both, &mut env)?
         {
@@ -215,7 +268,10 @@ pub(crate) async fn change(
     }
     let mut new = old.clone();
     {
-        let mut env = ValueEnv { params, functions: writer.functions };
+        let mut env = ValueEnv {
+            params,
+            functions: writer.functions,
+        };
         let mut input = old.clone();
         if !rest.is_empty() {
             input.push(Value::Null);
@@ -240,6 +296,9 @@ fn return_row(
     if modify.returning.is_empty() {
         return Ok(());
     }
-    let mut env = ValueEnv { params, functions: writer.functions };
+    let mut env = ValueEnv {
+        params,
+        functions: writer.functions,
+    };
     emit_expressions(row, &modify.returning, &mut env, sink)
 }

@@ -41,10 +41,24 @@ impl KvPlan {
         key_buffer: &mut Vec<u8>,
         sink: &mut dyn RowSink,
     ) -> Result<u64> {
-        let KvPlan::Read { rt, access, filter, output } = self else {
+        let KvPlan::Read {
+            rt,
+            access,
+            filter,
+            output,
+        } = self
+        else {
             return Err(Error::internal("not a read"));
         };
-        let mut emit = Emit { rt, filter: filter.as_ref(), output, now_ms, limit: u64::MAX, offset: 0, n: 0 };
+        let mut emit = Emit {
+            rt,
+            filter: filter.as_ref(),
+            output,
+            now_ms,
+            limit: u64::MAX,
+            offset: 0,
+            n: 0,
+        };
         if let Some(key) = access.point() {
             key_buffer.clear();
             key_buffer.extend_from_slice(&rt.prefix.bytes());
@@ -57,21 +71,34 @@ impl KvPlan {
         }
         (emit.limit, emit.offset) = access.window(env)?;
         let target = access.target(rt, env)?;
-        let Source::View(view) = source else { return Err(Error::internal("range read without a view")) };
+        let Source::View(view) = source else {
+            return Err(Error::internal("range read without a view"));
+        };
         match target {
             Target::Nothing => {}
             Target::Keys(keys) => {
                 for key in &keys {
-                    if emit.n < emit.limit && let Some(value) = view.get(Space::Row, key)? {
+                    if emit.n < emit.limit
+                        && let Some(value) = view.get(Space::Row, key)?
+                    {
                         emit.value(&value, env, sink)?;
                     }
                 }
             }
-            Target::Range { space, range, reverse } => {
-                let options = ScanOptions { reverse, ..ScanOptions::default() };
+            Target::Range {
+                space,
+                range,
+                reverse,
+            } => {
+                let options = ScanOptions {
+                    reverse,
+                    ..ScanOptions::default()
+                };
                 let mut scan = view.scan(space, range, options)?;
                 while emit.n < emit.limit {
-                    let Some((_, value)) = scan.next()? else { break };
+                    let Some((_, value)) = scan.next()? else {
+                        break;
+                    };
                     if space == Space::Row {
                         emit.value(value, env, sink)?;
                         continue;
@@ -100,7 +127,9 @@ struct Emit<'a> {
 
 impl Emit<'_> {
     fn value(&mut self, value: &[u8], env: &mut dyn Env, sink: &mut dyn RowSink) -> Result<()> {
-        let Some(view) = self.rt.view(value, self.now_ms)? else { return Ok(()) };
+        let Some(view) = self.rt.view(value, self.now_ms)? else {
+            return Ok(());
+        };
         match (self.filter, self.output) {
             (None, Output::Places(places)) => {
                 if self.passes() {
@@ -138,8 +167,10 @@ impl Emit<'_> {
 }
 
 fn emit_places(view: &RowView<'_>, places: &[usize], sink: &mut dyn RowSink) -> Result<()> {
-    let cells: SmallVec<[Cell<'_>; 16]> =
-        places.iter().map(|&place| view.column(place)).collect::<Result<_>>()?;
+    let cells: SmallVec<[Cell<'_>; 16]> = places
+        .iter()
+        .map(|&place| view.column(place))
+        .collect::<Result<_>>()?;
     let values: SmallVec<[ValueRef<'_>; 16]> = cells.iter().map(Cell::as_ref).collect();
     sink.row(&values)
 }
@@ -151,8 +182,10 @@ pub(crate) fn emit_expressions(
     env: &mut dyn Env,
     sink: &mut dyn RowSink,
 ) -> Result<()> {
-    let values: SmallVec<[Value; 16]> =
-        exprs.iter().map(|e| e.eval(row, env)).collect::<Result<_>>()?;
+    let values: SmallVec<[Value; 16]> = exprs
+        .iter()
+        .map(|e| e.eval(row, env))
+        .collect::<Result<_>>()?;
     let values: SmallVec<[ValueRef<'_>; 16]> = values.iter().map(Value::as_ref).collect();
     sink.row(&values)
 }

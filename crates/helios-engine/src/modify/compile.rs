@@ -6,7 +6,9 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection};
 use helios_planner::catalog::Catalog;
-use helios_planner::node::{CteScan, LockRows, LockStrength, LockWait, Materialize, ModifyOp, ModifyTable};
+use helios_planner::node::{
+    CteScan, LockRows, LockStrength, LockWait, Materialize, ModifyOp, ModifyTable,
+};
 use helios_planner::relation::{KEY_COLUMN, RelationSource};
 use helios_planner::scalar::CompiledExpr;
 use helios_storage::LockMode;
@@ -35,8 +37,14 @@ pub(crate) struct Step {
 pub(crate) enum StepKind {
     /// A CTE that does not write but is read by one that does.
     Query,
-    Insert { rt: Arc<TableRuntime>, insert: CompiledInsert },
-    Change { rt: Arc<TableRuntime>, change: CompiledChange },
+    Insert {
+        rt: Arc<TableRuntime>,
+        insert: CompiledInsert,
+    },
+    Change {
+        rt: Arc<TableRuntime>,
+        change: CompiledChange,
+    },
     Lock(CompiledLock),
 }
 
@@ -83,7 +91,12 @@ impl Pipeline {
         runtimes: &RuntimeCache,
         options: &CompileOptions<'_>,
     ) -> Result<Self> {
-        let mut splitter = Splitter { catalog, runtimes, options, steps: Vec::new() };
+        let mut splitter = Splitter {
+            catalog,
+            runtimes,
+            options,
+            steps: Vec::new(),
+        };
         let counted_root = modify_root(plan).is_some();
         let body = splitter.split(plan.clone())?;
         let counted = counted_root.then(|| splitter.steps.len() - 1);
@@ -92,17 +105,25 @@ impl Pipeline {
         } else {
             Some(crate::apply::compile(&body, options)?)
         };
-        Ok(Pipeline { steps: splitter.steps, body, counted })
+        Ok(Pipeline {
+            steps: splitter.steps,
+            body,
+            counted,
+        })
     }
 }
 
 /// The `ModifyTable` whose effect is the statement's.
 fn modify_root(plan: &LogicalPlan) -> Option<&ModifyTable> {
-    let LogicalPlan::Extension(Extension { node }) = plan else { return None };
+    let LogicalPlan::Extension(Extension { node }) = plan else {
+        return None;
+    };
     if let Some(modify) = node.as_any().downcast_ref::<ModifyTable>() {
         return Some(modify);
     }
-    node.as_any().downcast_ref::<Materialize>().and_then(|m| modify_root(&m.body))
+    node.as_any()
+        .downcast_ref::<Materialize>()
+        .and_then(|m| modify_root(&m.body))
 }
 
 /// Whether the plan writes or locks rows anywhere.
@@ -145,8 +166,12 @@ impl Splitter<'_> {
             }
         }
         let inputs = plan.inputs().into_iter().cloned().collect::<Vec<_>>();
-        let inputs = inputs.into_iter().map(|i| self.split(i)).collect::<Result<Vec<_>>>()?;
-        plan.with_new_exprs(plan.expressions(), inputs).map_err(Error::internal)
+        let inputs = inputs
+            .into_iter()
+            .map(|i| self.split(i))
+            .collect::<Result<Vec<_>>>()?;
+        plan.with_new_exprs(plan.expressions(), inputs)
+            .map_err(Error::internal)
     }
 
     /// Once one CTE writes, all of them become steps in their order, so that each is computed once.
@@ -157,7 +182,11 @@ impl Splitter<'_> {
                 continue;
             }
             let input = crate::apply::compile(&body, self.options)?;
-            self.steps.push(Step { id: *id, kind: StepKind::Query, input });
+            self.steps.push(Step {
+                id: *id,
+                kind: StepKind::Query,
+                input,
+            });
         }
         self.split(node.body.as_ref().clone())
     }
@@ -175,7 +204,10 @@ impl Splitter<'_> {
         let returns = !node.returning.is_empty();
         let (id, schema) = if node.op == ModifyOp::Insert {
             let schema = Arc::new(target_schema(node)?);
-            let bare = ModifyTable { returning: Vec::new(), ..node.clone() };
+            let bare = ModifyTable {
+                returning: Vec::new(),
+                ..node.clone()
+            };
             let modify = crate::kv::CompiledModify::new(&bare, &rt, None)?;
             let insert = CompiledInsert { modify, returns };
             (self.push(StepKind::Insert { rt, insert }, &input)?, schema)
@@ -187,10 +219,12 @@ impl Splitter<'_> {
         };
         let scan = scan(id, &node.table.name, schema);
         if !returns {
-            return Ok(LogicalPlan::EmptyRelation(datafusion::logical_expr::EmptyRelation {
-                produce_one_row: false,
-                schema: Arc::new(datafusion::common::DFSchema::empty()),
-            }));
+            return Ok(LogicalPlan::EmptyRelation(
+                datafusion::logical_expr::EmptyRelation {
+                    produce_one_row: false,
+                    schema: Arc::new(datafusion::common::DFSchema::empty()),
+                },
+            ));
         }
         Projection::try_new_with_schema(node.returning.clone(), Arc::new(scan), node.schema.clone())
             .map(LogicalPlan::Projection)
@@ -203,7 +237,9 @@ impl Splitter<'_> {
         let mut targets = Vec::new();
         for lock in &node.locks {
             let Some(table) = scanned_table(&input, &lock.target) else {
-                return Err(Error::internal("FOR UPDATE of a relation that is not scanned"));
+                return Err(Error::internal(
+                    "FOR UPDATE of a relation that is not scanned",
+                ));
             };
             let rt = self.runtimes.get(&table, self.catalog)?;
             let (places, key) = target_columns(&schema, &lock.target, &rt)?;
@@ -223,17 +259,29 @@ impl Splitter<'_> {
         }
         let empty = datafusion::common::DFSchema::empty();
         let count = |e: &Option<Box<Expr>>| {
-            e.as_ref().map(|e| CompiledExpr::compile(e, &empty)).transpose()
+            e.as_ref()
+                .map(|e| CompiledExpr::compile(e, &empty))
+                .transpose()
         };
-        let lock = CompiledLock { targets, fetch: count(&node.fetch)?, skip: count(&node.skip)? };
+        let lock = CompiledLock {
+            targets,
+            fetch: count(&node.fetch)?,
+            skip: count(&node.skip)?,
+        };
         let id = self.push(StepKind::Lock(lock), &input)?;
         Ok(scan(id, "locked rows", schema))
     }
 }
 
 fn scan(id: u32, name: &str, schema: DFSchemaRef) -> LogicalPlan {
-    let node = CteScan { id, name: name.to_string(), schema };
-    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+    let node = CteScan {
+        id,
+        name: name.to_string(),
+        schema,
+    };
+    LogicalPlan::Extension(Extension {
+        node: Arc::new(node),
+    })
 }
 
 fn target_schema(node: &ModifyTable) -> Result<datafusion::common::DFSchema> {
@@ -258,7 +306,10 @@ fn compile_change(
         })
         .collect::<Result<_>>()?;
     let is_delete = node.op == ModifyOp::Delete;
-    let keeps_keys = !is_delete && assigned.iter().all(|place| !rt.unique_places().contains(place));
+    let keeps_keys = !is_delete
+        && assigned
+            .iter()
+            .all(|place| !rt.unique_places().contains(place));
     Ok(CompiledChange {
         target: node.target.clone(),
         places,
@@ -266,7 +317,11 @@ fn compile_change(
         width: schema.fields().len(),
         assigned,
         is_delete,
-        lock: if keeps_keys { LockMode::NoKeyUpdate } else { LockMode::Update },
+        lock: if keeps_keys {
+            LockMode::NoKeyUpdate
+        } else {
+            LockMode::Update
+        },
         returns: !node.returning.is_empty(),
     })
 }
@@ -278,7 +333,10 @@ fn target_columns(
     rt: &TableRuntime,
 ) -> Result<(Vec<usize>, usize)> {
     let find = |name: &str| {
-        let column = Column::new(Some(datafusion::common::TableReference::bare(qualifier)), name);
+        let column = Column::new(
+            Some(datafusion::common::TableReference::bare(qualifier)),
+            name,
+        );
         schema.index_of_column(&column).map_err(Error::internal)
     };
     let places = rt
@@ -302,7 +360,9 @@ fn with_assignments(input: LogicalPlan, node: &ModifyTable) -> Result<LogicalPla
     for (at, assignment) in node.assignments.iter().enumerate() {
         exprs.push(assignment.value.clone().alias(format!("__set{at}")));
     }
-    Projection::try_new(exprs, Arc::new(input)).map(LogicalPlan::Projection).map_err(Error::internal)
+    Projection::try_new(exprs, Arc::new(input))
+        .map(LogicalPlan::Projection)
+        .map_err(Error::internal)
 }
 
 /// The table that is scanned under this qualifier.
@@ -323,4 +383,3 @@ fn scanned_table(
     });
     found
 }
-

@@ -55,7 +55,11 @@ impl Session {
         let params: Arc<[Value]> = Arc::from(params);
         let reader = Arc::new(self.view_reader()?);
         let options = self.exec_options(reader.clone(), params.clone());
-        let start = Start { reader, params, options };
+        let start = Start {
+            reader,
+            params,
+            options,
+        };
         self.with_writer(async |writer| {
             let mut done: StepRows = Vec::new();
             let mut counted = 0;
@@ -67,7 +71,9 @@ impl Session {
                 done.push((step.id, rows));
             }
             writer.run_checks().await?;
-            let Some(body) = &pipeline.body else { return Ok(counted) };
+            let Some(body) = &pipeline.body else {
+                return Ok(counted);
+            };
             let mut execution =
                 Execution::start_with(body, start.state(body, &done), writer.functions)?;
             let mut n = 0;
@@ -76,7 +82,11 @@ impl Session {
                 let values: Vec<ValueRef<'_>> = row.iter().map(Value::as_ref).collect();
                 sink.row(&values)?;
             }
-            Ok(if pipeline.counted.is_some() { counted } else { n })
+            Ok(if pipeline.counted.is_some() {
+                counted
+            } else {
+                n
+            })
         })
         .await
     }
@@ -120,7 +130,8 @@ async fn insert_rows(
     let mut n = 0;
     let mut returned = Vec::new();
     while let Some(row) = execution.next(writer.functions)? {
-        let Some(mut row) = crate::kv::insert(writer, rt, &insert.modify, row, params).await? else {
+        let Some(mut row) = crate::kv::insert(writer, rt, &insert.modify, row, params).await?
+        else {
             continue;
         };
         n += 1;
@@ -169,7 +180,9 @@ async fn change_rows(
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
     while let Some(mut row) = execution.next(writer.functions)? {
         // A target without a row comes from an outer join's other side.
-        let Some(key) = key_of(&row, change.key) else { continue };
+        let Some(key) = key_of(&row, change.key) else {
+            continue;
+        };
         if !seen.insert(key.clone()) {
             continue;
         }
@@ -177,12 +190,10 @@ async fn change_rows(
         match newest(writer, rt, &key)? {
             Newest::Same => {}
             Newest::Gone => continue,
-            Newest::Changed(newest) => {
-                match again.row(writer, &change.target, &newest, &key)? {
-                    Some(fresh) => row = fresh,
-                    None => continue,
-                }
-            }
+            Newest::Changed(newest) => match again.row(writer, &change.target, &newest, &key)? {
+                Some(fresh) => row = fresh,
+                None => continue,
+            },
         }
         let old: Vec<Value> = change.places.iter().map(|&at| row[at].clone()).collect();
         if change.is_delete {
@@ -214,17 +225,26 @@ async fn lock_rows(
 ) -> Result<Vec<Row>> {
     let params = again.start.params.clone();
     let (fetch, mut skip) = {
-        let mut env = ValueEnv { params: &params, functions: writer.functions };
-        let mut count = |e: &Option<CompiledExpr>, clause| {
-            crate::kv::row_count(e.as_ref(), &mut env, clause)
+        let mut env = ValueEnv {
+            params: &params,
+            functions: writer.functions,
         };
-        (count(&lock.fetch, "LIMIT")?.unwrap_or(u64::MAX), count(&lock.skip, "OFFSET")?.unwrap_or(0))
+        let mut count =
+            |e: &Option<CompiledExpr>, clause| crate::kv::row_count(e.as_ref(), &mut env, clause);
+        (
+            count(&lock.fetch, "LIMIT")?.unwrap_or(u64::MAX),
+            count(&lock.skip, "OFFSET")?.unwrap_or(0),
+        )
     };
     let mut rows = Vec::new();
     'rows: while (rows.len() as u64) < fetch {
-        let Some(mut row) = execution.next(writer.functions)? else { break };
+        let Some(mut row) = execution.next(writer.functions)? else {
+            break;
+        };
         for target in &lock.targets {
-            let Some(key) = key_of(&row, target.key) else { continue };
+            let Some(key) = key_of(&row, target.key) else {
+                continue;
+            };
             if !lock_target(writer, target, &key).await? {
                 continue 'rows;
             }
@@ -255,12 +275,18 @@ async fn lock_target(writer: &mut Writer<'_>, target: &LockTarget, key: &[u8]) -
         LockWait::NoWait => Wait::NoWait,
         LockWait::SkipLocked => Wait::SkipLocked,
     };
-    let locked = writer.txn.lock(&LockKey::Row(Space::Row, key), target.mode, wait).await;
+    let locked = writer
+        .txn
+        .lock(&LockKey::Row(Space::Row, key), target.mode, wait)
+        .await;
     match locked {
         Ok(locked) => Ok(locked != Locked::Skipped),
         Err(error) if target.wait == LockWait::NoWait => Err(Error::new(
             error.kind(),
-            format!("could not obtain lock on row in relation \"{}\"", target.rt.table.name),
+            format!(
+                "could not obtain lock on row in relation \"{}\"",
+                target.rt.table.name
+            ),
         )),
         Err(error) => Err(error),
     }

@@ -67,20 +67,35 @@ impl Session {
             && prepared.streams()
             && !crate::modify::has_steps(&template.plan)
         {
-            self.shared.statement_starts(&prepared.text, self.shares_transaction());
+            self.shared
+                .statement_starts(&prepared.text, self.shares_transaction());
             let opened = self.open_stream(&prepared, template, &params);
             if opened.is_err() {
                 self.statement_failed();
             }
             let rows = CursorRows::Running(opened?);
-            let completion =
-                Completion { tag: CompletionTag::Command(template.command), rows: 0 };
-            return Ok(Cursor { prepared, rows, completion, fetched: 0, with_hold: false });
+            let completion = Completion {
+                tag: CompletionTag::Command(template.command),
+                rows: 0,
+            };
+            return Ok(Cursor {
+                prepared,
+                rows,
+                completion,
+                fetched: 0,
+                with_hold: false,
+            });
         }
         let mut rows = Rows::default();
         let completion = self.execute(&prepared, &params, &mut rows).await?;
         let rows = CursorRows::Ready(rows.0.into_iter());
-        Ok(Cursor { prepared, rows, completion, fetched: 0, with_hold: false })
+        Ok(Cursor {
+            prepared,
+            rows,
+            completion,
+            fetched: 0,
+            with_hold: false,
+        })
     }
 
     fn open_stream(
@@ -112,7 +127,8 @@ impl Session {
         }
         if !matches!(result, Ok(Fetched::More)) {
             let failed = self.transaction_status() == super::TransactionStatus::Failed;
-            self.shared.statement_ends(self.shares_transaction(), failed);
+            self.shared
+                .statement_ends(self.shares_transaction(), failed);
         }
         result
     }
@@ -170,6 +186,8 @@ impl Session {
 
 impl std::fmt::Debug for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").field("fetched", &self.fetched).finish_non_exhaustive()
+        f.debug_struct("Cursor")
+            .field("fetched", &self.fetched)
+            .finish_non_exhaustive()
     }
 }

@@ -23,15 +23,19 @@ impl Session {
         params: &[Value],
         sink: &mut dyn RowSink,
     ) -> Result<Completion> {
-        self.shared.statement_starts(&prepared.text, self.shares_transaction());
+        self.shared
+            .statement_starts(&prepared.text, self.shares_transaction());
         let started = std::time::Instant::now();
         let result = self.execute_inner(prepared, params, sink).await;
-        self.engine.metrics.observe(started.elapsed(), result.is_ok());
+        self.engine
+            .metrics
+            .observe(started.elapsed(), result.is_ok());
         if result.is_err() {
             self.statement_failed();
         }
         let failed = self.transaction_status() == super::TransactionStatus::Failed;
-        self.shared.statement_ends(self.shares_transaction(), failed);
+        self.shared
+            .statement_ends(self.shares_transaction(), failed);
         result
     }
 
@@ -42,7 +46,10 @@ impl Session {
         sink: &mut dyn RowSink,
     ) -> Result<Completion> {
         match &prepared.body {
-            Body::Empty => Ok(Completion { tag: CompletionTag::Empty, rows: 0 }),
+            Body::Empty => Ok(Completion {
+                tag: CompletionTag::Empty,
+                rows: 0,
+            }),
             Body::Utility(utility) => {
                 let utility = utility.clone();
                 Box::pin(self.run_utility(&utility, params, sink)).await
@@ -55,9 +62,15 @@ impl Session {
                 self.authorize(template)?;
                 let rows = match self.point_read(&prepared, template, params, sink)? {
                     Some(rows) => rows,
-                    None => self.run_in_transaction(&prepared, template, params, sink).await?,
+                    None => {
+                        self.run_in_transaction(&prepared, template, params, sink)
+                            .await?
+                    }
                 };
-                Ok(Completion { tag: CompletionTag::Command(template.command), rows })
+                Ok(Completion {
+                    tag: CompletionTag::Command(template.command),
+                    rows,
+                })
             }
         }
     }
@@ -82,15 +95,25 @@ impl Session {
         self.state.transaction_time_us = now;
         self.state.statement_time_us = now;
         let engine = self.engine.clone();
-        let mut env = ValueEnv { params, functions: &mut self.state };
+        let mut env = ValueEnv {
+            params,
+            functions: &mut self.state,
+        };
         let source = Source::Latest(&engine.store);
         let now_ms = (now / 1000) as u64;
-        plan.read(&source, &mut env, now_ms, &mut self.key_buffer, sink).map(Some)
+        plan.read(&source, &mut env, now_ms, &mut self.key_buffer, sink)
+            .map(Some)
     }
 
-    pub(crate) fn kv_plan(&self, prepared: &Prepared, template: &PlanTemplate) -> Result<Arc<KvPlan>> {
+    pub(crate) fn kv_plan(
+        &self,
+        prepared: &Prepared,
+        template: &PlanTemplate,
+    ) -> Result<Arc<KvPlan>> {
         prepared.kv_plan(|| match &template.executor {
-            Executor::Kv(program) => KvPlan::compile(program, &self.catalog(), &self.engine.runtimes),
+            Executor::Kv(program) => {
+                KvPlan::compile(program, &self.catalog(), &self.engine.runtimes)
+            }
             _ => Err(Error::internal("not a key-value plan")),
         })
     }
@@ -107,7 +130,11 @@ impl Session {
             if template.command != Command::Select {
                 self.require_read_write(command_name(template.command))?;
             }
-            for need in template.privileges.iter().filter(|p| matches!(p.privilege, 'a' | 'w' | 'd')) {
+            for need in template
+                .privileges
+                .iter()
+                .filter(|p| matches!(p.privilege, 'a' | 'w' | 'd'))
+            {
                 if let Some(table) = self.state.catalog.table(need.relation).cloned() {
                     self.lock_for_write(&table).await?;
                 }
@@ -142,16 +169,24 @@ impl Session {
     }
 
     /// Keeps DDL off a table that is about to be written to.
-    pub(crate) async fn lock_for_write(&mut self, table: &helios_planner::catalog::Table) -> Result<()> {
+    pub(crate) async fn lock_for_write(
+        &mut self,
+        table: &helios_planner::catalog::Table,
+    ) -> Result<()> {
         let wait = self.lock_wait();
         let prefix = Prefix::new(table.database, BranchId::MAIN, table.id);
         let t = self.transaction_mut()?;
-        t.txn.lock(&LockKey::Object(prefix), LockMode::RowExclusive, wait).await?;
+        t.txn
+            .lock(&LockKey::Object(prefix), LockMode::RowExclusive, wait)
+            .await?;
         Ok(())
     }
 
     fn timeout(&self) -> Option<std::time::Duration> {
-        self.state.settings.milliseconds("statement_timeout").map(std::time::Duration::from_millis)
+        self.state
+            .settings
+            .milliseconds("statement_timeout")
+            .map(std::time::Duration::from_millis)
     }
 
     async fn run_template(
@@ -191,8 +226,17 @@ impl Session {
                 }
                 let view = self.transaction_mut()?.txn.view();
                 let now_ms = (self.state.statement_time_us / 1000) as u64;
-                let mut env = ValueEnv { params, functions: &mut self.state };
-                plan.read(&Source::View(&view), &mut env, now_ms, &mut self.key_buffer, sink)
+                let mut env = ValueEnv {
+                    params,
+                    functions: &mut self.state,
+                };
+                plan.read(
+                    &Source::View(&view),
+                    &mut env,
+                    now_ms,
+                    &mut self.key_buffer,
+                    sink,
+                )
             }
             Executor::Apply if crate::modify::has_steps(&template.plan) => {
                 let pipeline = self.pipeline(prepared, template)?;
@@ -260,7 +304,11 @@ impl Session {
         })
     }
 
-    pub(crate) fn exec_options(&self, reader: Arc<ViewReader>, params: Arc<[Value]>) -> ExecOptions {
+    pub(crate) fn exec_options(
+        &self,
+        reader: Arc<ViewReader>,
+        params: Arc<[Value]>,
+    ) -> ExecOptions {
         ExecOptions {
             virtual_tables: Arc::new(crate::virtual_tables::Tables::new(reader.clone())),
             reader,
@@ -273,14 +321,23 @@ impl Session {
 
     /// Runs a utility statement that a front-end made itself, such as an index over the paths of
     /// a document table, which SQL has no words for.
-    pub async fn utility(&mut self, utility: helios_planner::utility::Utility) -> Result<Completion> {
+    pub async fn utility(
+        &mut self,
+        utility: helios_planner::utility::Utility,
+    ) -> Result<Completion> {
         let body = Body::Utility(Arc::new(utility));
         let prepared = Arc::new(Prepared::new(Arc::from(""), Vec::new(), Vec::new(), body));
-        self.execute(&prepared, &[], &mut helios_types::value::Rows::default()).await
+        self.execute(&prepared, &[], &mut helios_types::value::Rows::default())
+            .await
     }
 
     /// Runs one statement of SQL text to its end; for internal statements and simple clients.
-    pub async fn run(&mut self, sql: &str, params: &[Value], sink: &mut dyn RowSink) -> Result<Completion> {
+    pub async fn run(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        sink: &mut dyn RowSink,
+    ) -> Result<Completion> {
         let prepared = self.prepare(sql, &[])?;
         self.execute(&prepared, params, sink).await
     }
@@ -295,4 +352,3 @@ fn command_name(command: Command) -> &'static str {
         Command::Merge => "MERGE",
     }
 }
-

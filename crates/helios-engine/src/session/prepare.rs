@@ -5,8 +5,8 @@ use crate::explain::ExplainFormat;
 use crate::prepared::{Body, Prepared};
 use crate::template_cache::Key;
 use helios_planner::lower::LowerOptions;
-use helios_planner::template::PlanTemplate;
 use helios_planner::sql::{BindContext, Bound, BoundPlan, Statement};
+use helios_planner::template::PlanTemplate;
 use helios_types::{Result, Type, Value, bail};
 use std::sync::Arc;
 
@@ -29,7 +29,10 @@ impl Session {
             (None, _) => empty(sql),
             (Some(statement), true) => self.bind(sql, &statement, params)?,
             (Some(_), false) => {
-                bail!(SyntaxError, "cannot insert multiple commands into a prepared statement")
+                bail!(
+                    SyntaxError,
+                    "cannot insert multiple commands into a prepared statement"
+                )
             }
         };
         self.remember(key, prepared)
@@ -67,10 +70,16 @@ impl Session {
     /// The masked statement as a plan, if it binds and keeps the types of its literals.
     fn bind_normalised(&mut self, text: &str, types: &[Option<Type>]) -> Option<Prepared> {
         let statements = helios_planner::sql::parse(text).ok()?;
-        let [statement] = statements.as_slice() else { return None };
+        let [statement] = statements.as_slice() else {
+            return None;
+        };
         let prepared = self.bind(text, statement, types).ok()?;
         let kept = prepared.params.len() == types.len()
-            && prepared.params.iter().zip(types).all(|(a, b)| b.is_none_or(|b| b == *a));
+            && prepared
+                .params
+                .iter()
+                .zip(types)
+                .all(|(a, b)| b.is_none_or(|b| b == *a));
         (prepared.template().is_some() && kept).then_some(prepared)
     }
 
@@ -127,7 +136,9 @@ impl Session {
 
     /// The same statement bound again if the catalog has changed since it was prepared.
     pub(crate) fn current(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
-        let Some(template) = prepared.template() else { return Ok(prepared.clone()) };
+        let Some(template) = prepared.template() else {
+            return Ok(prepared.clone());
+        };
         if template.catalog_version == self.catalog().version || prepared.text.is_empty() {
             return Ok(prepared.clone());
         }
@@ -135,7 +146,11 @@ impl Session {
         let text = prepared.text.clone();
         let fresh = self.prepare(&text, &params)?;
         let same = fresh.output.len() == prepared.output.len()
-            && fresh.output.iter().zip(&prepared.output).all(|(a, b)| a.ty.oid == b.ty.oid);
+            && fresh
+                .output
+                .iter()
+                .zip(&prepared.output)
+                .all(|(a, b)| a.ty.oid == b.ty.oid);
         if !same {
             bail!(Unsupported, "cached plan must not change result type");
         }
@@ -154,7 +169,11 @@ impl Session {
 
     /// `None` while the transaction has a catalog of its own, which nobody else may see.
     fn cache_key(&self, text: Arc<str>, params: Vec<Option<Type>>) -> Option<Key> {
-        if self.transaction.as_ref().is_some_and(|t| t.catalog.is_some()) {
+        if self
+            .transaction
+            .as_ref()
+            .is_some_and(|t| t.catalog.is_some())
+        {
             return None;
         }
         Some(Key {
@@ -173,8 +192,12 @@ impl Session {
         search_path: &'a [String],
         params: &'a [Option<Type>],
     ) -> BindContext<'a> {
-        let mut context =
-            BindContext::new(self.catalog(), self.state.database, search_path, self.state.role);
+        let mut context = BindContext::new(
+            self.catalog(),
+            self.state.database,
+            search_path,
+            self.state.role,
+        );
         context.param_types = params;
         context
     }
@@ -191,7 +214,12 @@ impl Session {
             Bound::Plan(plan) => self.lower(sql, plan),
             Bound::Utility(utility) => {
                 let output = super::utility::output(&utility, self);
-                Ok(Prepared::new(Arc::from(sql), Vec::new(), output, Body::Utility(Arc::new(utility))))
+                Ok(Prepared::new(
+                    Arc::from(sql),
+                    Vec::new(),
+                    output,
+                    Body::Utility(Arc::new(utility)),
+                ))
             }
         }
     }
@@ -233,7 +261,10 @@ impl Session {
 #[derive(Debug)]
 pub enum SimpleQuery {
     /// One statement whose template was found or made.
-    Template { prepared: Arc<Prepared>, params: Vec<Value> },
+    Template {
+        prepared: Arc<Prepared>,
+        params: Vec<Value>,
+    },
     /// To be bound one after the other, each after the one before has run.
     Text(Vec<Statement>),
 }

@@ -1,9 +1,9 @@
 //! What others may see and do of a session: its row in `pg_stat_activity`, and cancelling it.
 
 use super::now_us;
+use crate::apply::CancelFlag;
 use crate::engine::SessionInfo;
 use crate::options::SessionOptions;
-use crate::apply::CancelFlag;
 use helios_types::Error;
 use parking_lot::Mutex;
 use std::sync::Arc;

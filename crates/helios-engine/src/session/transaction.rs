@@ -80,7 +80,9 @@ impl Session {
             Some(level) => level,
             None => parse_isolation(setting("default_transaction_isolation")),
         };
-        let read_only = mode.read_only.unwrap_or(setting("default_transaction_read_only") == "on");
+        let read_only = mode
+            .read_only
+            .unwrap_or(setting("default_transaction_read_only") == "on");
         let mut txn = self.engine.store.begin(TxnOptions {
             isolation,
             read_only,
@@ -89,8 +91,13 @@ impl Session {
         txn.set_lock_session(&self.state.locks);
         self.state.transaction_time_us = now_us();
         self.state.transaction_id = None;
-        self.state.settings.force("transaction_isolation", isolation_name(isolation));
-        self.state.settings.force("transaction_read_only", if read_only { "on" } else { "off" });
+        self.state
+            .settings
+            .force("transaction_isolation", isolation_name(isolation));
+        self.state.settings.force(
+            "transaction_read_only",
+            if read_only { "on" } else { "off" },
+        );
         self.transaction = Some(Transaction {
             txn,
             explicit,
@@ -117,17 +124,28 @@ impl Session {
             && level != t.txn.isolation()
         {
             if t.used {
-                bail!(ActiveTransaction, "SET TRANSACTION ISOLATION LEVEL must be called before any query");
+                bail!(
+                    ActiveTransaction,
+                    "SET TRANSACTION ISOLATION LEVEL must be called before any query"
+                );
             }
             t.txn.set_isolation(level);
-            self.state.settings.force("transaction_isolation", isolation_name(level));
+            self.state
+                .settings
+                .force("transaction_isolation", isolation_name(level));
         }
         if let Some(read_only) = mode.read_only {
             if t.read_only && !read_only && t.used {
-                bail!(ActiveTransaction, "transaction read-write mode must be set before any query");
+                bail!(
+                    ActiveTransaction,
+                    "transaction read-write mode must be set before any query"
+                );
             }
             t.read_only = read_only;
-            self.state.settings.force("transaction_read_only", if read_only { "on" } else { "off" });
+            self.state.settings.force(
+                "transaction_read_only",
+                if read_only { "on" } else { "off" },
+            );
         }
         Ok(())
     }
@@ -150,7 +168,11 @@ impl Session {
     pub async fn end_implicit(&mut self, commit: bool) -> Result<()> {
         self.implicit = false;
         // Nothing of the transaction is borrowed over the wait: it is not `Sync`.
-        let implicit = self.transaction.as_ref().filter(|t| !t.explicit).map(|t| t.failed);
+        let implicit = self
+            .transaction
+            .as_ref()
+            .filter(|t| !t.explicit)
+            .map(|t| t.failed);
         match implicit {
             Some(failed) if commit && !failed => self.finish_commit().await,
             Some(_) => {
@@ -166,7 +188,11 @@ impl Session {
         let state = self.transaction.as_ref().map(|t| (t.failed, t.explicit));
         match state {
             None => {
-                self.state.notice("WARNING", b"25P01", "there is no transaction in progress".into());
+                self.state.notice(
+                    "WARNING",
+                    b"25P01",
+                    "there is no transaction in progress".into(),
+                );
                 Ok(true)
             }
             Some((true, _)) => {
@@ -175,7 +201,11 @@ impl Session {
             }
             Some((false, explicit)) => {
                 if !explicit {
-                    self.state.notice("WARNING", b"25P01", "there is no transaction in progress".into());
+                    self.state.notice(
+                        "WARNING",
+                        b"25P01",
+                        "there is no transaction in progress".into(),
+                    );
                 }
                 self.finish_commit().await?;
                 Ok(true)
@@ -186,14 +216,20 @@ impl Session {
     /// ROLLBACK.
     pub fn rollback(&mut self) {
         if self.transaction.as_ref().is_none_or(|t| !t.explicit) {
-            self.state.notice("WARNING", b"25P01", "there is no transaction in progress".into());
+            self.state.notice(
+                "WARNING",
+                b"25P01",
+                "there is no transaction in progress".into(),
+            );
         }
         self.abort();
     }
 
     /// Drops the transaction and everything it did.
     pub(crate) fn abort(&mut self) {
-        let Some(t) = self.transaction.take() else { return };
+        let Some(t) = self.transaction.take() else {
+            return;
+        };
         let created = t.created;
         t.txn.rollback();
         for prefix in created {
@@ -206,7 +242,8 @@ impl Session {
         self.state.settings.end_transaction(committed);
         self.settings_changed();
         self.state.transaction_id = None;
-        self.cursors.retain(|_, c| c.holds_over_commit() && committed);
+        self.cursors
+            .retain(|_, c| c.holds_over_commit() && committed);
     }
 
     async fn finish_commit(&mut self) -> Result<()> {
@@ -225,7 +262,9 @@ impl Session {
                 return Err(error);
             }
         }
-        let Some(mut t) = self.transaction.take() else { return Ok(()) };
+        let Some(mut t) = self.transaction.take() else {
+            return Ok(());
+        };
         let engine = self.engine.clone();
         if let Some(catalog) = t.catalog.take() {
             // Runs after the data is visible and before the locks are released, so that whoever
@@ -250,7 +289,8 @@ impl Session {
     }
 
     async fn run_due_checks(&mut self) -> Result<()> {
-        self.with_writer(async |writer| writer.run_checks().await).await
+        self.with_writer(async |writer| writer.run_checks().await)
+            .await
     }
 
     pub fn savepoint(&mut self, name: &str) -> Result<()> {
@@ -293,7 +333,10 @@ impl Session {
     fn explicit_transaction(&mut self, command: &str) -> Result<&mut Transaction> {
         match &mut self.transaction {
             Some(t) if t.explicit => Ok(t),
-            _ => bail!(NoActiveTransaction, "{command} can only be used in transaction blocks"),
+            _ => bail!(
+                NoActiveTransaction,
+                "{command} can only be used in transaction blocks"
+            ),
         }
     }
 
@@ -331,11 +374,17 @@ impl Session {
     /// Ends a statement that went well: commits when it was its own transaction.
     pub(crate) async fn finish_statement(&mut self) -> Result<()> {
         let own = self.transaction.as_ref().is_some_and(|t| !t.explicit) && !self.implicit;
-        if own { self.finish_commit().await } else { Ok(()) }
+        if own {
+            self.finish_commit().await
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn transaction_mut(&mut self) -> Result<&mut Transaction> {
-        self.transaction.as_mut().ok_or_else(|| Error::internal("statement without a transaction"))
+        self.transaction
+            .as_mut()
+            .ok_or_else(|| Error::internal("statement without a transaction"))
     }
 
     /// Whether a transaction is open that later statements will share.
@@ -351,7 +400,10 @@ impl Session {
     /// Refuses a write in a read-only transaction.
     pub(crate) fn require_read_write(&self, command: &str) -> Result<()> {
         if self.transaction.as_ref().is_some_and(|t| t.read_only) {
-            bail!(ReadOnlyTransaction, "cannot execute {command} in a read-only transaction");
+            bail!(
+                ReadOnlyTransaction,
+                "cannot execute {command} in a read-only transaction"
+            );
         }
         Ok(())
     }
@@ -388,9 +440,15 @@ impl Session {
 }
 
 fn find_savepoint(t: &Transaction, name: &str) -> Result<usize> {
-    t.savepoints.iter().rposition(|p| p.name == name).ok_or_else(|| {
-        Error::new(ErrorKind::UndefinedSavepoint, format!("savepoint \"{name}\" does not exist"))
-    })
+    t.savepoints
+        .iter()
+        .rposition(|p| p.name == name)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::UndefinedSavepoint,
+                format!("savepoint \"{name}\" does not exist"),
+            )
+        })
 }
 
 pub(crate) fn failed_transaction() -> Error {

@@ -15,17 +15,29 @@ use std::sync::Arc;
 
 /// Result columns of a utility statement.
 pub(crate) fn output(utility: &Utility, session: &Session) -> Vec<OutputColumn> {
-    let text = |name: &str| OutputColumn { name: name.to_string(), ty: Type::TEXT, origin: None };
+    let text = |name: &str| OutputColumn {
+        name: name.to_string(),
+        ty: Type::TEXT,
+        origin: None,
+    };
     match utility {
         Utility::Show { name } => vec![text(&name.to_ascii_lowercase())],
         Utility::ShowAll => vec![text("name"), text("setting"), text("description")],
         Utility::Explain(_) => vec![text("QUERY PLAN")],
-        Utility::Execute { name, .. } => {
-            session.prepared.get(name).map(|p| p.output.clone()).unwrap_or_default()
-        }
-        Utility::Fetch { cursor, move_only: false, .. } => {
-            session.cursors.get(cursor).map(|c| c.output().to_vec()).unwrap_or_default()
-        }
+        Utility::Execute { name, .. } => session
+            .prepared
+            .get(name)
+            .map(|p| p.output.clone())
+            .unwrap_or_default(),
+        Utility::Fetch {
+            cursor,
+            move_only: false,
+            ..
+        } => session
+            .cursors
+            .get(cursor)
+            .map(|c| c.output().to_vec())
+            .unwrap_or_default(),
         _ => Vec::new(),
     }
 }
@@ -34,12 +46,18 @@ fn mode(mode: &Mode) -> Result<TransactionMode> {
     if mode.deferrable == Some(true) {
         return Err(Error::unsupported("DEFERRABLE transactions"));
     }
-    Ok(TransactionMode { isolation: mode.isolation.map(parse_isolation), read_only: mode.read_only })
+    Ok(TransactionMode {
+        isolation: mode.isolation.map(parse_isolation),
+        read_only: mode.read_only,
+    })
 }
 
 /// Whether the statement may run in a failed transaction.
 fn ends_transaction(utility: &Utility) -> bool {
-    matches!(utility, Utility::Commit { .. } | Utility::Rollback { .. } | Utility::RollbackTo(_))
+    matches!(
+        utility,
+        Utility::Commit { .. } | Utility::Rollback { .. } | Utility::RollbackTo(_)
+    )
 }
 
 impl Session {
@@ -60,40 +78,55 @@ impl Session {
             Utility::Commit { chain } => {
                 let committed = self.commit().await?;
                 self.chain(*chain)?;
-                Ok(Completion::utility(if committed { "COMMIT" } else { "ROLLBACK" }))
+                Ok(Completion::utility(if committed {
+                    "COMMIT"
+                } else {
+                    "ROLLBACK"
+                }))
             }
             Utility::Rollback { chain } => {
                 self.rollback();
                 self.chain(*chain)?;
                 Ok(Completion::utility("ROLLBACK"))
             }
-            Utility::Savepoint(name) => self.savepoint(name).map(|()| Completion::utility("SAVEPOINT")),
+            Utility::Savepoint(name) => self
+                .savepoint(name)
+                .map(|()| Completion::utility("SAVEPOINT")),
             Utility::Release(name) => self.release(name).map(|()| Completion::utility("RELEASE")),
-            Utility::RollbackTo(name) => {
-                self.rollback_to(name).map(|()| Completion::utility("ROLLBACK"))
-            }
+            Utility::RollbackTo(name) => self
+                .rollback_to(name)
+                .map(|()| Completion::utility("ROLLBACK")),
             Utility::SetTransaction(m) => {
                 self.set_mode(mode(m)?)?;
                 Ok(Completion::utility("SET"))
             }
             Utility::SetSessionTransaction(m) => {
                 if let Some(level) = m.isolation {
-                    self.state.settings.set("default_transaction_isolation", level, false)?;
+                    self.state
+                        .settings
+                        .set("default_transaction_isolation", level, false)?;
                 }
                 if let Some(read_only) = m.read_only {
                     let text = if read_only { "on" } else { "off" };
-                    self.state.settings.set("default_transaction_read_only", text, false)?;
+                    self.state
+                        .settings
+                        .set("default_transaction_read_only", text, false)?;
                 }
                 Ok(Completion::utility("SET"))
             }
-            Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
+            Utility::SetConstraints { names, deferred } => {
+                self.set_constraints(names, *deferred).await
+            }
             Utility::Prepare { name, params, text } => self.sql_prepare(name, params, text),
             Utility::Execute { name, args } => self.sql_execute(name, args, sink).await,
             Utility::Deallocate(name) => self.deallocate(name.as_deref()),
             Utility::Explain(explain) => self.run_explain(explain, params, sink).await,
             Utility::DeclareCursor(spec) => {
                 if !self.in_explicit_transaction() && !spec.with_hold {
-                    bail!(NoActiveTransaction, "DECLARE CURSOR can only be used in transaction blocks");
+                    bail!(
+                        NoActiveTransaction,
+                        "DECLARE CURSOR can only be used in transaction blocks"
+                    );
                 }
                 if spec.with_hold {
                     return Err(Error::unsupported("DECLARE CURSOR … WITH HOLD"));
@@ -106,9 +139,11 @@ impl Session {
                 self.declare(&spec.name, cursor)?;
                 Ok(Completion::utility("DECLARE CURSOR"))
             }
-            Utility::Fetch { cursor, direction, move_only } => {
-                self.sql_fetch(cursor, *direction, *move_only, sink).await
-            }
+            Utility::Fetch {
+                cursor,
+                direction,
+                move_only,
+            } => self.sql_fetch(cursor, *direction, *move_only, sink).await,
             Utility::Close(name) => {
                 match name {
                     Some(name) => drop(self.take_cursor(name)?),
@@ -116,9 +151,10 @@ impl Session {
                 }
                 Ok(Completion::utility("CLOSE CURSOR"))
             }
-            Utility::Copy(_) => {
-                Err(Error::new(ErrorKind::ProtocolViolation, "COPY needs a client that sends or takes its data"))
-            }
+            Utility::Copy(_) => Err(Error::new(
+                ErrorKind::ProtocolViolation,
+                "COPY needs a client that sends or takes its data",
+            )),
             Utility::Set { .. }
             | Utility::Show { .. }
             | Utility::ShowAll
@@ -145,12 +181,19 @@ impl Session {
             // are exact, so there is nothing left for these two to do.
             Utility::Vacuum { .. } => {
                 if self.in_explicit_transaction() {
-                    bail!(ActiveTransaction, "VACUUM cannot run inside a transaction block");
+                    bail!(
+                        ActiveTransaction,
+                        "VACUUM cannot run inside a transaction block"
+                    );
                 }
                 Ok(Completion::utility("VACUUM"))
             }
             Utility::Analyze { .. } => Ok(Completion::utility("ANALYZE")),
-            Utility::Lock { tables, mode, nowait } => self.lock_tables(tables, *mode, *nowait).await,
+            Utility::Lock {
+                tables,
+                mode,
+                nowait,
+            } => self.lock_tables(tables, *mode, *nowait).await,
             _ => {
                 self.start_statement()?;
                 let completion = self.run_ddl(utility, sink).await?;
@@ -161,7 +204,11 @@ impl Session {
     }
 
     fn chain(&mut self, chain: bool) -> Result<()> {
-        if chain { self.begin(TransactionMode::default()) } else { Ok(()) }
+        if chain {
+            self.begin(TransactionMode::default())
+        } else {
+            Ok(())
+        }
     }
 
     async fn set_constraints(&mut self, names: &[String], deferred: bool) -> Result<Completion> {
@@ -178,14 +225,23 @@ impl Session {
         t.checks.defer_all = Some(deferred);
         if !deferred {
             t.checks.make_deferred_due();
-            self.with_writer(async |writer| writer.run_checks().await).await?;
+            self.with_writer(async |writer| writer.run_checks().await)
+                .await?;
         }
         Ok(Completion::utility("SET CONSTRAINTS"))
     }
 
-    fn sql_prepare(&mut self, name: &str, params: &[Option<Type>], text: &str) -> Result<Completion> {
+    fn sql_prepare(
+        &mut self,
+        name: &str,
+        params: &[Option<Type>],
+        text: &str,
+    ) -> Result<Completion> {
         if self.prepared.contains_key(name) {
-            bail!(DuplicateStatement, "prepared statement \"{name}\" already exists");
+            bail!(
+                DuplicateStatement,
+                "prepared statement \"{name}\" already exists"
+            );
         }
         let prepared = self.prepare(text, params)?;
         self.prepared.insert(name.to_string(), prepared);
@@ -199,14 +255,21 @@ impl Session {
         sink: &mut dyn RowSink,
     ) -> Result<Completion> {
         let Some(prepared) = self.prepared.get(name).cloned() else {
-            bail!(UndefinedStatement, "prepared statement \"{name}\" does not exist");
+            bail!(
+                UndefinedStatement,
+                "prepared statement \"{name}\" does not exist"
+            );
         };
         if prepared.params.len() != args.len() {
             return Err(Error::new(
                 ErrorKind::SyntaxError,
                 format!("wrong number of parameters for prepared statement \"{name}\""),
             )
-            .with_detail(format!("Expected {} parameters but got {}.", prepared.params.len(), args.len())));
+            .with_detail(format!(
+                "Expected {} parameters but got {}.",
+                prepared.params.len(),
+                args.len()
+            )));
         }
         let context = helios_types::text::TextContext::default();
         let mut params = Vec::with_capacity(args.len());
@@ -225,7 +288,10 @@ impl Session {
     fn deallocate(&mut self, name: Option<&str>) -> Result<Completion> {
         match name {
             Some(name) if self.prepared.remove(name).is_none() => {
-                bail!(UndefinedStatement, "prepared statement \"{name}\" does not exist")
+                bail!(
+                    UndefinedStatement,
+                    "prepared statement \"{name}\" does not exist"
+                )
             }
             Some(_) => Ok(Completion::utility("DEALLOCATE")),
             None => {
@@ -251,7 +317,11 @@ impl Session {
                 (self.prepare(&explain.statement, &[])?, params.to_vec())
             }
         };
-        let format = if explain.json { ExplainFormat::Json } else { ExplainFormat::Text };
+        let format = if explain.json {
+            ExplainFormat::Json
+        } else {
+            ExplainFormat::Text
+        };
         let mut text = self.explain(&prepared, format)?;
         if explain.analyze {
             if explain.json {
@@ -261,13 +331,23 @@ impl Session {
             let mut rows = Rows::default();
             let done = Box::pin(self.execute_nested(&prepared, &own, &mut rows)).await?;
             let ms = start.elapsed().as_secs_f64() * 1000.0;
-            text.push_str(&format!("Rows: {}\nExecution Time: {ms:.3} ms\n", done.rows));
+            text.push_str(&format!(
+                "Rows: {}\nExecution Time: {ms:.3} ms\n",
+                done.rows
+            ));
         }
-        let lines: Vec<&str> = if explain.json { vec![&text] } else { text.lines().collect() };
+        let lines: Vec<&str> = if explain.json {
+            vec![&text]
+        } else {
+            text.lines().collect()
+        };
         for line in &lines {
             sink.row(&[helios_types::ValueRef::Text(line)])?;
         }
-        Ok(Completion { tag: CompletionTag::Utility("EXPLAIN"), rows: 0 })
+        Ok(Completion {
+            tag: CompletionTag::Utility("EXPLAIN"),
+            rows: 0,
+        })
     }
 
     async fn sql_fetch(
@@ -280,7 +360,13 @@ impl Session {
         let max = match direction {
             FetchDirection::All => 0,
             FetchDirection::Count(n) if n > 0 => n as u64,
-            FetchDirection::Count(0) => return Ok(Completion::utility(if move_only { "MOVE 0" } else { "FETCH 0" })),
+            FetchDirection::Count(0) => {
+                return Ok(Completion::utility(if move_only {
+                    "MOVE 0"
+                } else {
+                    "FETCH 0"
+                }));
+            }
             FetchDirection::Relative(1) => 1,
             _ => return Err(Error::unsupported("fetching backward or to a position")),
         };
@@ -296,22 +382,39 @@ impl Session {
                 sink.row(&values)?;
             }
         }
-        Ok(Completion { tag: CompletionTag::Utility(if move_only { "MOVE" } else { "FETCH" }), rows: n })
+        Ok(Completion {
+            tag: CompletionTag::Utility(if move_only { "MOVE" } else { "FETCH" }),
+            rows: n,
+        })
     }
 
-    async fn lock_tables(&mut self, tables: &[ObjectId], mode: TableLock, nowait: bool) -> Result<Completion> {
+    async fn lock_tables(
+        &mut self,
+        tables: &[ObjectId],
+        mode: TableLock,
+        nowait: bool,
+    ) -> Result<Completion> {
         if !self.in_explicit_transaction() {
-            bail!(NoActiveTransaction, "LOCK TABLE can only be used in transaction blocks");
+            bail!(
+                NoActiveTransaction,
+                "LOCK TABLE can only be used in transaction blocks"
+            );
         }
         self.start_statement()?;
-        let wait = if nowait { Wait::NoWait } else { self.lock_wait() };
+        let wait = if nowait {
+            Wait::NoWait
+        } else {
+            self.lock_wait()
+        };
         for id in tables {
             let Some(table) = self.state.catalog.table(*id).cloned() else {
                 bail!(WrongObjectType, "only tables can be locked");
             };
             let prefix = Prefix::new(table.database, BranchId::MAIN, table.id);
             let t = self.transaction_mut()?;
-            t.txn.lock(&LockKey::Object(prefix), table_lock(mode), wait).await?;
+            t.txn
+                .lock(&LockKey::Object(prefix), table_lock(mode), wait)
+                .await?;
         }
         Ok(Completion::utility("LOCK TABLE"))
     }
@@ -322,7 +425,10 @@ impl Session {
                 match value {
                     SetValue::Text(text) if name == "transaction_isolation" => {
                         let isolation = Some(parse_isolation(text));
-                        self.set_mode(TransactionMode { isolation, read_only: None })?;
+                        self.set_mode(TransactionMode {
+                            isolation,
+                            read_only: None,
+                        })?;
                     }
                     SetValue::Text(text) => drop(self.state.settings.set(name, text, *local)?),
                     SetValue::Default => self.state.settings.reset(name)?,
@@ -385,7 +491,10 @@ impl Session {
                 if !crate::authorize::is_superuser(&catalog, me)
                     && !crate::authorize::is_member(&catalog, me, role.id)
                 {
-                    bail!(InsufficientPrivilege, "permission denied to set role \"{name}\"");
+                    bail!(
+                        InsufficientPrivilege,
+                        "permission denied to set role \"{name}\""
+                    );
                 }
                 role.id
             }
@@ -393,7 +502,9 @@ impl Session {
         self.state.role = role;
         if let Some(role) = catalog.roles.get(&role) {
             self.state.role_name = role.name.as_str().into();
-            self.state.settings.force("is_superuser", if role.superuser { "on" } else { "off" });
+            self.state
+                .settings
+                .force("is_superuser", if role.superuser { "on" } else { "off" });
         }
         Ok(())
     }
@@ -402,7 +513,10 @@ impl Session {
         Ok(match target {
             DiscardTarget::All => {
                 if self.in_explicit_transaction() {
-                    bail!(ActiveTransaction, "DISCARD ALL cannot run inside a transaction block");
+                    bail!(
+                        ActiveTransaction,
+                        "DISCARD ALL cannot run inside a transaction block"
+                    );
                 }
                 self.prepared.clear();
                 self.cursors.clear();
@@ -442,7 +556,12 @@ impl Session {
                 ddl.alter_database(*database, change)?;
                 "ALTER DATABASE"
             }
-            Utility::CreateSchema { name, if_not_exists, owner, elements } => {
+            Utility::CreateSchema {
+                name,
+                if_not_exists,
+                owner,
+                elements,
+            } => {
                 if !elements.is_empty() {
                     return Err(Error::unsupported("CREATE SCHEMA with elements"));
                 }
@@ -469,7 +588,11 @@ impl Session {
                 ddl.drop_roles(names, *if_exists)?;
                 "DROP ROLE"
             }
-            Utility::GrantRole { roles, members, grant } => {
+            Utility::GrantRole {
+                roles,
+                members,
+                grant,
+            } => {
                 ddl.grant_role(roles, members, *grant)?;
                 if *grant { "GRANT ROLE" } else { "REVOKE ROLE" }
             }
@@ -515,7 +638,11 @@ impl Session {
                     ObjectKind::Schema => "DROP SCHEMA",
                 }
             }
-            Utility::Truncate { tables, restart_identity, cascade } => {
+            Utility::Truncate {
+                tables,
+                restart_identity,
+                cascade,
+            } => {
                 ddl.truncate(tables, *restart_identity, *cascade).await?;
                 "TRUNCATE TABLE"
             }
@@ -554,12 +681,17 @@ impl Session {
         self.with_writer(async |writer| {
             for row in rows.0 {
                 let values = row.into_iter().map(Some).collect();
-                writer.insert(&rt, values, None, crate::kernel::write::Arbiters::None).await?;
+                writer
+                    .insert(&rt, values, None, crate::kernel::write::Arbiters::None)
+                    .await?;
             }
             Ok(())
         })
         .await?;
-        Ok(Completion { tag: CompletionTag::Command(helios_planner::template::Command::Select), rows: n })
+        Ok(Completion {
+            tag: CompletionTag::Command(helios_planner::template::Command::Select),
+            rows: n,
+        })
     }
 
     /// Runs a statement as part of the one that is running.

@@ -25,12 +25,16 @@ pub fn health(app: &App) -> Result<Reply> {
 
 pub fn health_short(app: &App) -> Result<Reply> {
     let uptime = app.engine.uptime().as_secs();
-    Ok(Reply::value(200, &json!({"status": "healthy", "version": VERSION, "uptime_seconds": uptime})))
+    Ok(Reply::value(
+        200,
+        &json!({"status": "healthy", "version": VERSION, "uptime_seconds": uptime}),
+    ))
 }
 
 pub fn ready(_app: &App) -> Result<Reply> {
     // The listener opens when the engine is open and closes first when it drains.
-    let checks = json!({"database": true, "connections_available": true, "replication_synced": true});
+    let checks =
+        json!({"database": true, "connections_available": true, "replication_synced": true});
     Ok(Reply::value(200, &json!({"ready": true, "checks": checks})))
 }
 

@@ -30,12 +30,25 @@ pub fn order(target: &Target, order_by: Option<&str>) -> Result<Vec<SortKey>> {
         if keys.iter().any(|k| k.column == name) {
             return Ok(());
         }
-        let ty = columns.iter().find(|(column, _)| *column == name).map_or(Type::TEXT, |(_, ty)| *ty);
+        let ty = columns
+            .iter()
+            .find(|(column, _)| *column == name)
+            .map_or(Type::TEXT, |(_, ty)| *ty);
         let nullable = !target.is_not_null(name) && !target.key().contains(&name);
-        keys.push(SortKey { column: name.to_owned(), ty, descending, nullable });
+        keys.push(SortKey {
+            column: name.to_owned(),
+            ty,
+            descending,
+            nullable,
+        });
         Ok(())
     };
-    for item in order_by.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty()) {
+    for item in order_by
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+    {
         match item.strip_prefix('-') {
             Some(name) => push(name, true)?,
             None => push(item, false)?,
@@ -50,7 +63,17 @@ pub fn order(target: &Target, order_by: Option<&str>) -> Result<Vec<SortKey>> {
 /// The text behind ORDER BY; `backwards` turns it round.
 pub fn order_sql(keys: &[SortKey], backwards: bool) -> String {
     // NULLs are larger than everything, as in PostgreSQL: last ascending, first descending.
-    let item = |k: &SortKey| format!("{}{}", quote(&k.column), if k.descending != backwards { " DESC" } else { "" });
+    let item = |k: &SortKey| {
+        format!(
+            "{}{}",
+            quote(&k.column),
+            if k.descending != backwards {
+                " DESC"
+            } else {
+                ""
+            }
+        )
+    };
     keys.iter().map(item).collect::<Vec<_>>().join(", ")
 }
 
@@ -65,7 +88,9 @@ pub fn decode(cursor: &str, keys: &[SortKey]) -> Result<Position> {
     // Clients may have lost the padding.
     let bytes = BASE64
         .decode(cursor)
-        .or_else(|_| base64::engine::general_purpose::STANDARD_NO_PAD.decode(cursor.trim_end_matches('=')))
+        .or_else(|_| {
+            base64::engine::general_purpose::STANDARD_NO_PAD.decode(cursor.trim_end_matches('='))
+        })
         .map_err(|_| invalid())?;
     let fields: Map<String, Json> = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
     let backwards = fields.get(DIRECTION).and_then(Json::as_str) == Some("prev");
@@ -74,7 +99,13 @@ pub fn decode(cursor: &str, keys: &[SortKey]) -> Result<Position> {
     }
     let values = keys
         .iter()
-        .map(|k| fields.get(&k.column).filter(|v| !v.is_array() && !v.is_object()).cloned().ok_or_else(invalid))
+        .map(|k| {
+            fields
+                .get(&k.column)
+                .filter(|v| !v.is_array() && !v.is_object())
+                .cloned()
+                .ok_or_else(invalid)
+        })
         .collect::<Result<_>>()?;
     Ok(Position { values, backwards })
 }
@@ -109,7 +140,10 @@ pub fn condition(keys: &[SortKey], position: &Position, params: &mut Vec<Json>) 
             (true, false) => None,
             (true, true) => Some(format!("{column} IS NOT NULL")),
             (false, true) => Some(format!("{column} < ${}", params.len() + 1)),
-            (false, false) if key.nullable => Some(format!("({column} > ${} OR {column} IS NULL)", params.len() + 1)),
+            (false, false) if key.nullable => Some(format!(
+                "({column} > ${} OR {column} IS NULL)",
+                params.len() + 1
+            )),
             (false, false) => Some(format!("{column} > ${}", params.len() + 1)),
         };
         if let Some(behind) = behind {
@@ -123,7 +157,11 @@ pub fn condition(keys: &[SortKey], position: &Position, params: &mut Vec<Json>) 
         };
         equal = format!("{equal}{same} AND ");
     }
-    if alternatives.is_empty() { "false".to_owned() } else { format!("({})", alternatives.join(" OR ")) }
+    if alternatives.is_empty() {
+        "false".to_owned()
+    } else {
+        format!("({})", alternatives.join(" OR "))
+    }
 }
 
 #[cfg(test)]
@@ -132,15 +170,30 @@ mod tests {
     use helios_types::ValueRef;
 
     fn key(column: &str, descending: bool, nullable: bool) -> SortKey {
-        SortKey { column: column.to_owned(), ty: Type::INT4, descending, nullable }
+        SortKey {
+            column: column.to_owned(),
+            ty: Type::INT4,
+            descending,
+            nullable,
+        }
     }
 
     /// Order, values of the position, direction; condition.
     #[test]
     fn the_condition_is_everything_behind_the_position() {
         let cases: &[(&[SortKey], &[Option<i32>], bool, &str)] = &[
-            (&[key("id", false, false)], &[Some(5)], false, "((\"id\" > $1))"),
-            (&[key("id", false, false)], &[Some(5)], true, "((\"id\" < $1))"),
+            (
+                &[key("id", false, false)],
+                &[Some(5)],
+                false,
+                "((\"id\" > $1))",
+            ),
+            (
+                &[key("id", false, false)],
+                &[Some(5)],
+                true,
+                "((\"id\" < $1))",
+            ),
             (
                 &[key("a", true, true), key("id", false, false)],
                 &[Some(1), Some(5)],

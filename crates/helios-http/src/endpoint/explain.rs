@@ -19,7 +19,11 @@ pub async fn explain(app: &App, request: &Request) -> Result<Reply> {
     let analyze = request.fields.bool("analyze", false)?;
     let format = match request.fields.str("format")?.unwrap_or("json") {
         format @ ("json" | "text" | "yaml") => format,
-        other => return Err(Failure::field(format!("field \"format\" must be json, text or yaml, not \"{other}\""))),
+        other => {
+            return Err(Failure::field(format!(
+                "field \"format\" must be json, text or yaml, not \"{other}\""
+            )));
+        }
     };
     let mut borrowed = Borrowed::new(app, request)?;
     let session = borrowed.session()?;
@@ -29,17 +33,37 @@ pub async fn explain(app: &App, request: &Request) -> Result<Reply> {
     let analyze = if analyze { "ANALYZE, " } else { "" };
     let statement = format!("EXPLAIN ({analyze}FORMAT {format}) {sql}");
     let mut rows = Rows::default();
-    borrowed.run(&statement, params, &mut rows, request.timeout()?).await?;
-    let lines: Vec<&str> = rows.0.iter().filter_map(|row| row.first().and_then(Value::as_str)).collect();
+    borrowed
+        .run(&statement, params, &mut rows, request.timeout()?)
+        .await?;
+    let lines: Vec<&str> = rows
+        .0
+        .iter()
+        .filter_map(|row| row.first().and_then(Value::as_str))
+        .collect();
     let text = lines.join("\n");
-    let plan = if format == "json" { json_plan(&text)? } else { Json::String(text) };
-    Ok(Reply::value(200, &json!({"plan": plan, "planning_time_ms": (planning_ms * 1000.0).round() / 1000.0})))
+    let plan = if format == "json" {
+        json_plan(&text)?
+    } else {
+        Json::String(text)
+    };
+    Ok(Reply::value(
+        200,
+        &json!({"plan": plan, "planning_time_ms": (planning_ms * 1000.0).round() / 1000.0}),
+    ))
 }
 
 fn json_plan(text: &str) -> Result<Json> {
-    let explained: Json = serde_json::from_str(text)
-        .map_err(|e| Failure::from(helios_types::Error::internal(format!("EXPLAIN gave no JSON: {e}"))))?;
-    let root = explained.get(0).and_then(|e| e.get("Plan")).or_else(|| explained.get("Plan")).unwrap_or(&explained);
+    let explained: Json = serde_json::from_str(text).map_err(|e| {
+        Failure::from(helios_types::Error::internal(format!(
+            "EXPLAIN gave no JSON: {e}"
+        )))
+    })?;
+    let root = explained
+        .get(0)
+        .and_then(|e| e.get("Plan"))
+        .or_else(|| explained.get("Plan"))
+        .unwrap_or(&explained);
     Ok(node(root))
 }
 
@@ -56,10 +80,15 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 fn node(plan: &Json) -> Json {
-    let Some(fields) = plan.as_object() else { return plan.clone() };
+    let Some(fields) = plan.as_object() else {
+        return plan.clone();
+    };
     let mut out = Map::new();
     for (key, name) in KEYS {
-        out.insert((*name).to_owned(), fields.get(*key).cloned().unwrap_or(Json::Null));
+        out.insert(
+            (*name).to_owned(),
+            fields.get(*key).cloned().unwrap_or(Json::Null),
+        );
     }
     for (key, value) in fields {
         if key != "Plans" && !KEYS.iter().any(|(k, _)| k == key) {

@@ -42,11 +42,23 @@ pub async fn query(app: &App, request: &Request) -> Result<Reply> {
     Ok(Reply::json(200, body))
 }
 
-async fn v7(app: &App, borrowed: &mut Borrowed<'_>, ready: &Ready, request: &Request, timeout: Duration, id: &str) -> Result<Vec<u8>> {
+async fn v7(
+    app: &App,
+    borrowed: &mut Borrowed<'_>,
+    ready: &Ready,
+    request: &Request,
+    timeout: Duration,
+    id: &str,
+) -> Result<Vec<u8>> {
     let most = app.config.v7_rows_max;
-    let max_rows = request.fields.u64("max_rows")?.unwrap_or(V7_ROWS_DEFAULT.min(most));
+    let max_rows = request
+        .fields
+        .u64("max_rows")?
+        .unwrap_or(V7_ROWS_DEFAULT.min(most));
     if max_rows > most {
-        return Err(Failure::field(format!("field \"max_rows\" must be at most {most}")));
+        return Err(Failure::field(format!(
+            "field \"max_rows\" must be at most {most}"
+        )));
     }
     let with_metadata = request.fields.bool("include_metadata", false)?;
     let mut rows = JsonRows::objects(columns(ready), Separator::Comma);
@@ -71,8 +83,18 @@ async fn v7(app: &App, borrowed: &mut Borrowed<'_>, ready: &Ready, request: &Req
     if with_metadata {
         out.extend_from_slice(b",\"metadata\":{\"columns\":");
         let catalog = app.engine.catalog();
-        out.extend_from_slice(metadata(&catalog, &ready.prepared.output).to_string().as_bytes());
-        out.extend_from_slice(format!(",\"row_count\":{count},\"execution_time_ms\":{},\"query_id\":", request.elapsed_ms()).as_bytes());
+        out.extend_from_slice(
+            metadata(&catalog, &ready.prepared.output)
+                .to_string()
+                .as_bytes(),
+        );
+        out.extend_from_slice(
+            format!(
+                ",\"row_count\":{count},\"execution_time_ms\":{},\"query_id\":",
+                request.elapsed_ms()
+            )
+            .as_bytes(),
+        );
         write_str(&mut out, id);
         if truncated {
             out.extend_from_slice(b",\"truncated\":true");
@@ -83,15 +105,32 @@ async fn v7(app: &App, borrowed: &mut Borrowed<'_>, ready: &Ready, request: &Req
     Ok(out)
 }
 
-async fn nano(borrowed: &mut Borrowed<'_>, ready: &Ready, request: &Request, timeout: Duration) -> Result<Vec<u8>> {
+async fn nano(
+    borrowed: &mut Borrowed<'_>,
+    ready: &Ready,
+    request: &Request,
+    timeout: Duration,
+) -> Result<Vec<u8>> {
     let mut rows = JsonRows::arrays(ready.prepared.output.iter().map(|c| c.ty));
-    rows.out.extend_from_slice(b"{\"success\":true,\"data\":{\"columns\":");
-    rows.out.extend_from_slice(names(&ready.prepared.output).to_string().as_bytes());
+    rows.out
+        .extend_from_slice(b"{\"success\":true,\"data\":{\"columns\":");
+    rows.out
+        .extend_from_slice(names(&ready.prepared.output).to_string().as_bytes());
     rows.out.extend_from_slice(b",\"rows\":[");
     let completion = borrowed.run_ready(ready, &mut rows, timeout).await?;
-    let count = if execute::changes_rows(&completion) { completion.rows } else { rows.count };
+    let count = if execute::changes_rows(&completion) {
+        completion.rows
+    } else {
+        rows.count
+    };
     let mut out = rows.out;
-    out.extend_from_slice(format!("],\"row_count\":{count},\"execution_time_ms\":{}}}}}", request.elapsed_ms()).as_bytes());
+    out.extend_from_slice(
+        format!(
+            "],\"row_count\":{count},\"execution_time_ms\":{}}}}}",
+            request.elapsed_ms()
+        )
+        .as_bytes(),
+    );
     Ok(out)
 }
 
@@ -99,20 +138,36 @@ async fn nano(borrowed: &mut Borrowed<'_>, ready: &Ready, request: &Request, tim
 pub async fn branch_query(app: &App, request: &Request) -> Result<Reply> {
     let branch = request.capture(0);
     if branch != "main" {
-        return Err(Failure::new(Fault::PathMissing, ErrorKind::UndefinedDatabase, format!("branch \"{branch}\" does not exist")));
+        return Err(Failure::new(
+            Fault::PathMissing,
+            ErrorKind::UndefinedDatabase,
+            format!("branch \"{branch}\" does not exist"),
+        ));
     }
     for field in ["as_of_timestamp", "as_of_transaction"] {
         if request.fields.has(field) {
-            return Err(Failure::from(helios_types::Error::unsupported(format!("field \"{field}\""))));
+            return Err(Failure::from(helios_types::Error::unsupported(format!(
+                "field \"{field}\""
+            ))));
         }
     }
     let params = request.fields.array("params")?.unwrap_or_default();
     let mut borrowed = Borrowed::new(app, request)?;
-    let ready = execute::prepare(borrowed.session()?, request.fields.required_str("sql")?, params)?;
+    let ready = execute::prepare(
+        borrowed.session()?,
+        request.fields.required_str("sql")?,
+        params,
+    )?;
     let mut rows = JsonRows::objects(columns(&ready), Separator::Comma);
     rows.out.extend_from_slice(b"{\"rows\":[");
-    let completion = borrowed.run_ready(&ready, &mut rows, request.timeout()?).await?;
-    let affected = if execute::changes_rows(&completion) { completion.rows } else { 0 };
+    let completion = borrowed
+        .run_ready(&ready, &mut rows, request.timeout()?)
+        .await?;
+    let affected = if execute::changes_rows(&completion) {
+        completion.rows
+    } else {
+        0
+    };
     let mut out = rows.out;
     out.extend_from_slice(b"],\"columns\":");
     out.extend_from_slice(names(&ready.prepared.output).to_string().as_bytes());
@@ -124,9 +179,14 @@ pub async fn branch_query(app: &App, request: &Request) -> Result<Reply> {
 pub async fn stream(app: &Arc<App>, request: &Request) -> Result<Reply> {
     let sql = sql(app, request)?;
     let params = request.fields.array("params")?.unwrap_or_default();
-    let batch = request.fields.u64("batch_size")?.unwrap_or(BATCH_ROWS_DEFAULT);
+    let batch = request
+        .fields
+        .u64("batch_size")?
+        .unwrap_or(BATCH_ROWS_DEFAULT);
     if batch == 0 || batch > BATCH_ROWS_MAX {
-        return Err(Failure::field(format!("field \"batch_size\" must be from 1 to {BATCH_ROWS_MAX}")));
+        return Err(Failure::field(format!(
+            "field \"batch_size\" must be from 1 to {BATCH_ROWS_MAX}"
+        )));
     }
     let mut session = Borrowed::new(app, request)?.into_session()?;
     let ready = execute::prepare(&mut session, sql, params)?;
@@ -148,7 +208,9 @@ pub async fn stream(app: &Arc<App>, request: &Request) -> Result<Reply> {
     match first.await {
         Ok(Ok(id)) => Ok(Reply::new(200, NDJSON, Body::Stream(receiver)).header("x-query-id", &id)),
         Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(Failure::from(helios_types::Error::internal("the stream ended before it began"))),
+        Err(_) => Err(Failure::from(helios_types::Error::internal(
+            "the stream ended before it began",
+        ))),
     }
 }
 
@@ -177,7 +239,11 @@ impl Stream {
             // Nobody waits any more when the client has gone.
             Some(started) => drop(started.send(Err(failure))),
             None => {
-                let context = ErrorContext { request_id: &self.request_id, duration_ms: 0, sql: None };
+                let context = ErrorContext {
+                    request_id: &self.request_id,
+                    duration_ms: 0,
+                    sql: None,
+                };
                 let mut line = failure.body(self.dialect, &context);
                 line.push(b'\n');
                 let _ = sender.send(line.into()).await;
@@ -185,11 +251,19 @@ impl Stream {
         }
     }
 
-    async fn send(&mut self, sender: &mpsc::Sender<Bytes>, started: &mut Option<Started>, id: &str) -> Result<()> {
+    async fn send(
+        &mut self,
+        sender: &mpsc::Sender<Bytes>,
+        started: &mut Option<Started>,
+        id: &str,
+    ) -> Result<()> {
         let params = std::mem::take(&mut self.ready.params);
         let mut cursor = self.session.open(&self.ready.prepared, params).await?;
         loop {
-            let fetched = self.session.fetch(&mut cursor, &mut self.rows, self.batch).await?;
+            let fetched = self
+                .session
+                .fetch(&mut cursor, &mut self.rows, self.batch)
+                .await?;
             if let Some(started) = started.take() {
                 let _ = started.send(Ok(id.to_owned()));
             }
@@ -231,13 +305,21 @@ fn sql<'a>(app: &App, request: &'a Request) -> Result<&'a str> {
     let sql = request.fields.required_str("sql")?;
     let most = app.config.v7_sql_bytes_max;
     if request.dialect == Dialect::V7 && sql.len() > most {
-        return Err(Failure::new(Fault::TooLarge, ErrorKind::LimitExceeded, format!("the statement is longer than {most} bytes")));
+        return Err(Failure::new(
+            Fault::TooLarge,
+            ErrorKind::LimitExceeded,
+            format!("the statement is longer than {most} bytes"),
+        ));
     }
     Ok(sql)
 }
 
 pub fn columns(ready: &Ready) -> impl Iterator<Item = (&str, helios_types::Type)> {
-    ready.prepared.output.iter().map(|c| (c.name.as_str(), c.ty))
+    ready
+        .prepared
+        .output
+        .iter()
+        .map(|c| (c.name.as_str(), c.ty))
 }
 
 fn names(output: &[OutputColumn]) -> Json {

@@ -46,7 +46,10 @@ pub async fn list(app: &App, request: &Request) -> Result<Reply> {
     let total = count(&mut borrowed, &target, page.filter.as_deref()).await?;
     let (sql, params) = page.sql(&target);
     let mut rows = Rows::default();
-    borrowed.run(&sql, &params, &mut rows, TIMEOUT).await.map_err(without_position)?;
+    borrowed
+        .run(&sql, &params, &mut rows, TIMEOUT)
+        .await
+        .map_err(without_position)?;
     Ok(Reply::json(200, page.body(rows.0, total)?))
 }
 
@@ -59,20 +62,28 @@ fn page(target: &Target, request: &Request) -> Result<Page> {
     if limit > LIMIT_MAX {
         // The contract gives this wrong value 400, not 422.
         let message = format!("query parameter \"limit\" must be at most {LIMIT_MAX}");
-        return Err(Failure::new(Fault::MalformedJson, ErrorKind::InvalidParameterValue, message));
+        return Err(Failure::new(
+            Fault::MalformedJson,
+            ErrorKind::InvalidParameterValue,
+            message,
+        ));
     }
     let keys = cursor::order(target, request.query_str("order_by"))?;
     let with_cursor = request.query_str("cursor").is_some();
     let position = match request.query_str("cursor") {
         Some(_) if target.key().is_empty() => {
-            return Err(Failure::field("a table without a primary key has no cursors: use \"offset\""));
+            return Err(Failure::field(
+                "a table without a primary key has no cursors: use \"offset\"",
+            ));
         }
         Some(text) => Some(cursor::decode(text, &keys)?),
         None => None,
     };
     let offset = request.query_u64("offset")?.unwrap_or(0);
     if with_cursor && offset > 0 {
-        return Err(Failure::field("\"cursor\" and \"offset\" exclude each other"));
+        return Err(Failure::field(
+            "\"cursor\" and \"offset\" exclude each other",
+        ));
     }
     Ok(Page {
         columns: selected(target, request.query_str("select"))?,
@@ -96,7 +107,10 @@ fn selected(target: &Target, select: Option<&str>) -> Result<Vec<(String, Type)>
         .map(str::trim)
         .map(|name| {
             target.check_column(name)?;
-            all.iter().find(|(column, _)| *column == name).map(owned).ok_or_else(|| target::missing(name))
+            all.iter()
+                .find(|(column, _)| *column == name)
+                .map(owned)
+                .ok_or_else(|| target::missing(name))
         })
         .collect()
 }
@@ -105,8 +119,16 @@ async fn count(borrowed: &mut Borrowed<'_>, target: &Target, filter: Option<&str
     let condition = filter.map_or(String::new(), |f| format!(" WHERE ({f})"));
     let sql = format!("SELECT count(*) FROM {}{condition}", target.sql());
     let mut rows = Rows::default();
-    borrowed.run(&sql, &[], &mut rows, TIMEOUT).await.map_err(without_position)?;
-    Ok(rows.0.first().and_then(|row| row.first()).and_then(Value::as_i64).unwrap_or(0))
+    borrowed
+        .run(&sql, &[], &mut rows, TIMEOUT)
+        .await
+        .map_err(without_position)?;
+    Ok(rows
+        .0
+        .first()
+        .and_then(|row| row.first())
+        .and_then(Value::as_i64)
+        .unwrap_or(0))
 }
 
 /// The statement is ours, so a position in it tells the client nothing.
@@ -125,16 +147,27 @@ impl Page {
         if let Some(position) = &self.position {
             conditions.push(cursor::condition(&self.keys, position, &mut params));
         }
-        let condition =
-            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let condition = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        };
         let order = cursor::order_sql(&self.keys, self.is_backwards());
-        let order = if order.is_empty() { order } else { format!(" ORDER BY {order}") };
+        let order = if order.is_empty() {
+            order
+        } else {
+            format!(" ORDER BY {order}")
+        };
         // The sort key travels behind the columns, for the next cursor.
         let names = self.columns.iter().map(|(name, _)| name.as_str());
         let list = quote_list(names.chain(self.keys.iter().map(|k| k.column.as_str())));
         // One row more than the page tells whether there are more.
         params.push(Json::from(self.limit + 1));
-        let mut sql = format!("SELECT {list} FROM {}{condition}{order} LIMIT ${}", target.sql(), params.len());
+        let mut sql = format!(
+            "SELECT {list} FROM {}{condition}{order} LIMIT ${}",
+            target.sql(),
+            params.len()
+        );
         if self.offset > 0 {
             params.push(Json::from(self.offset));
             sql.push_str(&format!(" OFFSET ${}", params.len()));
@@ -174,20 +207,37 @@ impl Page {
             (beyond, self.position.is_some())
         };
         let at = |row: Option<&Vec<Value>>, backwards| -> Result<String> {
-            let Some(values) = row.and_then(|r| r.get(self.columns.len()..)) else { return Ok("null".to_owned()) };
+            let Some(values) = row.and_then(|r| r.get(self.columns.len()..)) else {
+                return Ok("null".to_owned());
+            };
             if self.keys.is_empty() {
                 return Ok("null".to_owned());
             }
-            Ok(format!("\"{}\"", cursor::encode(&self.keys, values, backwards)?))
+            Ok(format!(
+                "\"{}\"",
+                cursor::encode(&self.keys, values, backwards)?
+            ))
         };
-        let next = if has_next { at(rows.last(), false)? } else { "null".to_owned() };
+        let next = if has_next {
+            at(rows.last(), false)?
+        } else {
+            "null".to_owned()
+        };
         let limit = self.limit;
         let pagination = if self.with_cursor {
-            let previous = if has_previous { at(rows.first(), true)? } else { "null".to_owned() };
-            format!("{{\"limit\":{limit},\"total_count\":{total},\"has_more\":{has_next},\"next_cursor\":{next},\"prev_cursor\":{previous}}}")
+            let previous = if has_previous {
+                at(rows.first(), true)?
+            } else {
+                "null".to_owned()
+            };
+            format!(
+                "{{\"limit\":{limit},\"total_count\":{total},\"has_more\":{has_next},\"next_cursor\":{next},\"prev_cursor\":{previous}}}"
+            )
         } else {
             let offset = self.offset;
-            format!("{{\"total_count\":{total},\"limit\":{limit},\"offset\":{offset},\"has_more\":{has_next},\"next_cursor\":{next}}}")
+            format!(
+                "{{\"total_count\":{total},\"limit\":{limit},\"offset\":{offset},\"has_more\":{has_next},\"next_cursor\":{next}}}"
+            )
         };
         out.extend_from_slice(format!("],\"pagination\":{pagination}}}").as_bytes());
         Ok(out)
@@ -201,10 +251,16 @@ pub async fn by_id(app: &App, request: &Request) -> Result<Reply> {
     let (condition, params) = id_condition(&target, request.capture(1), 0)?;
     let list = quote_list(columns.iter().map(|(name, _)| name.as_str()));
     let sql = format!("SELECT {list} FROM {} WHERE {condition}", target.sql());
-    let mut rows = JsonRows::objects(columns.iter().map(|(name, ty)| (name.as_str(), *ty)), Separator::Comma);
+    let mut rows = JsonRows::objects(
+        columns.iter().map(|(name, ty)| (name.as_str(), *ty)),
+        Separator::Comma,
+    );
     rows.out.extend_from_slice(b"{\"data\":");
     let mut borrowed = Borrowed::new(app, request)?;
-    borrowed.run(&sql, &params, &mut rows, TIMEOUT).await.map_err(|f| id_failure(f, request))?;
+    borrowed
+        .run(&sql, &params, &mut rows, TIMEOUT)
+        .await
+        .map_err(|f| id_failure(f, request))?;
     if rows.count == 0 {
         return Err(row_missing(request));
     }
@@ -213,18 +269,33 @@ pub async fn by_id(app: &App, request: &Request) -> Result<Reply> {
 }
 
 /// `key = $n` for the id of a path; the parts of a composite key are separated by commas.
-pub fn id_condition(target: &Target, id: &str, params_before: usize) -> Result<(String, Vec<Json>)> {
+pub fn id_condition(
+    target: &Target,
+    id: &str,
+    params_before: usize,
+) -> Result<(String, Vec<Json>)> {
     let key = target.key();
     if key.is_empty() {
         let name = target.name();
         return Err(Failure::from(
-            Error::new(ErrorKind::ObjectNotInPrerequisiteState, format!("relation \"{name}\" has no primary key"))
-                .with_hint("use \"filter\" on /rows"),
+            Error::new(
+                ErrorKind::ObjectNotInPrerequisiteState,
+                format!("relation \"{name}\" has no primary key"),
+            )
+            .with_hint("use \"filter\" on /rows"),
         ));
     }
-    let parts: Vec<&str> = if key.len() == 1 { vec![id] } else { id.split(',').collect() };
+    let parts: Vec<&str> = if key.len() == 1 {
+        vec![id]
+    } else {
+        id.split(',').collect()
+    };
     if parts.len() != key.len() {
-        return Err(Failure::field(format!("the primary key has {} columns, the path has {} values", key.len(), parts.len())));
+        return Err(Failure::field(format!(
+            "the primary key has {} columns, the path has {} values",
+            key.len(),
+            parts.len()
+        )));
     }
     let condition = key
         .iter()

@@ -28,16 +28,26 @@ pub async fn insert(app: &App, request: &Request) -> Result<Reply> {
     let rows: Vec<&Map<String, Json>> = match (one, many) {
         (Some(row), None) => vec![row],
         (None, Some(rows)) => rows,
-        _ => return Err(Failure::field("exactly one of the fields \"row\" and \"rows\" is required")),
+        _ => {
+            return Err(Failure::field(
+                "exactly one of the fields \"row\" and \"rows\" is required",
+            ));
+        }
     };
     if rows.len() > ROWS_MAX {
-        return Err(Failure::field(format!("field \"rows\" must have at most {ROWS_MAX} rows")));
+        return Err(Failure::field(format!(
+            "field \"rows\" must have at most {ROWS_MAX} rows"
+        )));
     }
     let conflict = on_conflict(request, &target)?;
     let returning = returning(&target, request)?;
     let mut out = returning.rows(b"{\"data\":[");
-    let inserted = insert_rows(app, request, &target, &rows, &conflict, &returning, &mut out).await?;
-    let mut body = format!("{{\"success\":true,\"inserted_count\":{inserted},\"data\":[").into_bytes();
+    let inserted = insert_rows(
+        app, request, &target, &rows, &conflict, &returning, &mut out,
+    )
+    .await?;
+    let mut body =
+        format!("{{\"success\":true,\"inserted_count\":{inserted},\"data\":[").into_bytes();
     body.extend_from_slice(out.out.get(b"{\"data\":[".len()..).unwrap_or_default());
     body.extend_from_slice(b"]}");
     Ok(Reply::json(201, body))
@@ -56,12 +66,19 @@ async fn insert_rows(
         for name in row.keys() {
             target.check_column(name)?;
         }
-        Ok((insert_sql(target, row, conflict, &returning.sql), row.values().cloned().collect()))
+        Ok((
+            insert_sql(target, row, conflict, &returning.sql),
+            row.values().cloned().collect(),
+        ))
     };
     if let [row] = rows {
         let (sql, params) = statement(row)?;
         let mut borrowed = Borrowed::new(app, request)?;
-        return Ok(borrowed.run(&sql, &params, out, TIMEOUT).await.map_err(without_position)?.rows);
+        return Ok(borrowed
+            .run(&sql, &params, out, TIMEOUT)
+            .await
+            .map_err(without_position)?
+            .rows);
     }
     let mut session = Borrowed::new(app, request)?.into_session()?;
     session.begin(TransactionMode::default())?;
@@ -79,7 +96,8 @@ async fn insert_rows(
                     .collect::<helios_types::Result<_>>()?,
                 prepared: ready.prepared,
             },
-            None => execute::prepare(&mut session, &sql, &params).map_err(|e| without_position(e.into()))?,
+            None => execute::prepare(&mut session, &sql, &params)
+                .map_err(|e| without_position(e.into()))?,
         };
         inserted += execute::run(&mut session, &ready, out, TIMEOUT).await?.rows;
         last = Some((sql, ready));
@@ -94,33 +112,54 @@ fn insert_sql(target: &Target, row: &Map<String, Json>, conflict: &str, returnin
         return format!("INSERT INTO {table} DEFAULT VALUES{conflict}{returning}");
     }
     let columns = quote_list(row.keys().map(String::as_str));
-    let values = (1..=row.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
+    let values = (1..=row.len())
+        .map(|i| format!("${i}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     format!("INSERT INTO {table} ({columns}) VALUES ({values}){conflict}{returning}")
 }
 
 fn on_conflict(request: &Request, target: &Target) -> Result<String> {
-    let Some(conflict) = request.fields.object("on_conflict")? else { return Ok(String::new()) };
+    let Some(conflict) = request.fields.object("on_conflict")? else {
+        return Ok(String::new());
+    };
     let conflict = crate::json::Fields::from_map(conflict.clone());
     let columns = conflict.strings("columns")?.unwrap_or_default();
     for column in &columns {
         target.check_column(column)?;
     }
-    let targets = if columns.is_empty() { String::new() } else { format!(" ({})", quote_list(columns.iter().copied())) };
+    let targets = if columns.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", quote_list(columns.iter().copied()))
+    };
     match conflict.required_str("action")? {
         "nothing" => Ok(format!(" ON CONFLICT{targets} DO NOTHING")),
-        "update" if columns.is_empty() => Err(Failure::field("field \"on_conflict.columns\" is required for action \"update\"")),
+        "update" if columns.is_empty() => Err(Failure::field(
+            "field \"on_conflict.columns\" is required for action \"update\"",
+        )),
         "update" => {
-            let updated = conflict.strings("update_columns")?.filter(|c| !c.is_empty()).ok_or_else(|| {
-                Failure::field("field \"on_conflict.update_columns\" is required for action \"update\"")
-            })?;
+            let updated = conflict
+                .strings("update_columns")?
+                .filter(|c| !c.is_empty())
+                .ok_or_else(|| {
+                    Failure::field(
+                        "field \"on_conflict.update_columns\" is required for action \"update\"",
+                    )
+                })?;
             let mut assignments = Vec::with_capacity(updated.len());
             for column in updated {
                 target.check_column(column)?;
                 assignments.push(format!("{0} = EXCLUDED.{0}", quote(column)));
             }
-            Ok(format!(" ON CONFLICT{targets} DO UPDATE SET {}", assignments.join(", ")))
+            Ok(format!(
+                " ON CONFLICT{targets} DO UPDATE SET {}",
+                assignments.join(", ")
+            ))
         }
-        other => Err(Failure::field(format!("field \"on_conflict.action\" must be update or nothing, not \"{other}\""))),
+        other => Err(Failure::field(format!(
+            "field \"on_conflict.action\" must be update or nothing, not \"{other}\""
+        ))),
     }
 }
 
@@ -149,21 +188,33 @@ fn returning(target: &Target, request: &Request) -> Result<Returning> {
             continue;
         }
         target.check_column(name)?;
-        columns.extend(all.iter().find(|(n, _)| *n == name).map(|(n, ty)| ((*n).to_owned(), *ty)));
+        columns.extend(
+            all.iter()
+                .find(|(n, _)| *n == name)
+                .map(|(n, ty)| ((*n).to_owned(), *ty)),
+        );
     }
     let sql = if columns.is_empty() {
         String::new()
     } else {
-        format!(" RETURNING {}", quote_list(columns.iter().map(|(name, _)| name.as_str())))
+        format!(
+            " RETURNING {}",
+            quote_list(columns.iter().map(|(name, _)| name.as_str()))
+        )
     };
     Ok(Returning { sql, columns })
 }
 
 /// `SET` with parameters.
 fn assignments(target: &Target, request: &Request) -> Result<(String, Vec<Json>)> {
-    let updates = request.fields.object("updates")?.ok_or_else(|| Failure::field("field \"updates\" is required"))?;
+    let updates = request
+        .fields
+        .object("updates")?
+        .ok_or_else(|| Failure::field("field \"updates\" is required"))?;
     if updates.is_empty() || updates.len() > limits::COLUMNS_MAX {
-        return Err(Failure::field("field \"updates\" must have at least one column"));
+        return Err(Failure::field(
+            "field \"updates\" must have at least one column",
+        ));
     }
     let mut list = Vec::with_capacity(updates.len());
     for (i, name) in updates.keys().enumerate() {
@@ -177,7 +228,9 @@ fn assignments(target: &Target, request: &Request) -> Result<(String, Vec<Json>)
 fn required_filter(request: &Request) -> Result<&str> {
     let filter = match request.fields.str("filter")? {
         Some(filter) => filter,
-        None => request.query_str("filter").ok_or_else(|| Failure::field("field \"filter\" is required"))?,
+        None => request
+            .query_str("filter")
+            .ok_or_else(|| Failure::field("field \"filter\" is required"))?,
     };
     filter::check(filter)?;
     Ok(filter)
@@ -188,22 +241,45 @@ pub async fn update(app: &App, request: &Request) -> Result<Reply> {
     let filter = required_filter(request)?;
     let (set, params) = assignments(&target, request)?;
     let returning = returning(&target, request)?;
-    let sql = format!("UPDATE {} SET {set} WHERE ({filter}){}", target.sql(), returning.sql);
+    let sql = format!(
+        "UPDATE {} SET {set} WHERE ({filter}){}",
+        target.sql(),
+        returning.sql
+    );
     changed(app, request, &sql, &params, &returning, "affected_rows").await
 }
 
 pub async fn delete(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
     let returning = returning(&target, request)?;
-    let sql = format!("DELETE FROM {} WHERE ({}){}", target.sql(), required_filter(request)?, returning.sql);
+    let sql = format!(
+        "DELETE FROM {} WHERE ({}){}",
+        target.sql(),
+        required_filter(request)?,
+        returning.sql
+    );
     changed(app, request, &sql, &[], &returning, "deleted_count").await
 }
 
-async fn changed(app: &App, request: &Request, sql: &str, params: &[Json], returning: &Returning, count: &str) -> Result<Reply> {
+async fn changed(
+    app: &App,
+    request: &Request,
+    sql: &str,
+    params: &[Json],
+    returning: &Returning,
+    count: &str,
+) -> Result<Reply> {
     let mut rows = returning.rows(b"");
     let mut borrowed = Borrowed::new(app, request)?;
-    let completion = borrowed.run(sql, params, &mut rows, TIMEOUT).await.map_err(without_position)?;
-    let mut body = format!("{{\"success\":true,\"{count}\":{},\"data\":[", completion.rows).into_bytes();
+    let completion = borrowed
+        .run(sql, params, &mut rows, TIMEOUT)
+        .await
+        .map_err(without_position)?;
+    let mut body = format!(
+        "{{\"success\":true,\"{count}\":{},\"data\":[",
+        completion.rows
+    )
+    .into_bytes();
     body.extend_from_slice(&rows.out);
     body.extend_from_slice(b"]}");
     Ok(Reply::json(200, body))
@@ -215,10 +291,17 @@ pub async fn patch(app: &App, request: &Request) -> Result<Reply> {
     let (condition, id) = id_condition(&target, request.capture(1), params.len())?;
     params.extend(id);
     let returning = returning(&target, request)?;
-    let sql = format!("UPDATE {} SET {set} WHERE {condition}{}", target.sql(), returning.sql);
+    let sql = format!(
+        "UPDATE {} SET {set} WHERE {condition}{}",
+        target.sql(),
+        returning.sql
+    );
     let mut rows = returning.rows(b"{\"success\":true,\"data\":");
     let mut borrowed = Borrowed::new(app, request)?;
-    let completion = borrowed.run(&sql, &params, &mut rows, TIMEOUT).await.map_err(without_position)?;
+    let completion = borrowed
+        .run(&sql, &params, &mut rows, TIMEOUT)
+        .await
+        .map_err(without_position)?;
     if completion.rows == 0 {
         return Err(row_missing(request));
     }
@@ -236,11 +319,19 @@ pub async fn delete_by_id(app: &App, request: &Request) -> Result<Reply> {
     let sql = format!("DELETE FROM {} WHERE {condition}", target.sql());
     let mut borrowed = Borrowed::new(app, request)?;
     let completion = borrowed
-        .run(&sql, &params, &mut helios_types::value::Rows::default(), TIMEOUT)
+        .run(
+            &sql,
+            &params,
+            &mut helios_types::value::Rows::default(),
+            TIMEOUT,
+        )
         .await
         .map_err(|f| id_failure(f, request))?;
     if completion.rows == 0 {
         return Err(row_missing(request));
     }
-    Ok(Reply::json(200, b"{\"success\":true,\"deleted\":true}".to_vec()))
+    Ok(Reply::json(
+        200,
+        b"{\"success\":true,\"deleted\":true}".to_vec(),
+    ))
 }

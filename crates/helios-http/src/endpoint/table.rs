@@ -9,8 +9,8 @@ use crate::request::Request;
 use crate::target::{Rows as TargetRows, Target, quote};
 use crate::type_name;
 use helios_planner::catalog::{Catalog, Index, IndexKey, Relation, Table};
-use helios_types::{DatabaseId, Value};
 use helios_types::value::Rows;
+use helios_types::{DatabaseId, Value};
 use serde_json::{Value as Json, json};
 
 struct Entry {
@@ -22,7 +22,10 @@ struct Entry {
 pub async fn list(app: &App, request: &Request) -> Result<Reply> {
     let catalog = app.engine.catalog();
     let Some(database) = catalog.database_named(&request.database).map(|d| d.id) else {
-        return Err(Failure::not_found(format!("database \"{}\" does not exist", request.database)));
+        return Err(Failure::not_found(format!(
+            "database \"{}\" does not exist",
+            request.database
+        )));
     };
     let with_views = request.query_bool("include_views", true)?;
     let with_system = request.query_bool("include_system", false)?;
@@ -32,15 +35,29 @@ pub async fn list(app: &App, request: &Request) -> Result<Reply> {
         .filter_map(|relation| entry(&catalog, database, relation))
         .filter(|e| with_views || e.kind != "view")
         .filter(|e| with_system || !is_system(&e.schema))
-        .filter(|e| request.query_str("schema").is_none_or(|schema| schema == e.schema))
-        .filter(|e| request.query_str("pattern").is_none_or(|pattern| like(&e.name, pattern)))
+        .filter(|e| {
+            request
+                .query_str("schema")
+                .is_none_or(|schema| schema == e.schema)
+        })
+        .filter(|e| {
+            request
+                .query_str("pattern")
+                .is_none_or(|pattern| like(&e.name, pattern))
+        })
         .collect();
     entries.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     let mut borrowed = Borrowed::new(app, request)?;
     let mut tables = Vec::with_capacity(entries.len());
     for e in &entries {
         let rows = match e.kind {
-            "table" if !is_system(&e.schema) => count(&mut borrowed, &format!("{}.{}", quote(&e.schema), quote(&e.name))).await,
+            "table" if !is_system(&e.schema) => {
+                count(
+                    &mut borrowed,
+                    &format!("{}.{}", quote(&e.schema), quote(&e.name)),
+                )
+                .await
+            }
             _ => Json::Null,
         };
         tables.push(json!({
@@ -48,7 +65,10 @@ pub async fn list(app: &App, request: &Request) -> Result<Reply> {
             "row_count": rows, "size_bytes": null, "created_at": null, "updated_at": null,
         }));
     }
-    Ok(Reply::value(200, &json!({"total_count": tables.len(), "tables": tables})))
+    Ok(Reply::value(
+        200,
+        &json!({"total_count": tables.len(), "tables": tables}),
+    ))
 }
 
 fn is_system(schema: &str) -> bool {
@@ -64,15 +84,27 @@ fn entry(catalog: &Catalog, database: DatabaseId, relation: &Relation) -> Option
     };
     let schema = catalog.schemas.get(&relation.schema())?;
     let here = schema.database == database || schema.database == DatabaseId(0);
-    here.then(|| Entry { schema: schema.name.clone(), name: name.clone(), kind })
+    here.then(|| Entry {
+        schema: schema.name.clone(),
+        name: name.clone(),
+        kind,
+    })
 }
 
 /// Rows of a table that the caller may read; null when it may not.
 async fn count(borrowed: &mut Borrowed<'_>, table: &str) -> Json {
     let mut rows = Rows::default();
     let sql = format!("SELECT count(*) FROM {table}");
-    match borrowed.run(&sql, &[], &mut rows, super::row::TIMEOUT).await {
-        Ok(_) => rows.0.first().and_then(|r| r.first()).and_then(Value::as_i64).map_or(Json::Null, Json::from),
+    match borrowed
+        .run(&sql, &[], &mut rows, super::row::TIMEOUT)
+        .await
+    {
+        Ok(_) => rows
+            .0
+            .first()
+            .and_then(|r| r.first())
+            .and_then(Value::as_i64)
+            .map_or(Json::Null, Json::from),
         Err(_) => Json::Null,
     }
 }
@@ -111,12 +143,20 @@ pub async fn detail(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
     let mut borrowed = Borrowed::new(app, request)?;
     let rows = count(&mut borrowed, &target.sql()).await;
-    Ok(Reply::value(200, &describe(&app.engine.catalog(), &target, rows)))
+    Ok(Reply::value(
+        200,
+        &describe(&app.engine.catalog(), &target, rows),
+    ))
 }
 
 fn describe(catalog: &Catalog, target: &Target, row_count: Json) -> Json {
     let (kind, columns, indexes, constraints) = match &target.relation {
-        TargetRows::Table(table) => ("table", table_columns(catalog, table), indexes(table), constraints(catalog, table)),
+        TargetRows::Table(table) => (
+            "table",
+            table_columns(catalog, table),
+            indexes(table),
+            constraints(catalog, table),
+        ),
         TargetRows::View(view) => {
             let columns = view
                 .columns
@@ -145,11 +185,15 @@ fn table_columns(catalog: &Catalog, table: &Table) -> Json {
         if let Some(text) = &column.default {
             return Json::from(text.as_str());
         }
-        let sequence = column.sequence.and_then(|id| match catalog.relations.get(&id) {
-            Some(Relation::Sequence(s)) => Some(s),
-            _ => None,
-        });
-        sequence.map_or(Json::Null, |s| Json::from(format!("nextval('{}'::regclass)", s.name)))
+        let sequence = column
+            .sequence
+            .and_then(|id| match catalog.relations.get(&id) {
+                Some(Relation::Sequence(s)) => Some(s),
+                _ => None,
+            });
+        sequence.map_or(Json::Null, |s| {
+            Json::from(format!("nextval('{}'::regclass)", s.name))
+        })
     };
     table
         .live_columns()
@@ -167,7 +211,10 @@ fn table_columns(catalog: &Catalog, table: &Table) -> Json {
 
 fn indexes(table: &Table) -> Json {
     let column = |key: &IndexKey| match key {
-        IndexKey::Column(position) => table.columns.get(*position).map_or_else(String::new, |c| c.name.clone()),
+        IndexKey::Column(position) => table
+            .columns
+            .get(*position)
+            .map_or_else(String::new, |c| c.name.clone()),
         IndexKey::Expression(text, _) => text.clone(),
         IndexKey::Path(path) => path.clone(),
     };
@@ -180,24 +227,41 @@ fn indexes(table: &Table) -> Json {
 
 fn constraints(catalog: &Catalog, table: &Table) -> Json {
     let names = |table: &Table, positions: &[usize]| {
-        positions.iter().filter_map(|&i| table.columns.get(i)).map(|c| quote(&c.name)).collect::<Vec<_>>().join(", ")
+        positions
+            .iter()
+            .filter_map(|&i| table.columns.get(i))
+            .map(|c| quote(&c.name))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let mut out: Vec<Json> = table
         .checks
         .iter()
         .map(|c| json!({"name": c.name, "type": "check", "definition": c.expression}))
         .collect();
-    for index in table.indexes.iter().filter(|i| i.unique && !i.primary && i.constraint.is_some()) {
+    for index in table
+        .indexes
+        .iter()
+        .filter(|i| i.unique && !i.primary && i.constraint.is_some())
+    {
         let columns: Vec<String> = index
             .columns
             .iter()
-            .filter_map(|c| if let IndexKey::Column(i) = c.key { table.columns.get(i) } else { None })
+            .filter_map(|c| {
+                if let IndexKey::Column(i) = c.key {
+                    table.columns.get(i)
+                } else {
+                    None
+                }
+            })
             .map(|c| quote(&c.name))
             .collect();
         out.push(json!({"name": index.name, "type": "unique", "definition": format!("UNIQUE ({})", columns.join(", "))}));
     }
     for foreign in &table.foreign_keys {
-        let Some(referenced) = catalog.table(foreign.referenced) else { continue };
+        let Some(referenced) = catalog.table(foreign.referenced) else {
+            continue;
+        };
         let definition = format!(
             "FOREIGN KEY ({}) REFERENCES {}({})",
             names(table, &foreign.columns),

@@ -27,7 +27,8 @@ pub async fn create(app: &App, request: &Request) -> Result<Reply> {
     let schema = fields.str("schema")?.unwrap_or(SCHEMA_DEFAULT);
     let table = format!("{}.{}", quote(schema), quote(name));
     let columns = fields.objects("columns")?.filter(|c| !c.is_empty());
-    let columns = columns.ok_or_else(|| Failure::field("field \"columns\" must have at least one column"))?;
+    let columns =
+        columns.ok_or_else(|| Failure::field("field \"columns\" must have at least one column"))?;
     let mut parts = Vec::with_capacity(columns.len() + 1);
     let mut key = Vec::new();
     for column in &columns {
@@ -38,7 +39,10 @@ pub async fn create(app: &App, request: &Request) -> Result<Reply> {
         }
     }
     if !key.is_empty() {
-        parts.push(format!("PRIMARY KEY ({})", quote_list(key.iter().map(String::as_str))));
+        parts.push(format!(
+            "PRIMARY KEY ({})",
+            quote_list(key.iter().map(String::as_str))
+        ));
     }
     let if_not_exists = fields.bool("if_not_exists", false)?;
     let exists = table_exists(app, request, schema, name);
@@ -63,7 +67,11 @@ fn table_exists(app: &App, request: &Request, schema: &str, name: &str) -> bool 
 }
 
 fn column_sql(column: &Fields) -> Result<String> {
-    let mut sql = format!("{} {}", quote(column.required_str("name")?), type_sql(column.required_str("type")?)?);
+    let mut sql = format!(
+        "{} {}",
+        quote(column.required_str("name")?),
+        type_sql(column.required_str("type")?)?
+    );
     if !column.bool("nullable", true)? {
         sql.push_str(" NOT NULL");
     }
@@ -88,10 +96,20 @@ fn type_sql(name: &str) -> Result<&str> {
             ')' | ']' if depth == 1 => depth = 0,
             ',' if depth == 1 => {}
             c if plain(c) => {}
-            _ => return Err(Failure::field(format!("\"{name}\" is not the name of a type"))),
+            _ => {
+                return Err(Failure::field(format!(
+                    "\"{name}\" is not the name of a type"
+                )));
+            }
         }
     }
-    if depth == 0 { Ok(name) } else { Err(Failure::field(format!("\"{name}\" is not the name of a type"))) }
+    if depth == 0 {
+        Ok(name)
+    } else {
+        Err(Failure::field(format!(
+            "\"{name}\" is not the name of a type"
+        )))
+    }
 }
 
 /// Expressions stand in parentheses; they may call functions, but not end the parentheses.
@@ -115,16 +133,30 @@ fn check_expression(field: &str, text: &str) -> Result<()> {
     if depth == 0 && quote.is_none() && !text.contains("--") && !text.contains("/*") {
         return Ok(());
     }
-    Err(Failure::field(format!("field \"{field}\" must be one expression")))
+    Err(Failure::field(format!(
+        "field \"{field}\" must be one expression"
+    )))
 }
 
 fn index_sql(table: &str, index: &Fields) -> Result<String> {
     let columns = index.strings("columns")?.filter(|c| !c.is_empty());
-    let columns = columns.ok_or_else(|| Failure::field("field \"columns\" of an index must have at least one column"))?;
-    let unique = if index.bool("unique", false)? { "UNIQUE " } else { "" };
-    let name = index.str("name")?.map_or(String::new(), |name| format!("{} ", quote(name)));
+    let columns = columns.ok_or_else(|| {
+        Failure::field("field \"columns\" of an index must have at least one column")
+    })?;
+    let unique = if index.bool("unique", false)? {
+        "UNIQUE "
+    } else {
+        ""
+    };
+    let name = index
+        .str("name")?
+        .map_or(String::new(), |name| format!("{} ", quote(name)));
     let method = index.str("type")?.unwrap_or("btree");
-    let mut sql = format!("CREATE {unique}INDEX {name}ON {table} USING {} ({})", quote(method), quote_list(columns));
+    let mut sql = format!(
+        "CREATE {unique}INDEX {name}ON {table} USING {} ({})",
+        quote(method),
+        quote_list(columns)
+    );
     if let Some(options) = index.object("options")? {
         sql.push_str(&options_sql(options)?);
     }
@@ -138,17 +170,29 @@ fn options_sql(options: &Map<String, Json>) -> Result<String> {
             Json::Number(n) => n.to_string(),
             Json::Bool(b) => b.to_string(),
             Json::String(s) => format!("'{}'", s.replace('\'', "''")),
-            _ => return Err(Failure::field(format!("option \"{name}\" of an index must be a number, a string or a boolean"))),
+            _ => {
+                return Err(Failure::field(format!(
+                    "option \"{name}\" of an index must be a number, a string or a boolean"
+                )));
+            }
         };
         list.push(format!("{} = {value}", quote(name)));
     }
-    Ok(if list.is_empty() { String::new() } else { format!(" WITH ({})", list.join(", ")) })
+    Ok(if list.is_empty() {
+        String::new()
+    } else {
+        format!(" WITH ({})", list.join(", "))
+    })
 }
 
 pub async fn alter(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
-    let operations = request.fields.objects("operations")?.filter(|o| !o.is_empty());
-    let operations = operations.ok_or_else(|| Failure::field("field \"operations\" must have at least one operation"))?;
+    let operations = request
+        .fields
+        .objects("operations")?
+        .filter(|o| !o.is_empty());
+    let operations = operations
+        .ok_or_else(|| Failure::field("field \"operations\" must have at least one operation"))?;
     let mut table = target.sql();
     let mut name = target.name().to_owned();
     let mut statements = Vec::with_capacity(operations.len());
@@ -174,24 +218,44 @@ pub async fn alter(app: &App, request: &Request) -> Result<Reply> {
 
 fn operation_sql(table: &str, schema: &str, operation: &Fields) -> Result<String> {
     let object = |name: &str| -> Result<Fields> {
-        let map = operation.object(name)?.ok_or_else(|| Failure::field(format!("field \"{name}\" is required")))?;
+        let map = operation
+            .object(name)?
+            .ok_or_else(|| Failure::field(format!("field \"{name}\" is required")))?;
         Ok(Fields::from_map(map.clone()))
     };
     let quoted = |name: &str| operation.required_str(name).map(quote);
     match operation.required_str("operation")? {
         "add_column" => {
             let column = object("column")?;
-            let key = if column.bool("primary_key", false)? { " PRIMARY KEY" } else { "" };
-            Ok(format!("ALTER TABLE {table} ADD COLUMN {}{key}", column_sql(&column)?))
+            let key = if column.bool("primary_key", false)? {
+                " PRIMARY KEY"
+            } else {
+                ""
+            };
+            Ok(format!(
+                "ALTER TABLE {table} ADD COLUMN {}{key}",
+                column_sql(&column)?
+            ))
         }
-        "drop_column" => Ok(format!("ALTER TABLE {table} DROP COLUMN {}", quoted("column_name")?)),
-        "rename_column" => {
-            Ok(format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", quoted("old_name")?, quoted("new_name")?))
-        }
+        "drop_column" => Ok(format!(
+            "ALTER TABLE {table} DROP COLUMN {}",
+            quoted("column_name")?
+        )),
+        "rename_column" => Ok(format!(
+            "ALTER TABLE {table} RENAME COLUMN {} TO {}",
+            quoted("old_name")?,
+            quoted("new_name")?
+        )),
         "add_index" => index_sql(table, &object("index")?),
         "drop_index" => Ok(format!("DROP INDEX {schema}.{}", quoted("index_name")?)),
-        "rename_table" => Ok(format!("ALTER TABLE {table} RENAME TO {}", quoted("new_name")?)),
-        "drop_constraint" => Ok(format!("ALTER TABLE {table} DROP CONSTRAINT {}", quoted("constraint_name")?)),
+        "rename_table" => Ok(format!(
+            "ALTER TABLE {table} RENAME TO {}",
+            quoted("new_name")?
+        )),
+        "drop_constraint" => Ok(format!(
+            "ALTER TABLE {table} DROP CONSTRAINT {}",
+            quoted("constraint_name")?
+        )),
         other => Err(Failure::field(format!(
             "operation \"{other}\" is not known: expected add_column, drop_column, rename_column, add_index, drop_index, rename_table or drop_constraint"
         ))),
@@ -202,7 +266,10 @@ pub async fn drop(app: &App, request: &Request) -> Result<Reply> {
     let name = request.capture(0);
     let reply = json!({"success": true, "table": name, "dropped_at": json::now()});
     let target = match find_target(app, request) {
-        Err(failure) if failure.fault == Fault::PathTableMissing && request.query_bool("if_exists", false)? => {
+        Err(failure)
+            if failure.fault == Fault::PathTableMissing
+                && request.query_bool("if_exists", false)? =>
+        {
             return Ok(Reply::value(200, &reply));
         }
         other => other?,
@@ -211,8 +278,17 @@ pub async fn drop(app: &App, request: &Request) -> Result<Reply> {
         crate::target::Rows::Table(_) => "TABLE",
         crate::target::Rows::View(_) => "VIEW",
     };
-    let cascade = if request.query_bool("cascade", false)? { " CASCADE" } else { "" };
-    run_all(app, request, &[format!("DROP {kind} {}{cascade}", target.sql())]).await?;
+    let cascade = if request.query_bool("cascade", false)? {
+        " CASCADE"
+    } else {
+        ""
+    };
+    run_all(
+        app,
+        request,
+        &[format!("DROP {kind} {}{cascade}", target.sql())],
+    )
+    .await?;
     Ok(Reply::value(200, &reply))
 }
 
@@ -222,12 +298,17 @@ async fn run_all(app: &App, request: &Request, statements: &[String]) -> Result<
         return Ok(());
     }
     if statements.len() > STATEMENTS_MAX {
-        return Err(Failure::new(Fault::WrongField, ErrorKind::LimitExceeded, format!("more than {STATEMENTS_MAX} statements in one request")));
+        return Err(Failure::new(
+            Fault::WrongField,
+            ErrorKind::LimitExceeded,
+            format!("more than {STATEMENTS_MAX} statements in one request"),
+        ));
     }
     let mut session = Borrowed::new(app, request)?.into_session()?;
     session.begin(TransactionMode::default())?;
     for statement in statements {
-        let ready = execute::prepare(&mut session, statement, &[]).map_err(|e| super::row::without_position(e.into()))?;
+        let ready = execute::prepare(&mut session, statement, &[])
+            .map_err(|e| super::row::without_position(e.into()))?;
         execute::run(&mut session, &ready, &mut Rows::default(), TIMEOUT)
             .await
             .map_err(|e| super::row::without_position(e.into()))?;
@@ -247,7 +328,10 @@ mod tests {
     #[test]
     fn a_column_of_the_contract_becomes_sql() {
         let cases = [
-            (r#"{"name":"id","type":"BIGSERIAL","nullable":false,"primary_key":true}"#, "\"id\" BIGSERIAL NOT NULL"),
+            (
+                r#"{"name":"id","type":"BIGSERIAL","nullable":false,"primary_key":true}"#,
+                "\"id\" BIGSERIAL NOT NULL",
+            ),
             (
                 r#"{"name":"price","type":"DECIMAL(10,2)","nullable":false,"check":"price >= 0"}"#,
                 "\"price\" DECIMAL(10,2) NOT NULL CHECK (price >= 0)",
@@ -278,7 +362,9 @@ mod tests {
 
     #[test]
     fn an_index_of_the_contract_becomes_sql() {
-        let index = fields(r#"{"name":"i","columns":["e"],"type":"hnsw","options":{"m":16,"ef_construction":64}}"#);
+        let index = fields(
+            r#"{"name":"i","columns":["e"],"type":"hnsw","options":{"m":16,"ef_construction":64}}"#,
+        );
         assert_eq!(
             index_sql("t", &index).unwrap(),
             "CREATE INDEX \"i\" ON t USING \"hnsw\" (\"e\") WITH (\"m\" = 16, \"ef_construction\" = 64)"

@@ -29,14 +29,21 @@ pub async fn begin(app: &App, request: &Request) -> Result<Reply> {
     };
     let timeout_ms = fields.u64("timeout_ms")?.unwrap_or(TIMEOUT_DEFAULT_MS);
     if timeout_ms == 0 || timeout_ms > TIMEOUT_MAX_MS {
-        return Err(Failure::field(format!("field \"timeout_ms\" must be from 1 to {TIMEOUT_MAX_MS}")));
+        return Err(Failure::field(format!(
+            "field \"timeout_ms\" must be from 1 to {TIMEOUT_MAX_MS}"
+        )));
     }
     let read_only = fields.bool("read_only", false)?;
     let mut session = app.new_session(&request.user, &request.database, request.peer)?;
-    session.begin(TransactionMode { isolation: Some(isolation), read_only: Some(read_only) })?;
+    session.begin(TransactionMode {
+        isolation: Some(isolation),
+        read_only: Some(read_only),
+    })?;
     let lifetime = Duration::from_millis(timeout_ms);
     let started = SystemTime::now();
-    let id = app.transactions.insert("txn_", &request.user, session, lifetime)?;
+    let id = app
+        .transactions
+        .insert("txn_", &request.user, session, lifetime)?;
     Ok(Reply::value(
         201,
         &json!({
@@ -54,7 +61,9 @@ pub async fn query(app: &App, request: &Request) -> Result<Reply> {
     let params = request.fields.array("params")?.unwrap_or_default();
     let timeout = request.timeout()?;
     let mut lease = app.transactions.get(id, &request.user).await?;
-    let Some(session) = lease.as_mut() else { return Err(Failure::from(Error::internal("empty lease"))) };
+    let Some(session) = lease.as_mut() else {
+        return Err(Failure::from(Error::internal("empty lease")));
+    };
     let running = app.queries.start(&request.user, session.cancel_handle());
     let ready = execute::prepare(session, sql, params)?;
     let mut rows = JsonRows::objects(super::query::columns(&ready), Separator::Comma);
@@ -74,7 +83,11 @@ pub async fn query(app: &App, request: &Request) -> Result<Reply> {
     if has_rows {
         out.extend_from_slice(b"],");
     }
-    let affected = if execute::changes_rows(&completion) { completion.rows } else { 0 };
+    let affected = if execute::changes_rows(&completion) {
+        completion.rows
+    } else {
+        0
+    };
     out.extend_from_slice(format!("\"affected_rows\":{affected},\"transaction_id\":").as_bytes());
     write_str(&mut out, id);
     out.push(b'}');
@@ -86,16 +99,25 @@ pub async fn commit(app: &App, request: &Request) -> Result<Reply> {
     let mut session = app.transactions.take(id, &request.user).await?;
     if !session.commit().await? {
         return Err(Failure::from(
-            Error::new(ErrorKind::FailedTransaction, "the transaction had failed and was rolled back")
-                .with_detail("A statement of the transaction ended with an error."),
+            Error::new(
+                ErrorKind::FailedTransaction,
+                "the transaction had failed and was rolled back",
+            )
+            .with_detail("A statement of the transaction ended with an error."),
         ));
     }
-    Ok(Reply::value(200, &json!({"success": true, "transaction_id": id, "committed_at": json::now()})))
+    Ok(Reply::value(
+        200,
+        &json!({"success": true, "transaction_id": id, "committed_at": json::now()}),
+    ))
 }
 
 pub async fn rollback(app: &App, request: &Request) -> Result<Reply> {
     let id = request.capture(0);
     let mut session = app.transactions.take(id, &request.user).await?;
     session.rollback();
-    Ok(Reply::value(200, &json!({"success": true, "transaction_id": id, "rolled_back_at": json::now()})))
+    Ok(Reply::value(
+        200,
+        &json!({"success": true, "transaction_id": id, "rolled_back_at": json::now()}),
+    ))
 }

@@ -21,7 +21,11 @@ pub fn parameter(json: &Json, ty: Type) -> Result<Value> {
             None => from_text(&json.to_string(), ty),
         },
         Json::Object(_) if ty.is_string() => from_text(&json.to_string(), ty),
-        Json::Object(_) => bail!(DatatypeMismatch, "a JSON object cannot be a parameter of type {}", helios_types::text::format_type(ty)),
+        Json::Object(_) => bail!(
+            DatatypeMismatch,
+            "a JSON object cannot be a parameter of type {}",
+            helios_types::text::format_type(ty)
+        ),
     }
 }
 
@@ -65,28 +69,47 @@ fn array(elements: &[Json], element: Type) -> Result<Array> {
     if array.values.is_empty() {
         return Ok(array);
     }
-    array.dimensions =
-        dimensions.into_iter().map(|len| helios_types::array::Dimension { len, lower: 1 }).collect();
+    array.dimensions = dimensions
+        .into_iter()
+        .map(|len| helios_types::array::Dimension { len, lower: 1 })
+        .collect();
     Ok(array)
 }
 
-fn flatten(elements: &[Json], element: Type, depth: usize, dimensions: &mut Vec<u32>, values: &mut Vec<Value>) -> Result<()> {
+fn flatten(
+    elements: &[Json],
+    element: Type,
+    depth: usize,
+    dimensions: &mut Vec<u32>,
+    values: &mut Vec<Value>,
+) -> Result<()> {
     if depth == helios_types::limits::ARRAY_DIMENSIONS_MAX {
-        bail!(LimitExceeded, "number of array dimensions exceeds the maximum allowed ({depth})");
+        bail!(
+            LimitExceeded,
+            "number of array dimensions exceeds the maximum allowed ({depth})"
+        );
     }
     let len = elements.len() as u32;
     if dimensions.len() == depth {
         dimensions.push(len);
     } else if dimensions[depth] != len {
-        bail!(InvalidTextRepresentation, "arrays inside an array must have the same length");
+        bail!(
+            InvalidTextRepresentation,
+            "arrays inside an array must have the same length"
+        );
     }
     for item in elements {
         match item {
-            Json::Array(inner) if element.oid != Type::JSONB.oid && element.oid != Type::JSON.oid => {
+            Json::Array(inner)
+                if element.oid != Type::JSONB.oid && element.oid != Type::JSON.oid =>
+            {
                 flatten(inner, element, depth + 1, dimensions, values)?;
             }
             item if dimensions.len() > depth + 1 => {
-                bail!(InvalidTextRepresentation, "array element {item} stands where an array is expected");
+                bail!(
+                    InvalidTextRepresentation,
+                    "array element {item} stands where an array is expected"
+                );
             }
             item => values.push(parameter(item, element)?),
         }
@@ -126,18 +149,42 @@ mod tests {
             ("1", Type::TEXT, "1"),
             ("\"7\"", Type::INT8, "7"),
             ("100.10", Type::NUMERIC, "100.10"),
-            ("12345678901234567890.123", Type::NUMERIC, "12345678901234567890.123"),
+            (
+                "12345678901234567890.123",
+                Type::NUMERIC,
+                "12345678901234567890.123",
+            ),
             ("true", Type::BOOL, "t"),
-            ("\"2026-01-04T12:00:00Z\"", Type::TIMESTAMPTZ, "2026-01-04 12:00:00+00"),
+            (
+                "\"2026-01-04T12:00:00Z\"",
+                Type::TIMESTAMPTZ,
+                "2026-01-04 12:00:00+00",
+            ),
             ("\"/wA=\"", Type::BYTEA, "\\xff00"),
             ("[1,null,3]", ints, "{1,NULL,3}"),
             ("[[1,2],[3,4]]", ints, "{{1,2},{3,4}}"),
             ("[]", ints, "{}"),
-            ("[[1,2],[3]]", ints, "22P02: arrays inside an array must have the same length"),
+            (
+                "[[1,2],[3]]",
+                ints,
+                "22P02: arrays inside an array must have the same length",
+            ),
             ("{\"a\":1}", Type::TEXT, "{\"a\":1}"),
-            ("{\"a\":1}", Type::INT4, "42804: a JSON object cannot be a parameter of type integer"),
-            ("1.5", Type::INT4, "22P02: invalid input syntax for type integer: \"1.5\""),
-            ("\"x\"", Type::INT4, "22P02: invalid input syntax for type integer: \"x\""),
+            (
+                "{\"a\":1}",
+                Type::INT4,
+                "42804: a JSON object cannot be a parameter of type integer",
+            ),
+            (
+                "1.5",
+                Type::INT4,
+                "22P02: invalid input syntax for type integer: \"1.5\"",
+            ),
+            (
+                "\"x\"",
+                Type::INT4,
+                "22P02: invalid input syntax for type integer: \"x\"",
+            ),
         ];
         for (json, ty, expected) in cases {
             assert_eq!(text(json, *ty), *expected, "{json}");

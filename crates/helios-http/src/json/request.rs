@@ -19,8 +19,12 @@ impl Fields {
         }
         match serde_json::from_slice(body) {
             Ok(Json::Object(map)) => Ok(Self(map)),
-            Ok(_) => Err(malformed("the request body must be a JSON object".to_owned())),
-            Err(e) => Err(malformed(format!("the request body is not valid JSON: {e}"))),
+            Ok(_) => Err(malformed(
+                "the request body must be a JSON object".to_owned(),
+            )),
+            Err(e) => Err(malformed(format!(
+                "the request body is not valid JSON: {e}"
+            ))),
         }
     }
 
@@ -59,7 +63,10 @@ impl Fields {
     pub fn u64(&self, name: &str) -> Result<Option<u64>> {
         match self.get(name) {
             None => Ok(None),
-            Some(value) => value.as_u64().map(Some).ok_or_else(|| wrong(name, "a whole number", value)),
+            Some(value) => value
+                .as_u64()
+                .map(Some)
+                .ok_or_else(|| wrong(name, "a whole number", value)),
         }
     }
 
@@ -81,14 +88,32 @@ impl Fields {
 
     /// An array of strings.
     pub fn strings(&self, name: &str) -> Result<Option<Vec<&str>>> {
-        let Some(items) = self.array(name)? else { return Ok(None) };
-        items.iter().map(|item| item.as_str().ok_or_else(|| wrong(name, "an array of strings", item))).collect::<Result<_>>().map(Some)
+        let Some(items) = self.array(name)? else {
+            return Ok(None);
+        };
+        items
+            .iter()
+            .map(|item| {
+                item.as_str()
+                    .ok_or_else(|| wrong(name, "an array of strings", item))
+            })
+            .collect::<Result<_>>()
+            .map(Some)
     }
 
     /// An array of objects.
     pub fn objects(&self, name: &str) -> Result<Option<Vec<&Map<String, Json>>>> {
-        let Some(items) = self.array(name)? else { return Ok(None) };
-        items.iter().map(|item| item.as_object().ok_or_else(|| wrong(name, "an array of objects", item))).collect::<Result<_>>().map(Some)
+        let Some(items) = self.array(name)? else {
+            return Ok(None);
+        };
+        items
+            .iter()
+            .map(|item| {
+                item.as_object()
+                    .ok_or_else(|| wrong(name, "an array of objects", item))
+            })
+            .collect::<Result<_>>()
+            .map(Some)
     }
 }
 

@@ -97,14 +97,22 @@ thread_local! {
 }
 
 /// The compiled form of a specification; the type says which form.
-fn compiled<T: 'static>(spec: &Jsonb, make: impl FnOnce(Bson<'_>) -> DocResult<T>) -> Result<Rc<T>> {
+fn compiled<T: 'static>(
+    spec: &Jsonb,
+    make: impl FnOnce(Bson<'_>) -> DocResult<T>,
+) -> Result<Rc<T>> {
     let bytes = spec.as_bytes();
     let known = CACHE.with(|cache| {
         let cache = cache.borrow();
         cache.iter().find_map(|entry| {
             let same = entry.spec.as_bytes();
-            let same = same.len() == bytes.len() && (same.as_ptr() == bytes.as_ptr() || same == bytes);
-            if same { entry.compiled.clone().downcast::<T>().ok() } else { None }
+            let same =
+                same.len() == bytes.len() && (same.as_ptr() == bytes.as_ptr() || same == bytes);
+            if same {
+                entry.compiled.clone().downcast::<T>().ok()
+            } else {
+                None
+            }
         })
     });
     if let Some(known) = known {
@@ -116,7 +124,10 @@ fn compiled<T: 'static>(spec: &Jsonb, make: impl FnOnce(Bson<'_>) -> DocResult<T
         if cache.len() >= CACHED_MAX {
             cache.remove(0);
         }
-        cache.push(Cached { spec: spec.clone(), compiled: made.clone() });
+        cache.push(Cached {
+            spec: spec.clone(),
+            compiled: made.clone(),
+        });
     });
     Ok(made)
 }
@@ -129,7 +140,9 @@ fn jsonb(args: &[Value], at: usize) -> Result<&Jsonb> {
 }
 
 fn text(args: &[Value], at: usize) -> Result<&str> {
-    args.get(at).and_then(Value::as_str).ok_or_else(|| Error::internal("a document function got no text"))
+    args.get(at)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Error::internal("a document function got no text"))
 }
 
 fn document(bytes: &[u8]) -> Value {
@@ -142,27 +155,37 @@ fn value(v: &BsonBuf) -> Value {
 
 fn matches(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     let matcher = compiled(jsonb(args, 1)?, Matcher::compile)?;
-    Ok(Value::Bool(matcher.matches(jsonb(args, 0)?.as_ref().into())?))
+    Ok(Value::Bool(
+        matcher.matches(jsonb(args, 0)?.as_ref().into())?,
+    ))
 }
 
 /// `{"$project": …}` and every other stage that makes one document of one.
 fn stage(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     let transform = compiled(jsonb(args, 1)?, |spec| {
         let Some((name, argument)) = spec.fields().next() else {
-            return Err(DocError::new(40323, "A pipeline stage specification object must contain exactly one field."));
+            return Err(DocError::new(
+                40323,
+                "A pipeline stage specification object must contain exactly one field.",
+            ));
         };
-        Transform::compile(name, argument)?
-            .ok_or_else(|| DocError::new(40324, format!("Unrecognized pipeline stage name: '{name}'")))
+        Transform::compile(name, argument)?.ok_or_else(|| {
+            DocError::new(40324, format!("Unrecognized pipeline stage name: '{name}'"))
+        })
     })?;
     Ok(document(&transform.apply(jsonb(args, 0)?.as_ref().into())?))
 }
 
 /// A projection of `find`; the filter is there for the positional operator.
 fn project(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
-    let projection = compiled(jsonb(args, 1)?, |spec| Projection::compile(spec, Dialect::Find))?;
+    let projection = compiled(jsonb(args, 1)?, |spec| {
+        Projection::compile(spec, Dialect::Find)
+    })?;
     let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
     let index = if projection.is_positional() {
-        compiled(jsonb(args, 2)?, Matcher::compile)?.matches_at(input)?.1
+        compiled(jsonb(args, 2)?, Matcher::compile)?
+            .matches_at(input)?
+            .1
     } else {
         None
     };
@@ -182,7 +205,10 @@ fn group_key(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
 
 fn id_equals(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
-    Ok(Value::Bool(equal(input.get("_id"), jsonb(args, 1)?.as_ref().into())))
+    Ok(Value::Bool(equal(
+        input.get("_id"),
+        jsonb(args, 1)?.as_ref().into(),
+    )))
 }
 
 /// `$lookup`: whether a foreign document's field meets the local one's, elements of arrays
@@ -228,7 +254,9 @@ fn count(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
 fn row(args: &[Value], types: &[Type], _: &mut dyn FunctionContext) -> Result<Value> {
     let mut out = Writer::new();
     for (at, pair) in args.chunks(2).enumerate() {
-        let [name, value] = pair else { return Err(Error::internal("a name without a value")) };
+        let [name, value] = pair else {
+            return Err(Error::internal("a name without a value"));
+        };
         let ty = types.get(2 * at + 1).copied().unwrap_or(Type::TEXT);
         let element = match value {
             Value::Null => Jsonb::null(),
@@ -273,14 +301,20 @@ impl Accumulator for GroupState {
         if self.size > GROUP_BYTES_MAX {
             self.size = self.states.iter().map(State::size).sum();
             if self.size > GROUP_BYTES_MAX {
-                return Err(DocError::new(code::EXCEEDED_MEMORY_LIMIT, "$group used too much memory").into());
+                return Err(DocError::new(
+                    code::EXCEEDED_MEMORY_LIMIT,
+                    "$group used too much memory",
+                )
+                .into());
             }
         }
         Ok(())
     }
 
     fn finish(&mut self, _: &mut dyn FunctionContext) -> Result<Value> {
-        let (Some(spec), Some(id)) = (&self.spec, &self.id) else { return Ok(Value::Null) };
+        let (Some(spec), Some(id)) = (&self.spec, &self.id) else {
+            return Ok(Value::Null);
+        };
         let group = compiled(spec, Group::compile)?;
         Ok(document(&group.finish(id.as_bson(), &self.states)?))
     }
@@ -316,7 +350,10 @@ impl Accumulator for DistinctState {
         let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
         visit(input, &path.parts, Leaf::Whole, &mut |found, _| {
             let mut add = |v: Bson<'_>| {
-                if let Err(at) = self.values.binary_search_by(|known| compare(known.as_bson(), v)) {
+                if let Err(at) = self
+                    .values
+                    .binary_search_by(|known| compare(known.as_bson(), v))
+                {
                     self.values.insert(at, v.to_buf());
                 }
             };

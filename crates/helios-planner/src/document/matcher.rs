@@ -94,7 +94,6 @@ impl Matcher {
         parse::filter(filter)
     }
 
-
     pub fn matches(&self, document: Bson<'_>) -> DocResult<bool> {
         self.evaluate(document, &mut None)
     }

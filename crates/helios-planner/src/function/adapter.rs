@@ -10,8 +10,8 @@ use datafusion::logical_expr::function::{
 };
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, PartitionEvaluator,
-    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, WindowUDF,
-    WindowUDFImpl,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    WindowUDF, WindowUDFImpl,
 };
 use helios_types::Type;
 use std::hash::{Hash, Hasher};
@@ -24,7 +24,10 @@ fn signature(volatility: Volatility) -> Signature {
         Volatility::Stable | Volatility::Volatile => datafusion::logical_expr::Volatility::Volatile,
     };
     // "Any" arguments are one at least.
-    Signature::one_of(vec![TypeSignature::VariadicAny, TypeSignature::Nullary], volatility)
+    Signature::one_of(
+        vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
+        volatility,
+    )
 }
 
 macro_rules! adapter {

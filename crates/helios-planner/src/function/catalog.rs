@@ -16,14 +16,20 @@ pub mod privilege;
 
 pub use describe::privilege_name;
 
-use super::{CastContext, CastDef, CastMethod, FunctionContext, FunctionDef, Implementation, Volatility};
+use super::{
+    CastContext, CastDef, CastMethod, FunctionContext, FunctionDef, Implementation, Volatility,
+};
 use crate::catalog::Catalog;
 use helios_types::{DatabaseId, Oid, Result, Value};
 use std::sync::Arc;
 
 /// Every function of this part.
-pub const FUNCTIONS: &[&[FunctionDef]] =
-    &[definition::FUNCTIONS, describe::FUNCTIONS, name::FUNCTIONS, privilege::FUNCTIONS];
+pub const FUNCTIONS: &[&[FunctionDef]] = &[
+    definition::FUNCTIONS,
+    describe::FUNCTIONS,
+    name::FUNCTIONS,
+    privilege::FUNCTIONS,
+];
 
 /// The casts between names and OIDs of catalog objects.
 pub const CASTS: &[CastDef] = &[
@@ -48,7 +54,12 @@ pub const CASTS: &[CastDef] = &[
 ];
 
 const fn cast(source: Oid, target: Oid, context: CastContext, function: Oid) -> CastDef {
-    CastDef { source, target, context, method: CastMethod::Function(function) }
+    CastDef {
+        source,
+        target,
+        context,
+        method: CastMethod::Function(function),
+    }
 }
 
 /// A strict, stable scalar function.
@@ -106,16 +117,24 @@ pub struct View {
 impl View {
     pub fn of(context: &mut dyn FunctionContext) -> View {
         let catalog = context.catalog();
-        let database =
-            catalog.database_named(context.current_database()).map_or(DatabaseId(0), |d| d.id);
-        View { catalog, database, search_path: context.search_path(true) }
+        let database = catalog
+            .database_named(context.current_database())
+            .map_or(DatabaseId(0), |d| d.id);
+        View {
+            catalog,
+            database,
+            search_path: context.search_path(true),
+        }
     }
 }
 
 fn oid_arg(args: &[Value], index: usize) -> u32 {
     match args.get(index) {
         Some(Value::Oid(oid)) => *oid,
-        Some(value) => value.as_i64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        Some(value) => value
+            .as_i64()
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0),
         None => 0,
     }
 }

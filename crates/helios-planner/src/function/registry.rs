@@ -75,6 +75,10 @@ pub fn registry() -> &'static Registry {
         let functions = table::FUNCTIONS.iter().copied().flatten();
         let functions = functions.chain(crate::document::function::FUNCTIONS);
         let functions = functions.chain(catalog::FUNCTIONS.iter().copied().flatten());
-        Registry::new(functions, table::OPERATORS, table::CASTS.iter().chain(catalog::CASTS))
+        Registry::new(
+            functions,
+            table::OPERATORS,
+            table::CASTS.iter().chain(catalog::CASTS),
+        )
     })
 }

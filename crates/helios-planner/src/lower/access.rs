@@ -158,9 +158,13 @@ impl Matcher<'_> {
         }
         let document = table.column("doc")?.0;
         conditions.iter().enumerate().find_map(|(at, condition)| {
-            let Expr::ScalarFunction(call) = condition else { return None };
+            let Expr::ScalarFunction(call) = condition else {
+                return None;
+            };
             let function = as_pg_function(&call.func)?;
-            let [subject, id] = call.args.as_slice() else { return None };
+            let [subject, id] = call.args.as_slice() else {
+                return None;
+            };
             let found = function.def.oid == crate::document::function::ID_EQUALS
                 && (self.column)(subject) == Some(document)
                 && (self.constant)(id);

@@ -40,7 +40,10 @@ pub struct OnConflict {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd)]
 pub enum ConflictAction {
     Nothing,
-    Update { assignments: Vec<Assignment>, filter: Option<Expr> },
+    Update {
+        assignments: Vec<Assignment>,
+        filter: Option<Expr>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +68,13 @@ pub struct ModifyTable {
 
 impl ModifyTable {
     fn identity(&self) -> (ModifyOp, ObjectId, &str, &LogicalPlan, &[usize]) {
-        (self.op, self.table.id, &self.target, &self.input, &self.columns)
+        (
+            self.op,
+            self.table.id,
+            &self.target,
+            &self.input,
+            &self.columns,
+        )
     }
 }
 
@@ -120,15 +129,26 @@ impl UserDefinedLogicalNodeCore for ModifyTable {
             write!(f, " ({})", columns.join(", "))?;
         }
         if !self.assignments.is_empty() {
-            let set: Vec<_> =
-                self.assignments.iter().map(|a| format!("{} = {}", name(a.column), a.value)).collect();
+            let set: Vec<_> = self
+                .assignments
+                .iter()
+                .map(|a| format!("{} = {}", name(a.column), a.value))
+                .collect();
             write!(f, " set {}", set.join(", "))?;
         }
         match &self.on_conflict {
-            Some(OnConflict { action: ConflictAction::Nothing, .. }) => write!(f, " on conflict do nothing")?,
-            Some(OnConflict { action: ConflictAction::Update { assignments, .. }, .. }) => {
-                let set: Vec<_> =
-                    assignments.iter().map(|a| format!("{} = {}", name(a.column), a.value)).collect();
+            Some(OnConflict {
+                action: ConflictAction::Nothing,
+                ..
+            }) => write!(f, " on conflict do nothing")?,
+            Some(OnConflict {
+                action: ConflictAction::Update { assignments, .. },
+                ..
+            }) => {
+                let set: Vec<_> = assignments
+                    .iter()
+                    .map(|a| format!("{} = {}", name(a.column), a.value))
+                    .collect();
                 write!(f, " on conflict do update set {}", set.join(", "))?;
             }
             None => {}
@@ -140,10 +160,17 @@ impl UserDefinedLogicalNodeCore for ModifyTable {
         Ok(())
     }
 
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        let input = inputs
-            .pop()
-            .ok_or_else(|| datafusion::common::DataFusionError::Internal(format!("{KEY_COLUMN}: no input")))?;
-        Ok(ModifyTable { input: Arc::new(input), ..self.clone() })
+    fn with_exprs_and_inputs(
+        &self,
+        _exprs: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
+        let input = inputs.pop().ok_or_else(|| {
+            datafusion::common::DataFusionError::Internal(format!("{KEY_COLUMN}: no input"))
+        })?;
+        Ok(ModifyTable {
+            input: Arc::new(input),
+            ..self.clone()
+        })
     }
 }

@@ -148,7 +148,11 @@ fn next_input(inputs: &mut std::vec::IntoIter<LogicalPlan>) -> Result<Arc<Logica
 }
 
 fn join(exprs: &[Expr]) -> String {
-    exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    exprs
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl UserDefinedLogicalNodeCore for LockRows {
@@ -175,7 +179,10 @@ impl UserDefinedLogicalNodeCore for LockRows {
         Ok(())
     }
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        Ok(LockRows { input: next_input(&mut inputs.into_iter())?, ..self.clone() })
+        Ok(LockRows {
+            input: next_input(&mut inputs.into_iter())?,
+            ..self.clone()
+        })
     }
 }
 
@@ -194,16 +201,26 @@ impl UserDefinedLogicalNodeCore for FunctionScan {
     }
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "FunctionScan: {}", join(&self.expressions()))?;
-        if self.ordinality { write!(f, " with ordinality") } else { Ok(()) }
+        if self.ordinality {
+            write!(f, " with ordinality")
+        } else {
+            Ok(())
+        }
     }
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, _inputs: Vec<LogicalPlan>) -> Result<Self> {
         let calls = self
             .calls
             .iter()
             .zip(exprs)
-            .map(|(old, call)| FunctionCall { call, n_columns: old.n_columns })
+            .map(|(old, call)| FunctionCall {
+                call,
+                n_columns: old.n_columns,
+            })
             .collect();
-        Ok(FunctionScan { calls, ..self.clone() })
+        Ok(FunctionScan {
+            calls,
+            ..self.clone()
+        })
     }
 }
 
@@ -224,7 +241,11 @@ impl UserDefinedLogicalNodeCore for ProjectSet {
         write!(f, "ProjectSet: {}", join(&self.calls))
     }
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        Ok(ProjectSet { calls: exprs, input: next_input(&mut inputs.into_iter())?, ..self.clone() })
+        Ok(ProjectSet {
+            calls: exprs,
+            input: next_input(&mut inputs.into_iter())?,
+            ..self.clone()
+        })
     }
 }
 
@@ -242,12 +263,21 @@ impl UserDefinedLogicalNodeCore for SetOperation {
         Vec::new()
     }
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "SetOperation: {:?}{}", self.operator, if self.all { " all" } else { "" })
+        write!(
+            f,
+            "SetOperation: {:?}{}",
+            self.operator,
+            if self.all { " all" } else { "" }
+        )
     }
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let mut inputs = inputs.into_iter();
         let (left, right) = (next_input(&mut inputs)?, next_input(&mut inputs)?);
-        Ok(SetOperation { left, right, ..self.clone() })
+        Ok(SetOperation {
+            left,
+            right,
+            ..self.clone()
+        })
     }
 }
 
@@ -256,7 +286,11 @@ impl UserDefinedLogicalNodeCore for Materialize {
         "Materialize"
     }
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        self.ctes.iter().map(|(_, plan)| plan.as_ref()).chain([self.body.as_ref()]).collect()
+        self.ctes
+            .iter()
+            .map(|(_, plan)| plan.as_ref())
+            .chain([self.body.as_ref()])
+            .collect()
     }
     fn schema(&self) -> &DFSchemaRef {
         self.body.schema()
@@ -274,7 +308,10 @@ impl UserDefinedLogicalNodeCore for Materialize {
             .iter()
             .map(|(id, _)| Ok((*id, next_input(&mut inputs)?)))
             .collect::<Result<_>>()?;
-        Ok(Materialize { ctes, body: next_input(&mut inputs)? })
+        Ok(Materialize {
+            ctes,
+            body: next_input(&mut inputs)?,
+        })
     }
 }
 
@@ -313,11 +350,19 @@ impl UserDefinedLogicalNodeCore for RecursiveCte {
         Vec::new()
     }
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "RecursiveCte:{}", if self.distinct { " distinct" } else { "" })
+        write!(
+            f,
+            "RecursiveCte:{}",
+            if self.distinct { " distinct" } else { "" }
+        )
     }
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let mut inputs = inputs.into_iter();
         let (start, step) = (next_input(&mut inputs)?, next_input(&mut inputs)?);
-        Ok(RecursiveCte { start, step, ..self.clone() })
+        Ok(RecursiveCte {
+            start,
+            step,
+            ..self.clone()
+        })
     }
 }

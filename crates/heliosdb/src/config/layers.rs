@@ -16,7 +16,11 @@ impl Settings {
         let mut pending = vec![(String::new(), table)];
         while let Some((prefix, table)) = pending.pop() {
             for (key, value) in table {
-                let path = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+                let path = if prefix.is_empty() {
+                    key
+                } else {
+                    format!("{prefix}.{key}")
+                };
                 match value {
                     Value::Table(inner) => pending.push((path, inner)),
                     value => self.set(path, value, origin),
@@ -30,19 +34,36 @@ impl Settings {
     }
 
     /// Sets a key from text, taking the type that the key has by default.
-    pub(super) fn set_text(&mut self, path: &str, text: &str, origin: &str, defaults: &Table) -> Result<()> {
+    pub(super) fn set_text(
+        &mut self,
+        path: &str,
+        text: &str,
+        origin: &str,
+        defaults: &Table,
+    ) -> Result<()> {
         let value = match lookup(defaults, path) {
             Some(Value::Boolean(_)) => text.parse().map(Value::Boolean).ok(),
-            Some(Value::Integer(_)) => Some(text.parse().map_or(Value::String(text.to_owned()), Value::Integer)),
+            Some(Value::Integer(_)) => Some(
+                text.parse()
+                    .map_or(Value::String(text.to_owned()), Value::Integer),
+            ),
             _ => Some(Value::String(text.to_owned())),
         };
-        let value = value.ok_or_else(|| error!(ConfigFile, "{origin}: \"{path}\" must be true or false, not \"{text}\""))?;
+        let value = value.ok_or_else(|| {
+            error!(
+                ConfigFile,
+                "{origin}: \"{path}\" must be true or false, not \"{text}\""
+            )
+        })?;
         self.set(path.to_owned(), value, origin);
         Ok(())
     }
 
     pub(super) fn origins(&self) -> BTreeMap<String, String> {
-        self.values.iter().map(|(path, (_, origin))| (path.clone(), origin.clone())).collect()
+        self.values
+            .iter()
+            .map(|(path, (_, origin))| (path.clone(), origin.clone()))
+            .collect()
     }
 
     /// The defaults with these settings above them. Every key must exist and have the type of its
@@ -94,7 +115,14 @@ fn check_type(path: &str, value: &Value, default: &Value, origin: &str) -> Resul
         Value::Table(_) => false,
         _ => value.is_str(),
     };
-    if fits { Ok(()) } else { Err(error!(ConfigFile, "{origin}: \"{path}\" must be {expected}, not {value}")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(error!(
+            ConfigFile,
+            "{origin}: \"{path}\" must be {expected}, not {value}"
+        ))
+    }
 }
 
 fn unknown(path: &str, origin: &str, defaults: &Table) -> helios_types::Error {

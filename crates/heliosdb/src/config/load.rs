@@ -52,7 +52,11 @@ pub fn load(sources: &Sources) -> Result<Loaded> {
         }
     }
     for (variable, path) in ENVIRONMENT {
-        for (_, value) in sources.environment.iter().filter(|(name, _)| name == variable) {
+        for (_, value) in sources
+            .environment
+            .iter()
+            .filter(|(name, _)| name == variable)
+        {
             settings.set_text(path, value, variable, &defaults)?;
         }
     }
@@ -66,22 +70,40 @@ pub fn load(sources: &Sources) -> Result<Loaded> {
         settings.set_text(path, value, flag, &defaults)?;
     }
     let origins = settings.origins();
-    let config: Config = settings.merge_into(&defaults)?.try_into().map_err(|e: toml::de::Error| {
-        error!(ConfigFile, "bad configuration: {}", first_line(&e.to_string()))
-    })?;
+    let config: Config =
+        settings
+            .merge_into(&defaults)?
+            .try_into()
+            .map_err(|e: toml::de::Error| {
+                error!(
+                    ConfigFile,
+                    "bad configuration: {}",
+                    first_line(&e.to_string())
+                )
+            })?;
     check(&config)?;
     Ok(Loaded { config, origins })
 }
 
 fn read(path: &Path) -> Result<Table> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| error!(ConfigFile, "could not read configuration file \"{shown}\": {e}"))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        error!(
+            ConfigFile,
+            "could not read configuration file \"{shown}\": {e}"
+        )
+    })?;
     let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
     if !yaml {
         return text.parse().map_err(|e: toml::de::Error| {
-            let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            error!(ConfigFile, "{shown}, line {line}: {}", first_line(e.message()))
+            let line = e.span().map_or(1, |span| {
+                1 + text[..span.start.min(text.len())].matches('\n').count()
+            });
+            error!(
+                ConfigFile,
+                "{shown}, line {line}: {}",
+                first_line(e.message())
+            )
         });
     }
     if text.trim().is_empty() {
@@ -89,7 +111,10 @@ fn read(path: &Path) -> Result<Table> {
     }
     match serde_norway::from_str(&text) {
         Ok(Value::Table(table)) => Ok(table),
-        Ok(_) => bail!(ConfigFile, "{shown}: sections are expected at the top level"),
+        Ok(_) => bail!(
+            ConfigFile,
+            "{shown}: sections are expected at the top level"
+        ),
         Err(e) => bail!(ConfigFile, "{shown}: {}", first_line(&e.to_string())),
     }
 }
@@ -102,13 +127,31 @@ fn first_line(text: &str) -> &str {
 fn check(config: &Config) -> Result<()> {
     let unsupported = [
         (config.encryption.enabled, "encryption.enabled = true"),
-        (config.encryption.algorithm != "aes256-gcm", "an encryption.algorithm other than \"aes256-gcm\""),
-        (!config.performance.enable_simd, "performance.enable_simd = false"),
-        (config.storage.compression != Compression::Zstd, "a storage.compression other than \"zstd\""),
-        (config.durability.default != Level::On, "a durability.default other than \"on\""),
-        (config.durability.redis != Level::EverySec, "a durability.redis other than \"everysec\""),
+        (
+            config.encryption.algorithm != "aes256-gcm",
+            "an encryption.algorithm other than \"aes256-gcm\"",
+        ),
+        (
+            !config.performance.enable_simd,
+            "performance.enable_simd = false",
+        ),
+        (
+            config.storage.compression != Compression::Zstd,
+            "a storage.compression other than \"zstd\"",
+        ),
+        (
+            config.durability.default != Level::On,
+            "a durability.default other than \"on\"",
+        ),
+        (
+            config.durability.redis != Level::EverySec,
+            "a durability.redis other than \"everysec\"",
+        ),
         (!config.vector.pq_enabled, "vector.pq_enabled = false"),
-        (!config.vector.pq_auto_compress, "vector.pq_auto_compress = false"),
+        (
+            !config.vector.pq_auto_compress,
+            "vector.pq_auto_compress = false",
+        ),
     ];
     for (set, what) in unsupported {
         if set {
@@ -116,22 +159,34 @@ fn check(config: &Config) -> Result<()> {
         }
     }
     let ports = &config.ports;
-    for (name, port) in
-        [("nano", ports.nano), ("ws", ports.ws), ("cql", ports.cql), ("mysql", ports.mysql)]
-    {
+    for (name, port) in [
+        ("nano", ports.nano),
+        ("ws", ports.ws),
+        ("cql", ports.cql),
+        ("mysql", ports.mysql),
+    ] {
         if port != Port::Off {
-            bail!(ConfigFile, "protocol \"{name}\" is not supported yet: its port must be \"off\"");
+            bail!(
+                ConfigFile,
+                "protocol \"{name}\" is not supported yet: its port must be \"off\""
+            );
         }
     }
     check_distinct_ports(config)?;
     if config.performance.worker_threads == 0 {
-        bail!(ConfigFile, "\"performance.worker_threads\" must be at least 1");
+        bail!(
+            ConfigFile,
+            "\"performance.worker_threads\" must be at least 1"
+        );
     }
     if config.server.max_connections == 0 || config.http.max_connections == 0 {
         bail!(ConfigFile, "\"max_connections\" must be at least 1");
     }
     if !config.tls.enabled && config.tls.client_auth != ClientAuth::None {
-        bail!(ConfigFile, "\"tls.client_auth\" needs \"tls.enabled = true\"");
+        bail!(
+            ConfigFile,
+            "\"tls.client_auth\" needs \"tls.enabled = true\""
+        );
     }
     Ok(())
 }
@@ -146,7 +201,9 @@ fn check_distinct_ports(config: &Config) -> Result<()> {
         ("grpc", ports.grpc),
     ];
     for (i, (name, port)) in all.iter().enumerate() {
-        let same = all[..i].iter().find(|(_, p)| p == port && !matches!(p, Port::Off | Port::Number(0)));
+        let same = all[..i]
+            .iter()
+            .find(|(_, p)| p == port && !matches!(p, Port::Off | Port::Number(0)));
         if let (Some((other, _)), Port::Number(n)) = (same, port) {
             bail!(ConfigFile, "port {n} is given to both {other} and {name}");
         }
@@ -158,7 +215,11 @@ fn check_distinct_ports(config: &Config) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn from(files: &[(&str, &str)], environment: &[(&str, &str)], flags: &[(&'static str, &str, &'static str)]) -> Result<Config> {
+    fn from(
+        files: &[(&str, &str)],
+        environment: &[(&str, &str)],
+        flags: &[(&'static str, &str, &'static str)],
+    ) -> Result<Config> {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(directory.path().join(name), text).unwrap();
@@ -166,8 +227,14 @@ mod tests {
         load(&Sources {
             file: None,
             directory: directory.path().to_owned(),
-            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-            flags: flags.iter().map(|(k, v, f)| (*k, (*v).to_owned(), *f)).collect(),
+            environment: environment
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+            flags: flags
+                .iter()
+                .map(|(k, v, f)| (*k, (*v).to_owned(), *f))
+                .collect(),
         })
         .map(|loaded| loaded.config)
     }
@@ -182,30 +249,61 @@ mod tests {
 
     #[test]
     fn later_layers_win_over_earlier_ones() {
-        let toml = ("heliosdb.toml", "[server]\nport = 1001\nmax_connections = 7\n[ports]\nredis = 1\nmongo = \"off\"");
-        let yaml = ("heliosdb.yaml", "server:\n  port: 1002\nports:\n  redis: 2\n");
+        let toml = (
+            "heliosdb.toml",
+            "[server]\nport = 1001\nmax_connections = 7\n[ports]\nredis = 1\nmongo = \"off\"",
+        );
+        let yaml = (
+            "heliosdb.yaml",
+            "server:\n  port: 1002\nports:\n  redis: 2\n",
+        );
         let config = from(&[toml, yaml], &[], &[]).unwrap();
         assert_eq!(config.server.port, Port::Number(1002));
         assert_eq!(config.server.max_connections, 7);
         assert_eq!(config.ports.mongo, Port::Off);
-        let env = [("HELIOSDB_PORT", "1003"), ("HELIOSDB__PORTS__REDIS", "3"), ("HELIOSDB_DATA_DIR", "/x")];
+        let env = [
+            ("HELIOSDB_PORT", "1003"),
+            ("HELIOSDB__PORTS__REDIS", "3"),
+            ("HELIOSDB_DATA_DIR", "/x"),
+        ];
         let config = from(&[toml, yaml], &env, &[]).unwrap();
-        assert_eq!((config.server.port, config.ports.redis), (Port::Number(1003), Port::Number(3)));
+        assert_eq!(
+            (config.server.port, config.ports.redis),
+            (Port::Number(1003), Port::Number(3))
+        );
         assert_eq!(config.storage.path, Path::new("/x"));
         let flags = [("server.port", "off", "--pg-port")];
-        assert_eq!(from(&[toml, yaml], &env, &flags).unwrap().server.port, Port::Off);
+        assert_eq!(
+            from(&[toml, yaml], &env, &flags).unwrap().server.port,
+            Port::Off
+        );
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_name() {
         let cases: &[(&str, &str)] = &[
-            ("[storage]\ncach_size = 1", "heliosdb.toml: unknown key \"storage.cach_size\" (did you mean \"storage.cache_size\"?)"),
-            ("[sever]\nport = 1", "heliosdb.toml: unknown key \"sever.port\" (did you mean \"server.port\"?)"),
-            ("cache_size = 1", "heliosdb.toml: unknown key \"cache_size\" (did you mean \"storage.cache_size\"?)"),
-            ("[galaxy]\nbrightness = 1", "heliosdb.toml: unknown key \"galaxy.brightness\""),
+            (
+                "[storage]\ncach_size = 1",
+                "heliosdb.toml: unknown key \"storage.cach_size\" (did you mean \"storage.cache_size\"?)",
+            ),
+            (
+                "[sever]\nport = 1",
+                "heliosdb.toml: unknown key \"sever.port\" (did you mean \"server.port\"?)",
+            ),
+            (
+                "cache_size = 1",
+                "heliosdb.toml: unknown key \"cache_size\" (did you mean \"storage.cache_size\"?)",
+            ),
+            (
+                "[galaxy]\nbrightness = 1",
+                "heliosdb.toml: unknown key \"galaxy.brightness\"",
+            ),
         ];
         for (text, expected) in cases {
-            assert_eq!(&refusal(from(&[("heliosdb.toml", text)], &[], &[])), expected);
+            assert_eq!(
+                &refusal(from(&[("heliosdb.toml", text)], &[], &[])),
+                expected
+            );
         }
         assert_eq!(
             refusal(from(&[], &[("HELIOSDB__SERVER__PROT", "1")], &[])),
@@ -216,30 +314,67 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_type_is_refused_where_it_stands() {
         let cases: &[(&str, &str)] = &[
-            ("[storage]\ncache_size = \"big\"", "heliosdb.toml: \"storage.cache_size\" must be a whole number, not \"big\""),
-            ("[storage]\ncache_size = -1", "heliosdb.toml: \"storage.cache_size\" must be a whole number, not -1"),
-            ("[server]\nport = true", "heliosdb.toml: \"server.port\" must be a port number or \"off\", not true"),
-            ("storage = 3", "heliosdb.toml: \"storage\" must be a section, not 3"),
+            (
+                "[storage]\ncache_size = \"big\"",
+                "heliosdb.toml: \"storage.cache_size\" must be a whole number, not \"big\"",
+            ),
+            (
+                "[storage]\ncache_size = -1",
+                "heliosdb.toml: \"storage.cache_size\" must be a whole number, not -1",
+            ),
+            (
+                "[server]\nport = true",
+                "heliosdb.toml: \"server.port\" must be a port number or \"off\", not true",
+            ),
+            (
+                "storage = 3",
+                "heliosdb.toml: \"storage\" must be a section, not 3",
+            ),
             ("[server]\nport = ", "heliosdb.toml, line 2: "),
         ];
         for (text, expected) in cases {
             let message = refusal(from(&[("heliosdb.toml", text)], &[], &[]));
             assert!(message.replace("/", "").contains(expected), "{message}");
         }
-        assert!(refusal(from(&[], &[("HELIOSDB_PORT", "tcp://10.0.0.1:5432")], &[])).contains("a port is a number"));
-        assert!(refusal(from(&[("heliosdb.toml", "[server]\nport = 70000")], &[], &[])).contains("a port is a number"));
+        assert!(
+            refusal(from(&[], &[("HELIOSDB_PORT", "tcp://10.0.0.1:5432")], &[]))
+                .contains("a port is a number")
+        );
+        assert!(
+            refusal(from(
+                &[("heliosdb.toml", "[server]\nport = 70000")],
+                &[],
+                &[]
+            ))
+            .contains("a port is a number")
+        );
     }
 
     #[test]
     fn what_this_version_cannot_do_is_refused_by_name() {
         let cases: &[(&str, &str)] = &[
-            ("[encryption]\nenabled = true", "encryption.enabled = true is not supported yet"),
-            ("[performance]\nenable_simd = false", "performance.enable_simd = false is not supported yet"),
-            ("[ports]\nmysql = 3306", "protocol \"mysql\" is not supported yet: its port must be \"off\""),
-            ("[ports]\nredis = 5432", "port 5432 is given to both pg and redis"),
+            (
+                "[encryption]\nenabled = true",
+                "encryption.enabled = true is not supported yet",
+            ),
+            (
+                "[performance]\nenable_simd = false",
+                "performance.enable_simd = false is not supported yet",
+            ),
+            (
+                "[ports]\nmysql = 3306",
+                "protocol \"mysql\" is not supported yet: its port must be \"off\"",
+            ),
+            (
+                "[ports]\nredis = 5432",
+                "port 5432 is given to both pg and redis",
+            ),
         ];
         for (text, expected) in cases {
-            assert_eq!(&refusal(from(&[("heliosdb.toml", text)], &[], &[])), expected);
+            assert_eq!(
+                &refusal(from(&[("heliosdb.toml", text)], &[], &[])),
+                expected
+            );
         }
     }
 
@@ -249,7 +384,11 @@ mod tests {
         let example = include_str!("../../../../deploy/heliosdb.example.toml");
         let settings: String = example
             .lines()
-            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+            .map(|line| {
+                line.strip_prefix('#')
+                    .filter(|rest| !rest.starts_with(' '))
+                    .unwrap_or(line)
+            })
             .map(|line| format!("{line}\n"))
             .collect();
         let table: Table = settings.parse().unwrap();
@@ -257,7 +396,11 @@ mod tests {
         named.add_table(table.clone(), "");
         let mut known = Settings::default();
         known.add_table(Table::try_from(Config::default()).unwrap(), "");
-        assert_eq!(named.origins(), known.origins(), "the keys of the example and of the schema");
+        assert_eq!(
+            named.origins(),
+            known.origins(),
+            "the keys of the example and of the schema"
+        );
         assert_eq!(table.try_into::<Config>().unwrap(), Config::default());
     }
 }

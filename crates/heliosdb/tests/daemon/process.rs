@@ -20,7 +20,11 @@ pub struct Daemon {
 /// `heliosdb start` on free ports, to which a test adds what it is about.
 pub fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_heliosdb"));
-    command.arg("start").arg("--data-dir").arg(data_dir).args(["--log-level", "warn"]);
+    command
+        .arg("start")
+        .arg("--data-dir")
+        .arg(data_dir)
+        .args(["--log-level", "warn"]);
     for protocol in PROTOCOLS {
         command.args([format!("--{protocol}-port"), "0".to_owned()]);
     }
@@ -50,11 +54,17 @@ impl Daemon {
         change(&mut command);
         let mut child = command.spawn().unwrap();
         let ports = wait_for_ports(&mut child, &ports_file);
-        Self { child, ports, _work: None }
+        Self {
+            child,
+            ports,
+            _work: None,
+        }
     }
 
     pub fn port(&self, protocol: &str) -> u16 {
-        let port = self.ports[protocol].as_u64().unwrap_or_else(|| panic!("no port for {protocol}"));
+        let port = self.ports[protocol]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no port for {protocol}"));
         u16::try_from(port).unwrap()
     }
 
@@ -68,7 +78,10 @@ impl Daemon {
 
     /// SIGTERM, then the exit status.
     pub fn stop(mut self) -> ExitStatus {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        let killed = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status()
+            .unwrap();
         assert!(killed.success());
         self.child.wait().unwrap()
     }
@@ -76,24 +89,48 @@ impl Daemon {
     /// One request through curl; status and body.
     pub fn request(&self, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, Json) {
         let (status, _, text) = self.raw(method, path, headers, body);
-        (status, serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}")))
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}")),
+        )
     }
 
     /// Status, head and body of the reply.
-    pub fn raw(&self, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String, String) {
+    pub fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> (u16, String, String) {
         let mut curl = Command::new("curl");
-        curl.args(["-sS", "--max-time", "60", "-i", "-X", method, &self.url(path)]);
+        curl.args([
+            "-sS",
+            "--max-time",
+            "60",
+            "-i",
+            "-X",
+            method,
+            &self.url(path),
+        ]);
         for header in headers {
             curl.args(["-H", header]);
         }
         if !body.is_empty() {
-            if !headers.iter().any(|h| h.to_ascii_lowercase().starts_with("content-type")) {
+            if !headers
+                .iter()
+                .any(|h| h.to_ascii_lowercase().starts_with("content-type"))
+            {
                 curl.args(["-H", "Content-Type: application/json"]);
             }
             curl.args(["--data-binary", body]);
         }
         let output = curl.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -103,12 +140,19 @@ impl Daemon {
     /// A request that must succeed.
     pub fn ok(&self, method: &str, path: &str, body: &str) -> Json {
         let (status, json) = self.request(method, path, &[], body);
-        assert!((200..300).contains(&status), "{method} {path} {body}: {status} {json}");
+        assert!(
+            (200..300).contains(&status),
+            "{method} {path} {body}: {status} {json}"
+        );
         json
     }
 
     pub fn sql(&self, sql: &str) -> Json {
-        self.ok("POST", "/api/v1/query", &serde_json::json!({"sql": sql}).to_string())
+        self.ok(
+            "POST",
+            "/api/v1/query",
+            &serde_json::json!({"sql": sql}).to_string(),
+        )
     }
 }
 

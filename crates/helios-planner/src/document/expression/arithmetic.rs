@@ -177,7 +177,9 @@ fn modulo<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>> {
                 (Some(x), Some(y)) if whole.is_integer_type() => {
                     let rest = x.wrapping_rem(y);
                     match whole {
-                        Number::Int(_) => i32::try_from(rest).map_or(Number::Long(rest), Number::Int),
+                        Number::Int(_) => {
+                            i32::try_from(rest).map_or(Number::Long(rest), Number::Int)
+                        }
                         _ => Number::Long(rest),
                     }
                 }

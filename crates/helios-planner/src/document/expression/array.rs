@@ -222,7 +222,10 @@ fn index_of<'a>(name: &'static str, arguments: &[Val<'a>]) -> DocResult<Val<'a>>
         };
         match usize::try_from(v) {
             Ok(v) if v <= i32::MAX as usize => Ok(v),
-            Ok(v) => fail!(40096, "{name} requires an integral {what} index, found: {v}"),
+            Ok(v) => fail!(
+                40096,
+                "{name} requires an integral {what} index, found: {v}"
+            ),
             Err(_) => fail!(
                 40097,
                 "{name} requires a nonnegative {what} index, found: {v}"

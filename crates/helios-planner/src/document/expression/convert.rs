@@ -291,7 +291,14 @@ fn to_decimal(value: Bson<'_>) -> Converted {
         DATE => Decimal::from_i64(value.as_date()?),
         STRING => match value.as_str().and_then(Decimal::parse) {
             // Digits that overflow are no number; the word for infinity is one.
-            Some(v) if v.is_finite() || !value.as_str().is_some_and(|t| t.contains(|c: char| c.is_ascii_digit())) => v,
+            Some(v)
+                if v.is_finite()
+                    || !value
+                        .as_str()
+                        .is_some_and(|t| t.contains(|c: char| c.is_ascii_digit())) =>
+            {
+                v
+            }
             _ => {
                 return Some(Err(failure(format!(
                     "Failed to parse number '{}' in $convert with no onError value",

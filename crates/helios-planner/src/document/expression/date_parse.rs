@@ -94,8 +94,15 @@ impl Fields {
             ));
         }
         let iso = self.iso_year.is_some() || self.iso_week.is_some() || self.week_day.is_some();
-        if iso && (self.year.is_some() && self.iso_year.is_none() || self.month.is_some() || self.day.is_some()) {
-            return Err(invalid(text, "Mixing of ISO dates with natural dates is not allowed"));
+        if iso
+            && (self.year.is_some() && self.iso_year.is_none()
+                || self.month.is_some()
+                || self.day.is_some())
+        {
+            return Err(invalid(
+                text,
+                "Mixing of ISO dates with natural dates is not allowed",
+            ));
         }
         let bad = self.month.is_some_and(|m| !(1..=12).contains(&m))
             || self.day.is_some_and(|d| !(1..=31).contains(&d))

@@ -67,7 +67,6 @@ impl Zone {
             }
         }
     }
-
 }
 
 /// The offset that was in force before the clocks were put forward.

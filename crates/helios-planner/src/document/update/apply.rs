@@ -108,7 +108,12 @@ impl<'d> Apply<'d> {
         if matches!(change.operation, Operation::Rename(_))
             && !matches!(node.tag(), DOCUMENT | MISSING)
         {
-            fail!(code::PATH_NOT_VIABLE, "cannot use the part ({name} of {}) to traverse the element ({{{parent}: {:?}}})", change.path, node.to_buf());
+            fail!(
+                code::PATH_NOT_VIABLE,
+                "cannot use the part ({name} of {}) to traverse the element ({{{parent}: {:?}}})",
+                change.path,
+                node.to_buf()
+            );
         }
         let create = creates(&change.operation);
         match node.child(name, create, parent)? {
