@@ -96,6 +96,7 @@ pub fn redis_server() -> Option<Peer> {
         port,
         child: Some(child),
         _folder: folder,
-        _runtime: None,
+        runtime: None,
+        engine: None,
     })
 }
