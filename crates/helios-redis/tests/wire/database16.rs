@@ -9,6 +9,14 @@ fn text(text: &str) -> Reply {
     Reply::Text(text.as_bytes().to_vec())
 }
 
+/// The text of INFO.
+fn info(client: &mut Client, section: &str) -> String {
+    match client.ask(&format!("INFO {section}")) {
+        Reply::Text(text) => String::from_utf8(text).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn sql(server: &peer::Peer, statements: &[&str]) {
     let engine = server.engine();
     let options = SessionOptions::new(
@@ -141,7 +149,7 @@ fn a_waiting_client_gets_what_another_pushes() {
     let mut waiting = Client::connect(server.port);
     let mut pushing = Client::connect(server.port);
     waiting.send_line("BLPOP queue 10");
-    while !format!("{:?}", pushing.ask("INFO clients")).contains("blocked_clients:1") {
+    while !info(&mut pushing, "clients").contains("blocked_clients:1") {
         std::thread::yield_now();
     }
     assert_eq!(pushing.ask("RPUSH queue job"), Reply::Integer(1));
@@ -213,7 +221,7 @@ fn keys_expire_on_time_and_are_removed_in_the_background() {
         std::thread::yield_now();
     }
     assert_eq!(client.ask("GET k"), Reply::Null);
-    assert!(format!("{:?}", client.ask("INFO stats")).contains("expired_keys:1"));
+    assert!(info(&mut client, "stats").contains("expired_keys:1"));
 }
 
 #[test]
