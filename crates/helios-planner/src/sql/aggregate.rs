@@ -125,8 +125,7 @@ impl Binder<'_> {
         }
         let sorts = self.in_aggregate(|b| b.sort_expressions(agg_order))?;
         let mut order: Vec<SortExpr> = Vec::with_capacity(sorts.len());
-        for (i, (sort, value)) in sorts.into_iter().enumerate() {
-            let (mut sort, mut value) = (sort, value);
+        for (mut sort, mut value) in sorts {
             if *agg_within_group {
                 // The aggregated argument takes the declared type, and is an argument too.
                 let declared = def.args.get(args.len()).copied().unwrap_or(Type::ANY.oid);
@@ -138,7 +137,6 @@ impl Binder<'_> {
                 sort = SortExpr::new(value.expr.clone(), sort.asc, sort.nulls_first);
                 args.push(value);
             }
-            let _ = i;
             order.push(sort);
         }
         if *agg_distinct {

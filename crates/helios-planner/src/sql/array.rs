@@ -233,16 +233,13 @@ impl Binder<'_> {
 
     fn subscript_value(&mut self, node: &NodeEnum) -> Result<Typed> {
         let value = self.expression(node)?;
-        let (source, at) = (value.ty, value.at);
+        let at = value.at;
         match self.coerce_base(value, Type::INT4, CastContext::Assignment)? {
             Some(value) => Ok(value),
-            None => {
-                let _ = source;
-                Err(self.at(
-                    error!(DatatypeMismatch, "array subscript must have type integer"),
-                    at,
-                ))
-            }
+            None => Err(self.at(
+                error!(DatatypeMismatch, "array subscript must have type integer"),
+                at,
+            )),
         }
     }
 

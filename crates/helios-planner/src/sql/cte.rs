@@ -217,10 +217,7 @@ impl Binder<'_> {
         self.push_forbidden(name);
         let start = self.in_level(|b| b.select(start, true));
         self.level().ctes.pop();
-        let (start, start_level) = start?;
-        if !start_level.outer.is_empty() && false {
-            return self.unsupported("an outer reference in a recursive query", location);
-        }
+        let (start, _) = start?;
         let id = self.next_cte();
         let mut columns = start.columns.clone();
         for (column, alias) in columns.iter_mut().zip(aliases) {

@@ -789,11 +789,10 @@ impl Binder<'_> {
                 // Lexicographic: a strict comparison decides at the first pair that differs.
                 let strict = if op.starts_with('<') { "<" } else { ">" };
                 let mut result: Option<Expr> = None;
-                for (i, (l, r)) in pairs.into_iter().enumerate().rev() {
+                for (l, r) in pairs.into_iter().rev() {
                     let last = result.take();
                     let own = if last.is_none() { op } else { strict };
                     let test = self.binary(own, l.clone(), r.clone(), at)?.expr;
-                    let _ = i;
                     result = Some(match last {
                         None => test,
                         Some(rest) => {

@@ -281,6 +281,8 @@ impl Binder<'_> {
         let qualifier = self.unique(shown);
         let names: Vec<String> = view.columns.iter().map(|(n, _)| n.clone()).collect();
         let (plan, mut columns) = self.derived(query, &qualifier, Some(&names))?;
+        // A `*` in the stored text may have grown since; the view has not.
+        columns.truncate(view.columns.len());
         for (i, column) in columns.iter_mut().enumerate() {
             column.origin = Some((view.id, i as i16 + 1));
         }

@@ -183,12 +183,7 @@ impl Binder<'_> {
         let value = self.resolve_unknown(value)?;
         targets[found].value = value.clone();
         // A key that the list does not show needs no place in it.
-        targets.truncate(
-            before
-                .max(found.min(before.saturating_sub(1)) + 1)
-                .min(targets.len())
-                .max(before),
-        );
+        targets.truncate(before);
         if !super::operator::ordered(value.ty) {
             let shown = super::type_name::display(Type::new(value.ty.oid));
             return Err(self.at(

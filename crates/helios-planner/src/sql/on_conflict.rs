@@ -66,14 +66,14 @@ impl Binder<'_> {
                 })
                 .collect(),
             name_visible: true,
-            columns_visible: false,
+            columns_visible: true,
             table: None,
             relation: None,
             scalar: false,
             lateral_refused: false,
         };
         self.reserve(EXCLUDED);
-        // An unqualified name is ambiguous between the two rows unless it is the target's.
+        // An unqualified name means a column of both rows, and so is ambiguous.
         let saved = std::mem::replace(&mut self.level().items, vec![target.clone(), excluded]);
         let bound = self.conflict_update(target_list, where_clause, table);
         self.level().items = saved;

@@ -94,6 +94,10 @@ pub(crate) fn aggregate(
     group: Vec<Expr>,
     aggregates: Vec<Expr>,
 ) -> Result<LogicalPlan> {
+    // Nothing to group by and nothing to compute is one row, whatever the input.
+    if group.is_empty() && aggregates.is_empty() {
+        return Ok(one_row());
+    }
     Ok(LogicalPlan::Aggregate(
         Aggregate::try_new(Arc::new(input), group, aggregates).map_err(internal)?,
     ))

@@ -75,10 +75,9 @@ impl Binder<'_> {
             })
             .collect();
         if !all {
-            for (column, ty) in columns.iter().zip(&types) {
+            for ty in &types {
                 if !super::operator::ordered(*ty) {
                     let shown = super::type_name::display(Type::new(ty.oid));
-                    let _ = column;
                     return Err(error!(
                         UndefinedFunction,
                         "could not identify an equality operator for type {shown}"

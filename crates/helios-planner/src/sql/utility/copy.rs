@@ -37,7 +37,7 @@ impl Binder<'_> {
                 let name = Name::of_range_var(var);
                 match self.relation(&name)? {
                     Relation::Table(table) => {
-                        let columns = self.copy_columns(&table, attlist, *is_from)?;
+                        let columns = self.copy_columns(&table, attlist)?;
                         let names = columns
                             .iter()
                             .map(|&i| table.columns[i].name.clone())
@@ -97,12 +97,7 @@ impl Binder<'_> {
         }))
     }
 
-    fn copy_columns(
-        &mut self,
-        table: &Arc<Table>,
-        names: &[Node],
-        from: bool,
-    ) -> Result<Vec<usize>> {
+    fn copy_columns(&mut self, table: &Arc<Table>, names: &[Node]) -> Result<Vec<usize>> {
         if names.is_empty() {
             return Ok(table
                 .live_columns()
@@ -120,7 +115,6 @@ impl Binder<'_> {
                 ));
             }
             if table.columns[position].generated.is_some() {
-                let _ = from;
                 return Err(error!(
                     InvalidColumnReference,
                     "column \"{name}\" is a generated column"
@@ -293,12 +287,7 @@ fn finish(
             ));
         }
         if (name == "force_quote") == from {
-            let (direction, mode) = if from {
-                ("COPY FROM", "COPY TO")
-            } else {
-                ("COPY TO", "COPY FROM")
-            };
-            let _ = direction;
+            let mode = if from { "COPY TO" } else { "COPY FROM" };
             return Err(error!(
                 Unsupported,
                 "COPY {shown} only available using {mode}"

@@ -189,7 +189,7 @@ impl Binder<'_> {
             rename_type,
             relation_type: _,
             relation,
-            object,
+            object: _,
             subname,
             newname,
             behavior: _,
@@ -225,7 +225,6 @@ impl Binder<'_> {
             | ObjectType::ObjectColumn
             | ObjectType::ObjectTabconstraint => {}
             other => {
-                let _ = object;
                 return Err(Error::unsupported(format_args!(
                     "ALTER {} ... RENAME",
                     object_name(other)

@@ -141,19 +141,17 @@ impl Binder<'_> {
             query,
         } = node;
         // CURSOR_OPT_* bits.
-        let (binary, scroll, no_scroll, insensitive, asensitive, hold) = (
+        let (binary, scroll, no_scroll, hold) = (
             options & 1 != 0,
             options & 2 != 0,
             options & 4 != 0,
-            options & 8 != 0,
-            options & 16 != 0,
             options & 32 != 0,
         );
         if binary {
             return self.unsupported("BINARY cursor", -1);
         }
-        // Every cursor here reads one snapshot, so that INSENSITIVE asks for nothing more.
-        let _ = (insensitive, asensitive);
+        // Every cursor here reads one snapshot, so that the bits of INSENSITIVE (8) and ASENSITIVE
+        // (16) ask for nothing more.
         let body = required(query)?;
         let bound = bind_plan(body, self.source().cloned(), &self.cx)?;
         Ok(Utility::DeclareCursor(DeclareCursor {
