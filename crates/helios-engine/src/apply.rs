@@ -159,3 +159,6 @@ impl Execution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

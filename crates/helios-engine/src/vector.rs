@@ -203,3 +203,6 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
     }
     Error::internal(error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,6 +185,8 @@ enum Node {
         negated: bool,
     },
     Case(Box<Case>),
+    /// The first operand that is not NULL; those after it are not evaluated.
+    Coalesce(Vec<Node>),
     InList {
         operand: Box<Node>,
         order: Order,
@@ -235,6 +237,7 @@ impl Node {
             }
             Node::And(list)
             | Node::Or(list)
+            | Node::Coalesce(list)
             | Node::Call { args: list, .. }
             | Node::TypedCall { args: list, .. } => {
                 list.iter().for_each(visit);

@@ -85,6 +85,11 @@ impl Operator for MaterializeNode {
                 Some(plan) => {
                     let rows = collect(plan, &mut charge, cx)?;
                     cx.state.ctes.insert(*id, Arc::new(rows));
+                    // Under an outer row the rows differ from run to run, and so do the answers of
+                    // subqueries that read them.
+                    if !cx.state.frame.is_empty() {
+                        cx.state.memo = Default::default();
+                    }
                 }
                 None if cx.state.ctes.contains_key(id) => {}
                 None => bail!(Internal, "data-modifying WITH query was not run"),

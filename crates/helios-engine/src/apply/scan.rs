@@ -12,10 +12,12 @@ use datafusion::common::{DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use foldhash::{HashSet, HashSetExt};
 use helios_planner::catalog::{Table, VirtualTable};
-use helios_planner::function::{Volatility, as_pg_function};
-use helios_planner::lower::access::{Choice, Matcher, OrderColumn, conjuncts};
+use helios_planner::function::{Volatility, as_pg_function, registry};
+use helios_planner::lower::access::{Choice, Matcher, OrderColumn, conjuncts, indexable};
+use helios_planner::pgtype::literal_value;
 use helios_planner::relation::{RelationSource, SourceRelation};
 use helios_planner::scalar::{CompiledExpr, Frame, Key};
+use helios_planner::sql::ANY_OID;
 use helios_planner::template::{AccessPath, Bound};
 use helios_types::{Error, ObjectId, Result, Value, bail};
 use std::collections::HashMap;
@@ -93,6 +95,8 @@ pub fn choose(scan: &TableScan, table: &Table, order: &[OrderColumn]) -> Choice 
 #[derive(Debug)]
 enum CompiledPath {
     Point(Vec<CompiledExpr>),
+    /// The keys of one column that an array holds.
+    Elements(CompiledExpr),
     Points(Vec<Vec<CompiledExpr>>),
     Range {
         index: Option<ObjectId>,
@@ -117,6 +121,20 @@ impl CompiledPath {
                 }
                 KeyPath::Point(key)
             }
+            CompiledPath::Elements(array) => match array.eval(&[], cx)? {
+                Value::Array(array) => {
+                    let mut keys: Vec<Vec<Value>> = array
+                        .values
+                        .iter()
+                        .filter(|v| !v.is_null())
+                        .map(|v| vec![v.clone()])
+                        .collect();
+                    keys.sort();
+                    keys.dedup();
+                    KeyPath::Points(keys)
+                }
+                _ => return Ok(None),
+            },
             CompiledPath::Points(keys) => {
                 let mut seen = HashSet::with_capacity(keys.len());
                 let mut out = Vec::with_capacity(keys.len());
@@ -171,6 +189,7 @@ impl CompiledPath {
         };
         match self {
             CompiledPath::Point(_) => "point".into(),
+            CompiledPath::Elements(_) => "points of an array".into(),
             CompiledPath::Points(keys) => format!("{} points", keys.len()),
             CompiledPath::Range { index, reverse, .. } => {
                 format!(
@@ -267,13 +286,21 @@ impl PlanCompiler<'_> {
             self.grant_order();
         }
         let read = read_columns(scan)?;
-        let path = self.path(&choice.path, &read.schema, frame)?;
         let conditions = conjuncts(&scan.filters);
+        let elements = if choice.is_selective() || choice.ordered && !order.is_empty() {
+            None
+        } else {
+            key_elements(scan, table, &conditions)
+        };
+        let path = match elements {
+            Some((_, array)) => CompiledPath::Elements(self.expr(array, &read.schema, frame)?),
+            None => self.path(&choice.path, &read.schema, frame)?,
+        };
         let mut residual = Vec::new();
         let mut implied = Vec::new();
         for (position, condition) in conditions.iter().enumerate() {
             let compiled = self.expr(condition, &read.schema, frame)?;
-            if choice.implied.contains(&position) {
+            if choice.implied.contains(&position) || elements.is_some_and(|e| e.0 == position) {
                 implied.push(compiled);
             } else {
                 residual.push(compiled);
@@ -390,6 +417,45 @@ pub fn virtual_lookup<'a>(
         (_, Some(c)) if is_constant(left, &scan.table_name) => Some((c, left)),
         _ => None,
     }
+}
+
+/// `key = ANY (array)` on a key of one column: which condition it is, and the array.
+fn key_elements<'a>(
+    scan: &TableScan,
+    table: &Table,
+    conditions: &[&'a Expr],
+) -> Option<(usize, &'a Expr)> {
+    let [key] = table.key[..] else { return None };
+    let ty = table.columns.get(key)?.ty;
+    conditions
+        .iter()
+        .enumerate()
+        .find_map(|(position, condition)| {
+            let Expr::ScalarFunction(call) = condition else {
+                return None;
+            };
+            let function = as_pg_function(&call.func).filter(|f| f.def.oid == ANY_OID)?;
+            let [left, array, operator] = call.args.as_slice() else {
+                return None;
+            };
+            let Some(Ok((Value::Oid(operator), _))) = literal_value(operator) else {
+                return None;
+            };
+            let is_equality = registry()
+                .operators_named("=")
+                .iter()
+                .any(|o| o.function == operator && o.left == ty.oid && o.right == ty.oid);
+            let fits = is_equality
+                && indexable(ty)
+                && own_column(table, left) == Some(key)
+                && function
+                    .args
+                    .get(1)
+                    .and_then(|a| a.element())
+                    .is_some_and(|e| e.oid == ty.oid)
+                && is_constant(array, &scan.table_name);
+            fits.then_some((position, array))
+        })
 }
 
 fn labels(conditions: &[&Expr]) -> String {

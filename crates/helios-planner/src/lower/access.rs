@@ -106,7 +106,8 @@ pub struct Matcher<'a> {
     pub constant: &'a dyn Fn(&Expr) -> bool,
 }
 
-fn indexable(ty: Type) -> bool {
+/// Whether the key encoding of a type follows SQL's equality and order.
+pub fn indexable(ty: Type) -> bool {
     let ty = ty.element().unwrap_or(ty);
     !matches!(ty.oid, 1042 | 114 | 3802 | 2249 | 142)
 }

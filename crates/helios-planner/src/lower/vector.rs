@@ -12,8 +12,8 @@ use crate::relation::{RelationSource, SourceRelation};
 use crate::scalar::expr_type;
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
@@ -154,8 +154,43 @@ fn node_obstacle(node: &LogicalPlan) -> Option<String> {
     }
 }
 
+/// Takes conditions with subqueries out of a scan: the rules look for them in filters only.
+fn lift_subqueries(plan: LogicalPlan) -> datafusion::common::Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::TableScan(scan) = &plan else {
+        return Ok(Transformed::no(plan));
+    };
+    let (lifted, kept): (Vec<Expr>, Vec<Expr>) =
+        scan.filters.iter().cloned().partition(has_subquery);
+    if lifted.is_empty() || scan.fetch.is_some() {
+        return Ok(Transformed::no(plan));
+    }
+    let columns: Vec<Expr> = (0..scan.projected_schema.fields().len())
+        .map(|i| Expr::Column(scan.projected_schema.qualified_field(i).into()))
+        .collect();
+    let name = scan.table_name.clone();
+    let mut builder = LogicalPlanBuilder::scan_with_filters(name, scan.source.clone(), None, kept)?;
+    for condition in lifted {
+        builder = builder.filter(condition)?;
+    }
+    builder.project(columns)?.build().map(Transformed::yes)
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    expr.exists(|e| {
+        Ok(matches!(
+            e,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)
+        ))
+    })
+    .unwrap_or(false)
+}
+
 /// Turns subqueries into joins, as far as DataFusion's rules can.
 pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan
+        .transform_up(lift_subqueries)
+        .map_err(Error::internal)?
+        .data;
     static RULES: LazyLock<Optimizer> = LazyLock::new(|| {
         Optimizer::with_rules(vec![
             Arc::new(DecorrelatePredicateSubquery::new()),

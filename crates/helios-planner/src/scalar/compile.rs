@@ -4,6 +4,7 @@ use super::subquery::{SubqueryCompiler, SubqueryNode, Use};
 use super::{Case, Comparison, Frame, Node, Order, SubquerySet, fold};
 use crate::function::{Implementation, as_pg_function};
 use crate::pgtype;
+use crate::sql::COALESCE_OID;
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::{InList, Placeholder, ScalarFunction, SetQuantifier};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, Subquery};
@@ -284,6 +285,9 @@ impl Compiler<'_> {
             );
         };
         let args = self.list(&call.args)?;
+        if function.def.oid == COALESCE_OID {
+            return Ok(Node::Coalesce(args));
+        }
         match function.def.implementation {
             Implementation::Scalar(implementation) => Ok(fold::fold(Node::Call {
                 def: function.def,

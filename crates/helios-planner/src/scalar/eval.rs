@@ -64,6 +64,15 @@ impl Node {
             Node::Param(n) => env.param(*n)?.clone(),
             Node::Outer(position) => outer(env, *position)?.clone(),
             Node::Case(case) => return case.eval(row, env),
+            Node::Coalesce(list) => {
+                for operand in list {
+                    let value = operand.eval(row, env)?;
+                    if !value.is_null() {
+                        return Ok(value);
+                    }
+                }
+                Value::Null
+            }
             Node::Subquery(node) => return node.eval(row, env),
             Node::Call {
                 def,
