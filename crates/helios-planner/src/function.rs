@@ -197,3 +197,6 @@ pub trait FunctionContext: Send {
         Err(Error::unsupported(format!("function {function}")))
     }
 }
+
+#[cfg(test)]
+mod tests;

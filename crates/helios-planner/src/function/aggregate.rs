@@ -262,7 +262,8 @@ struct Extreme {
 impl Accumulator for Extreme {
     fn update(&mut self, args: &[Value], _: &mut dyn FunctionContext) -> Result<()> {
         let v = value(args, 0)?;
-        if self.best.is_null() || compare(v, &self.best) == self.wanted {
+        // Of equal values (1 and 1.0) the last one stays, as in PostgreSQL.
+        if self.best.is_null() || compare(v, &self.best) != self.wanted.reverse() {
             self.best = v.clone();
         }
         Ok(())

@@ -61,20 +61,22 @@ pub fn three_way(args: &[Value], context: Context) -> Result<Value> {
     ))
 }
 
+/// The greater one; the second when they are equal.
 pub fn larger(args: &[Value], context: Context) -> Result<Value> {
     let (a, b) = (value(args, 0)?, value(args, 1)?);
-    Ok(if order(a, b, context)? == Ordering::Less {
-        b.clone()
-    } else {
+    Ok(if order(a, b, context)? == Ordering::Greater {
         a.clone()
+    } else {
+        b.clone()
     })
 }
 
+/// The lesser one; the second when they are equal.
 pub fn smaller(args: &[Value], context: Context) -> Result<Value> {
     let (a, b) = (value(args, 0)?, value(args, 1)?);
-    Ok(if order(a, b, context)? == Ordering::Greater {
-        b.clone()
-    } else {
+    Ok(if order(a, b, context)? == Ordering::Less {
         a.clone()
+    } else {
+        b.clone()
     })
 }

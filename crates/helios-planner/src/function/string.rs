@@ -400,7 +400,7 @@ pub fn chr(args: &[Value], _: Context) -> Result<Value> {
     let fault =
         |message: String| Error::new(ErrorKind::LimitExceeded, message).with_sqlstate(*b"54000");
     if code < 0 {
-        return Err(fault("character number must be positive".to_owned()));
+        bail!(InvalidParameterValue, "character number must be positive");
     }
     if code == 0 {
         return Err(fault("null character not permitted".to_owned()));

@@ -150,13 +150,19 @@ pub fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
     }
 }
 
+/// Seconds of an error message: two digits in front of the point.
+fn two_digits(seconds: f64) -> String {
+    let text = crate::text::float8_text(seconds);
+    format!("{text:0>2}")
+}
+
 /// `make_time`: seconds may have a fraction and be 60; hours 24 only at the day's end.
 pub fn make_time(hour: i32, minute: i32, seconds: f64) -> Result<i64> {
     let fault = || {
         error!(
             DatetimeOverflow,
             "time field value out of range: {hour}:{minute:02}:{}",
-            crate::text::float8_text(seconds)
+            two_digits(seconds)
         )
     };
     if !(0..=24).contains(&hour) || !(0..=59).contains(&minute) || !(0.0..=60.0).contains(&seconds)

@@ -160,7 +160,7 @@ fn lay_out(template: &Template, integer: &str, fraction: &str, negative: bool) -
     let own_sign = template
         .items
         .iter()
-        .any(|i| matches!(i, Item::Minus | Item::Plus | Item::EitherSign | Item::Sign));
+        .any(|i| matches!(i, Item::Minus | Item::EitherSign | Item::Sign));
     let implicit_sign = !own_sign && !template.brackets;
     // Zeros are forced from the first `0` on.
     let first_zero = template
