@@ -67,13 +67,10 @@ impl App {
     pub fn session(&self, user: &str, database: &str, peer: Option<SocketAddr>) -> Result<Session> {
         let waiting = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            match idle
+            let at = idle
                 .iter()
-                .rposition(|s| s.user() == user && s.database() == database)
-            {
-                Some(at) => Some(idle.swap_remove(at)),
-                None => None,
-            }
+                .rposition(|s| s.user() == user && s.database() == database);
+            at.map(|at| idle.swap_remove(at))
         };
         match waiting {
             Some(session) => Ok(session),

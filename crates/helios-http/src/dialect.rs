@@ -12,8 +12,9 @@
 //! 5. a route that nobody owns, or a failure before the body is read: the port's default.
 
 use crate::config::HttpConfig;
+use crate::error::{Failure, Fault, Result};
 use crate::route::Endpoint;
-use helios_types::{Result, bail};
+use helios_types::ErrorKind;
 use hyper::http::request::Parts;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,19 +60,19 @@ pub fn named(parts: &Parts) -> Result<Option<Dialect>> {
         .get("x-helios-dialect")
         .map(|v| v.to_str().unwrap_or("?"));
     let query = || {
-        let pairs = parts.uri.query()?.split('&');
-        pairs
-            .filter_map(|pair| pair.strip_prefix("dialect="))
-            .next()
+        let mut pairs = parts.uri.query()?.split('&');
+        pairs.find_map(|pair| pair.strip_prefix("dialect="))
     };
     match header.or_else(query) {
         None => Ok(None),
         Some(name) => match Dialect::from_name(name) {
             Some(dialect) => Ok(Some(dialect)),
-            None => bail!(
-                InvalidParameterValue,
-                "unknown dialect \"{name}\": expected v7, cloud, nano or branch"
-            ),
+            // The contract gives this wrong value 400, as it does to malformed requests.
+            None => Err(Failure::new(
+                Fault::MalformedJson,
+                ErrorKind::InvalidParameterValue,
+                format!("unknown dialect \"{name}\": expected v7, cloud, nano or branch"),
+            )),
         },
     }
 }

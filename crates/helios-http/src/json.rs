@@ -13,10 +13,10 @@ pub use request::Fields;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use helios_types::datetime::{Civil, DateContext, timestamp_is_finite, write_date};
+use helios_types::datetime::{Civil, timestamp_is_finite};
 use helios_types::text::{self, ByteWriter, TextContext};
 use helios_types::value::RowSink;
-use helios_types::{Array, Numeric, Result, Type, Value, ValueRef};
+use helios_types::{Array, Numeric, Result, Type, ValueRef};
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -204,13 +204,6 @@ pub fn at(time: SystemTime) -> String {
     String::from_utf8_lossy(&out).trim_matches('"').to_owned()
 }
 
-/// The date's text form, for messages.
-pub fn date(days: i32) -> String {
-    let mut out = String::new();
-    let _ = write_date(&mut out, days, &DateContext::default());
-    out
-}
-
 /// Rows as JSON objects or arrays, written into one buffer.
 pub struct JsonRows {
     pub out: Vec<u8>,
@@ -301,17 +294,17 @@ impl RowSink for JsonRows {
     }
 }
 
-/// One value as JSON text; for identifiers in replies and cursors.
-pub fn to_string(ty: Type, value: &Value) -> Result<String> {
-    let mut out = Vec::new();
-    write_value(&mut out, ty, &value.as_ref())?;
-    Ok(String::from_utf8_lossy(&out).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use helios_types::Value;
     use std::sync::Arc;
+
+    fn to_string(ty: Type, value: &Value) -> Result<String> {
+        let mut out = Vec::new();
+        write_value(&mut out, ty, &value.as_ref())?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
 
     #[test]
     fn each_type_has_the_json_form_of_the_conversion_table() {

@@ -4,7 +4,6 @@ use crate::dialect::Dialect;
 use crate::error::{Failure, Result};
 use crate::json::Fields;
 use crate::route::percent_decode;
-use hyper::http::request::Parts;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 pub struct Request {
-    pub parts: Parts,
     /// The variable segments of the path, decoded.
     pub captures: Vec<String>,
     /// The query string's pairs, decoded, in order.

@@ -167,7 +167,6 @@ impl HttpHandler {
             }
         };
         let request = Request {
-            parts,
             captures,
             query,
             fields,

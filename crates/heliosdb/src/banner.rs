@@ -55,8 +55,15 @@ impl Banner<'_> {
         let secure = if self.tls { "s" } else { "" };
         match name {
             "pg" => format!("psql \"{}\"", self.postgres_url().unwrap_or_default()),
-            "redis" => format!("redis-cli -h {host} -p {port} PING"),
-            "mongo" => format!("mongosh \"mongodb://{host}:{port}/{}\"", self.database),
+            "redis" => format!(
+                "redis-cli{} -h {host} -p {port} PING",
+                if self.tls { " --tls" } else { "" }
+            ),
+            "mongo" => format!(
+                "mongosh \"mongodb://{host}:{port}/{}{}\"",
+                self.database,
+                if self.tls { "?tls=true" } else { "" }
+            ),
             "grpc" => {
                 let plain = if self.tls { "" } else { "-plaintext " };
                 format!(

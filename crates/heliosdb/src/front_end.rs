@@ -59,21 +59,30 @@ impl FrontEnds {
         }
         if let Some(listener) = front_ends.listener(
             wiring,
-            "http",
-            ports.http,
-            &web,
-            immediate_tls(wiring, &[b"h2", b"http/1.1"])?,
-        )? {
-            front_ends.http(wiring, listener, Dialect::V7);
-        }
-        if let Some(listener) = front_ends.listener(
-            wiring,
             "redis",
             ports.redis,
             &wire,
             immediate_tls(wiring, &[])?,
         )? {
             front_ends.redis(wiring, listener);
+        }
+        if let Some(listener) = front_ends.listener(
+            wiring,
+            "mongo",
+            ports.mongo,
+            &wire,
+            immediate_tls(wiring, &[])?,
+        )? {
+            front_ends.mongo(wiring, listener);
+        }
+        if let Some(listener) = front_ends.listener(
+            wiring,
+            "http",
+            ports.http,
+            &web,
+            immediate_tls(wiring, &[b"h2", b"http/1.1"])?,
+        )? {
+            front_ends.http(wiring, listener, Dialect::V7);
         }
         if let Some(listener) = front_ends.listener(
             wiring,
@@ -137,11 +146,20 @@ impl FrontEnds {
     }
 
     fn redis(&mut self, wiring: &Wiring<'_>, listener: Listener) {
-        let handler = helios_redis::Port::new(wiring.engine.clone(), listener.address().port());
+        let port = listener.address().port();
+        let handler = helios_redis::Port::new(wiring.engine.clone(), port);
         self.serving.push(Box::pin(helios_net::serve(
             listener,
             handler,
             wiring.shutdown.clone(),
+        )));
+    }
+
+    fn mongo(&mut self, wiring: &Wiring<'_>, listener: Listener) {
+        let config = helios_mongo::Config::default();
+        let (engine, shutdown) = (wiring.engine.clone(), wiring.shutdown.clone());
+        self.serving.push(Box::pin(helios_mongo::serve(
+            listener, engine, config, shutdown,
         )));
     }
 

@@ -88,9 +88,11 @@ pub fn redact(line: &str) -> Cow<'_, str> {
     });
     let mut line = Cow::Borrowed(line);
     for (pattern, replacement) in patterns {
-        if let Cow::Owned(masked) = pattern.replace_all(&line, *replacement) {
-            line = Cow::Owned(masked);
-        }
+        let masked = match pattern.replace_all(&line, *replacement) {
+            Cow::Owned(masked) => masked,
+            Cow::Borrowed(_) => continue,
+        };
+        line = Cow::Owned(masked);
     }
     for value in values {
         if line.contains(value.as_str()) {

@@ -248,8 +248,8 @@ fn bad_requests_are_refused_in_the_dialect() {
             "/api/v1/tables",
             &["X-Helios-Dialect: latin"],
             "",
-            422,
-            "TYPE_MISMATCH",
+            400,
+            "VALIDATION_ERROR",
         ),
     ];
     for (method, path, headers, body, status, code) in cases {

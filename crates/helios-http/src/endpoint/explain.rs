@@ -1,14 +1,15 @@
 //! the plan of a statement.
 //!
-//! The plan comes from SQL's own EXPLAIN, so that every protocol shows the same one; here its
+//! The plan is the engine's own account of it, so that every protocol shows the same one; here its
 //! JSON keys are only renamed to this API's.
 
 use crate::app::App;
 use crate::error::{Failure, Result};
-use crate::execute::Borrowed;
+use crate::execute::{self, Borrowed};
 use crate::reply::Reply;
 use crate::request::Request;
-use helios_types::Value;
+use helios_engine::ExplainFormat;
+use helios_types::Error;
 use helios_types::value::Rows;
 use serde_json::{Map, Value as Json, json};
 use std::time::Instant;
@@ -18,47 +19,57 @@ pub async fn explain(app: &App, request: &Request) -> Result<Reply> {
     let params = request.fields.array("params")?.unwrap_or_default();
     let analyze = request.fields.bool("analyze", false)?;
     let format = match request.fields.str("format")?.unwrap_or("json") {
-        format @ ("json" | "text" | "yaml") => format,
+        "json" => ExplainFormat::Json,
+        "text" => ExplainFormat::Text,
+        "yaml" => return Err(Failure::from(Error::unsupported("EXPLAIN in YAML"))),
         other => {
             return Err(Failure::field(format!(
-                "field \"format\" must be json, text or yaml, not \"{other}\""
+                "field \"format\" must be json or text, not \"{other}\""
             )));
         }
     };
     let mut borrowed = Borrowed::new(app, request)?;
-    let session = borrowed.session()?;
     let planning = Instant::now();
-    crate::execute::prepare(session, sql, params)?;
-    let planning_ms = planning.elapsed().as_secs_f64() * 1000.0;
-    let analyze = if analyze { "ANALYZE, " } else { "" };
-    let statement = format!("EXPLAIN ({analyze}FORMAT {format}) {sql}");
-    let mut rows = Rows::default();
-    borrowed
-        .run(&statement, params, &mut rows, request.timeout()?)
-        .await?;
-    let lines: Vec<&str> = rows
-        .0
-        .iter()
-        .filter_map(|row| row.first().and_then(Value::as_str))
-        .collect();
-    let text = lines.join("\n");
-    let plan = if format == "json" {
+    let ready = execute::prepare(borrowed.session()?, sql, params)?;
+    let planning_ms = milliseconds(planning);
+    let text = borrowed.session()?.explain(&ready.prepared, format)?;
+    let mut plan = if format == ExplainFormat::Json {
         json_plan(&text)?
     } else {
         Json::String(text)
     };
+    if analyze {
+        let executing = Instant::now();
+        let mut rows = Rows::default();
+        let completion = borrowed
+            .run_ready(&ready, &mut rows, request.timeout()?)
+            .await?;
+        let (ms, count) = (milliseconds(executing), completion.rows);
+        match &mut plan {
+            Json::Object(root) => {
+                root.insert("actual_rows".to_owned(), count.into());
+                root.insert("actual_time_ms".to_owned(), ms.into());
+            }
+            Json::String(text) => {
+                text.push_str(&format!("Rows: {count}\nExecution Time: {ms} ms\n"))
+            }
+            _ => {}
+        }
+    }
     Ok(Reply::value(
         200,
-        &json!({"plan": plan, "planning_time_ms": (planning_ms * 1000.0).round() / 1000.0}),
+        &json!({"plan": plan, "planning_time_ms": planning_ms}),
     ))
 }
 
+/// Since `start`, with microseconds behind the point.
+fn milliseconds(start: Instant) -> f64 {
+    (start.elapsed().as_secs_f64() * 1e6).round() / 1e3
+}
+
 fn json_plan(text: &str) -> Result<Json> {
-    let explained: Json = serde_json::from_str(text).map_err(|e| {
-        Failure::from(helios_types::Error::internal(format!(
-            "EXPLAIN gave no JSON: {e}"
-        )))
-    })?;
+    let explained: Json = serde_json::from_str(text)
+        .map_err(|e| Failure::from(Error::internal(format!("EXPLAIN gave no JSON: {e}"))))?;
     let root = explained
         .get(0)
         .and_then(|e| e.get("Plan"))

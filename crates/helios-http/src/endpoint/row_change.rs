@@ -41,14 +41,14 @@ pub async fn insert(app: &App, request: &Request) -> Result<Reply> {
     }
     let conflict = on_conflict(request, &target)?;
     let returning = returning(&target, request)?;
-    let mut out = returning.rows(b"{\"data\":[");
+    let mut out = returning.rows(b"");
     let inserted = insert_rows(
         app, request, &target, &rows, &conflict, &returning, &mut out,
     )
     .await?;
     let mut body =
         format!("{{\"success\":true,\"inserted_count\":{inserted},\"data\":[").into_bytes();
-    body.extend_from_slice(out.out.get(b"{\"data\":[".len()..).unwrap_or_default());
+    body.extend_from_slice(&out.out);
     body.extend_from_slice(b"]}");
     Ok(Reply::json(201, body))
 }
