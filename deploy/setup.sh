@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing on Debian: the tools to build with ("build"), and the protocols' own
-# clients ("clients"). Finding everything in place, it changes nothing.
+# Installs what is missing on Debian: the tools to build with ("build"), the protocols' own clients
+# ("clients"), and the servers that `make bench` compares with ("bench"). Finding everything in
+# place, it changes nothing.
 set -euo pipefail
 
 missing=()
@@ -49,10 +50,21 @@ clients() {
     fi
 }
 
+bench() {
+    compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
+    want pgbench postgresql-contrib
+    want redis-server redis-server
+    want redis-benchmark redis-tools
+    want python3 python3
+    want runuser util-linux
+    install_packages
+}
+
 for part in "$@"; do
     case "$part" in
         build) build_tools ;;
         clients) clients ;;
-        *) echo "usage: $0 build|clients …" >&2; exit 2 ;;
+        bench) bench ;;
+        *) echo "usage: $0 build|clients|bench …" >&2; exit 2 ;;
     esac
 done
