@@ -7,6 +7,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := run
 .PHONY: run demo test bench setup setup-clients build
 
+# The kept build of RocksDB, when there is one (deploy/rocksdb.sh tells why).
+ROCKSDB := $(shell deploy/rocksdb.sh dir)
+ifneq ($(ROCKSDB),)
+export ROCKSDB_LIB_DIR := $(ROCKSDB)
+export ROCKSDB_STATIC := 1
+endif
+
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/heliosdb
 
 setup:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian: the tools to build with ("build"), the protocols' own clients
-# ("clients"), and the servers that `make bench` compares with ("bench"). Finding everything in
-# place, it changes nothing.
+# ("clients"), the drivers that the tests run ("drivers"), and the servers that `make bench`
+# compares with ("bench"). Finding everything in place, it changes nothing.
 set -euo pipefail
 
 missing=()
@@ -60,11 +60,29 @@ bench() {
     install_packages
 }
 
+# Drivers of Python and Node.js, in a directory of their own (conformance/src/clients.rs).
+drivers() {
+    want python3 python3
+    want npm npm
+    python3 -c "import ensurepip" 2>/dev/null || missing+=(python3-venv)
+    install_packages
+    local directory="${XDG_CACHE_HOME:-$HOME/.cache}/heliosdb/clients"
+    mkdir -p "$directory/node"
+    if ! "$directory/python/bin/python" -c "import psycopg, pymongo" 2>/dev/null; then
+        python3 -m venv "$directory/python"
+        "$directory/python/bin/pip" install --quiet "psycopg[binary]" pymongo
+    fi
+    if [ ! -d "$directory/node/node_modules/pg" ]; then
+        npm install --silent --prefix "$directory/node" pg
+    fi
+}
+
 for part in "$@"; do
     case "$part" in
         build) build_tools ;;
         clients) clients ;;
+        drivers) drivers ;;
         bench) bench ;;
-        *) echo "usage: $0 build|clients|bench …" >&2; exit 2 ;;
+        *) echo "usage: $0 build|clients|drivers|bench …" >&2; exit 2 ;;
     esac
 done

@@ -24,6 +24,10 @@ pub const SUPERUSER_ID: ObjectId = ObjectId(10);
 /// The first database.
 const DEFAULT_DATABASE: DatabaseId = DatabaseId(5);
 const PUBLIC_SCHEMA: ObjectId = ObjectId(2200);
+/// The database that PostgreSQL's tools connect to when they are told none (`psql -l`, createdb,
+/// pgAdmin), and its public schema.
+const MAINTENANCE_DATABASE: (DatabaseId, &str) = (DatabaseId(4), "postgres");
+const MAINTENANCE_SCHEMA: ObjectId = ObjectId(2201);
 
 /// An open data directory with its committed catalog and its sessions.
 pub struct Engine {
@@ -153,6 +157,21 @@ impl Engine {
         self.sessions.lock().values().map(|s| s.info()).collect()
     }
 
+    /// The sessions that hold what this one waits for; a holder that is not a session is 0. Empty
+    /// when it does not wait for a lock.
+    pub fn blocking_pids(&self, pid: i32) -> Vec<i32> {
+        let sessions = self.sessions.lock();
+        let Some(shared) = sessions.get(&pid) else {
+            return Vec::new();
+        };
+        let blocking = self.store.blocking_sessions(shared.lock_group);
+        let pid_of = |group| sessions.iter().find(|(_, s)| s.lock_group == group);
+        blocking
+            .into_iter()
+            .map(|group| pid_of(group).map_or(0, |(pid, _)| *pid))
+            .collect()
+    }
+
     /// Makes a catalog the committed one; called while its commit holds its locks.
     pub(crate) fn publish_catalog(&self, catalog: Arc<Catalog>) {
         self.catalog.store(catalog);
@@ -199,9 +218,10 @@ impl Engine {
         self.metrics.write(out, &self.store.stats());
     }
 
-    /// Reads the whole directory: every key, header and version must decode.
-    pub fn check(&self) -> Result<helios_storage::CheckReport> {
-        self.store.check(&mut helios_storage::NoVisitor)
+    /// Reads the whole directory: every key, row and version must decode, and every index entry
+    /// have its row and back.
+    pub fn check(self: &Arc<Self>) -> Result<crate::Integrity> {
+        crate::integrity::check(self)
     }
 
     /// The numbers of storage, for metrics.
@@ -228,14 +248,11 @@ fn bootstrap(store: &Arc<Store>, options: &EngineOptions) -> Result<Catalog> {
         password: None,
         member_of: Vec::new(),
     };
-    let database = Database {
-        id: DEFAULT_DATABASE,
-        name: options.database.clone(),
-        owner: SUPERUSER_ID,
-        grants: Vec::new(),
-        comment: None,
-    };
-    let schema = public_schema(PUBLIC_SCHEMA, DEFAULT_DATABASE);
+    let mut databases = vec![(DEFAULT_DATABASE, options.database.as_str(), PUBLIC_SCHEMA)];
+    let (maintenance, name) = MAINTENANCE_DATABASE;
+    if options.database != name {
+        databases.push((maintenance, name, MAINTENANCE_SCHEMA));
+    }
     let mut txn = store.begin(TxnOptions {
         isolation: Isolation::ReadCommitted,
         read_only: false,
@@ -243,14 +260,24 @@ fn bootstrap(store: &Arc<Store>, options: &EngineOptions) -> Result<Catalog> {
     });
     txn.start_statement();
     catalog_store::put(&mut txn, Kind::Role, role.id.0, &role)?;
-    catalog_store::put(&mut txn, Kind::Database, database.id.0, &database)?;
-    catalog_store::put(&mut txn, Kind::Schema, schema.id.0, &schema)?;
+    for (id, name, schema) in databases {
+        let database = Database {
+            id,
+            name: name.into(),
+            owner: SUPERUSER_ID,
+            grants: Vec::new(),
+            comment: None,
+        };
+        let schema = public_schema(schema, id);
+        catalog_store::put(&mut txn, Kind::Database, database.id.0, &database)?;
+        catalog_store::put(&mut txn, Kind::Schema, schema.id.0, &schema)?;
+        catalog.databases.insert(database.id, Arc::new(database));
+        catalog.schemas.insert(schema.id, Arc::new(schema));
+    }
     catalog_store::put_next_id(&mut txn, catalog.next_id);
     drop(txn.commit_start()?);
     store.flush(true)?;
     catalog.roles.insert(role.id, Arc::new(role));
-    catalog.databases.insert(database.id, Arc::new(database));
-    catalog.schemas.insert(schema.id, Arc::new(schema));
     Ok(catalog)
 }
 

@@ -215,6 +215,16 @@ fn pg_options_to_table(args: &[Value], _: &mut dyn FunctionContext) -> Result<Ve
         .collect())
 }
 
+/// The relations above a partition: none, because no table here has partitions.
+fn pg_partition_ancestors(_: &[Value], _: &mut dyn FunctionContext) -> Result<Vec<Vec<Value>>> {
+    Ok(Vec::new())
+}
+
+/// The topmost relation above a partition: null for what is none.
+fn pg_partition_root(_: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    Ok(Value::Null)
+}
+
 /// The rights in an ACL array (`role=letters/grantor`), a row each.
 fn aclexplode(args: &[Value], context: &mut dyn FunctionContext) -> Result<Vec<Vec<Value>>> {
     let Some(Value::Array(array)) = args.first() else {
@@ -482,6 +492,15 @@ pub(super) const FUNCTIONS: &[FunctionDef] = &[
         &[("option_name", 25), ("option_value", 25)],
         pg_options_to_table,
     ),
+    set(
+        3425,
+        "pg_partition_ancestors",
+        &[2205],
+        2205,
+        &[],
+        pg_partition_ancestors,
+    ),
+    scalar(3424, "pg_partition_root", &[2205], 2205, pg_partition_root),
     set(
         1689,
         "aclexplode",

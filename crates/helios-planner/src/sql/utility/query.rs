@@ -2,10 +2,9 @@
 
 use super::text::statement_text;
 use super::{boolean_option, option_of, option_text};
-use crate::catalog::Relation;
 use crate::sql::binder::Binder;
 use crate::sql::literal;
-use crate::sql::node::{inner, kind, optional, required, strings};
+use crate::sql::node::{inner, kind, required, strings};
 use crate::sql::scope::Clause;
 use crate::sql::statement::bind_plan;
 use crate::template::OutputColumn;
@@ -16,7 +15,7 @@ use pg_query::protobuf::{
     FetchStmt, IntoClause, ObjectType, OnCommitAction, PrepareStmt, SelectStmt, ViewCheckOption,
     ViewStmt,
 };
-use pg_query::{Node, NodeEnum};
+use pg_query::NodeEnum;
 
 /// FETCH ALL counts as this many.
 const FETCH_ALL: i64 = i64::MAX;
@@ -48,9 +47,14 @@ impl Binder<'_> {
                         )));
                     }
                 },
-                // Parts of the output that are always or never there.
+                // Parts of PostgreSQL's output that ours does not have, so that only their
+                // absence can be asked for.
                 "costs" | "timing" | "summary" | "buffers" | "settings" | "wal" => {
-                    boolean_option(argument)?;
+                    if boolean_option(argument)? {
+                        return Err(Error::unsupported(format_args!(
+                            "EXPLAIN option \"{name}\""
+                        )));
+                    }
                 }
                 other => {
                     return Err(error!(

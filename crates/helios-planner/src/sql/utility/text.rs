@@ -2,8 +2,7 @@
 
 use crate::sql::binder::Binder;
 use crate::sql::construct::quoted;
-use crate::sql::name::Name;
-use crate::sql::node::{inner, optional, string};
+use crate::sql::node::string;
 use helios_types::{Error, Result};
 use pg_query::protobuf::{
     FuncCall, KeywordKind, ParseResult, RawStmt, ResTarget, SelectStmt, String as StringNode,
@@ -86,19 +85,6 @@ impl Binder<'_> {
         }
     }
 
-    /// The part of the source from `start` (a byte offset) to the statement's end.
-    pub fn source_from(&self, start: usize, end: Option<usize>) -> Option<String> {
-        let source = self.source()?;
-        let part = source.get(start..end.unwrap_or(source.len()))?;
-        Some(part.trim().trim_end_matches(';').trim_end().to_string())
-    }
-
-    /// A statement inside another one as text, in its own words when they can be found.
-    pub fn inner_statement(&self, node: &Option<Box<Node>>) -> Result<String> {
-        let node = optional(node).ok_or_else(|| Error::internal("statement without a body"))?;
-        statement_text(node.clone())
-    }
-
     /// A query as text with every relation named by its schema and every `*` written out.
     pub fn stored_query(&mut self, node: &NodeEnum) -> Result<String> {
         let mut node = node.clone();
@@ -165,11 +151,6 @@ impl Binder<'_> {
             }
             _ => {}
         }
-    }
-
-    /// A relation's name with its schema, for messages of IF EXISTS.
-    pub fn shown(&self, name: &Name) -> String {
-        name.to_string()
     }
 }
 
@@ -330,13 +311,5 @@ pub(crate) fn name_parts(node: &NodeEnum) -> Result<Vec<Node>> {
             node: Some(node.clone()),
         }]),
         other => Err(Error::internal(crate::sql::node::kind(other))),
-    }
-}
-
-/// The inner node of a list's only element.
-pub(crate) fn only(nodes: &[Node]) -> Result<&NodeEnum> {
-    match nodes {
-        [node] => inner(node),
-        _ => Err(Error::internal("one node expected")),
     }
 }
