@@ -19,6 +19,7 @@ pub mod entry;
 pub mod expirer;
 pub mod glob;
 pub mod hashes;
+mod integrity;
 pub mod keys;
 pub mod lists;
 pub mod number;
@@ -37,6 +38,8 @@ pub mod zsets;
 pub use access::{Access, Slot};
 pub use batch::{Batch, Use};
 pub use entry::Kind;
+pub(crate) use integrity::Remains;
+pub(crate) use session::holds;
 
 use access::StoredKey;
 use entry::{ENTRY, GARBAGE, SUBKEY, Version};

@@ -26,6 +26,7 @@ mod copy;
 mod ddl;
 mod engine;
 mod explain;
+mod integrity;
 mod kernel;
 pub mod keyspace;
 mod kv;
@@ -46,6 +47,7 @@ pub use copy::{CopyIn, CopyTarget};
 pub use engine::{Engine, SessionInfo};
 pub use explain::ExplainFormat;
 pub use helios_storage::{Durability, Isolation};
+pub use integrity::Integrity;
 pub use options::{EngineOptions, Protocol, SessionOptions};
 pub use prepared::{Completion, CompletionTag, Prepared};
 pub use session::{

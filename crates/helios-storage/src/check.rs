@@ -16,6 +16,9 @@ use helios_types::{Error, Result, Ts};
 /// Looks at every current entry during a check. An error is a problem of that entry and goes into
 /// the report; the check goes on.
 pub trait CheckVisitor {
+    /// The state that is about to be checked.
+    fn begin(&mut self, _snapshot: &Snapshot) {}
+
     fn entry(&mut self, space: Space, key: &[u8], header: &Header, body: &[u8]) -> Result<()>;
 
     /// All entries have been seen, rows before index entries; problems that only the whole shows.
@@ -87,6 +90,7 @@ impl Store {
         let snapshot = self.snapshot();
         let mut report = CheckReport::default();
         let last = snapshot.ts();
+        visitor.begin(&snapshot);
         for space in [Space::Meta, Space::Row, Space::Index] {
             self.check_family(
                 &snapshot,

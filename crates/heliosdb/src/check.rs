@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 /// Prints what was found; fails when anything is wrong.
 pub fn run(data_dir: &Path) -> Result<ExitCode> {
-    if !data_dir.is_dir() {
+    // Opening makes a directory that is not there, which would then be found in perfect order.
+    if !data_dir.join("FORMAT").is_file() {
         bail!(
             Io,
-            "data directory \"{}\" does not exist",
+            "\"{}\" is not a HeliosDB data directory",
             data_dir.display()
         );
     }
@@ -18,9 +19,13 @@ pub fn run(data_dir: &Path) -> Result<ExitCode> {
         data_dir: data_dir.to_owned(),
         ..EngineOptions::default()
     })?;
-    let report = engine.check()?;
+    let found = engine.check()?;
+    let report = found.report;
     for problem in &report.problems {
         println!("{problem}");
+    }
+    if report.problem_count > report.problems.len() as u64 {
+        println!("… and more");
     }
     println!(
         "{} rows, {} index entries, {} catalog records, {} old versions, {} change records: {} problems",
@@ -31,6 +36,12 @@ pub fn run(data_dir: &Path) -> Result<ExitCode> {
         report.change_records,
         report.problem_count
     );
+    if found.left_over > 0 {
+        println!(
+            "{} entries are left over from dropped tables; nothing reads them",
+            found.left_over
+        );
+    }
     engine.shutdown()?;
     Ok(if report.is_clean() {
         ExitCode::SUCCESS

@@ -19,6 +19,16 @@ impl TableRuntime {
     /// The row in a stored value, or `None` when it is a tombstone or has expired at `now_ms`.
     pub(crate) fn view<'a>(&'a self, value: &'a [u8], now_ms: u64) -> Result<Option<RowView<'a>>> {
         let (header, body) = split_header(value)?;
+        self.view_of(header, body, now_ms)
+    }
+
+    /// The same for a value whose header was read already.
+    pub(crate) fn view_of<'a>(
+        &'a self,
+        header: Header,
+        body: &'a [u8],
+        now_ms: u64,
+    ) -> Result<Option<RowView<'a>>> {
         if header.is_tombstone() || header.expire_ms.is_some_and(|at| at <= now_ms) {
             return Ok(None);
         }

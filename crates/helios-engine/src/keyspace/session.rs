@@ -21,6 +21,11 @@ pub(super) fn databases_of(database: DatabaseId) -> Vec<Database> {
         .collect()
 }
 
+/// Whether an object is a logical Redis database.
+pub(crate) fn holds(object: ObjectId) -> bool {
+    (FIRST_OBJECT..FIRST_OBJECT + DATABASES).contains(&object.0)
+}
+
 impl Keyspace {
     /// The keyspace over an engine's store. Removed collections of earlier runs are taken up again.
     pub fn of(engine: &Engine) -> Arc<Keyspace> {

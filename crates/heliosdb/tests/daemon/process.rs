@@ -163,7 +163,7 @@ impl Drop for Daemon {
     }
 }
 
-fn wait_for_ports(child: &mut Child, file: &Path) -> Json {
+pub fn wait_for_ports(child: &mut Child, file: &Path) -> Json {
     let began = Instant::now();
     loop {
         if let Ok(text) = std::fs::read_to_string(file) {
