@@ -27,7 +27,7 @@ mod filter;
 mod function_scan;
 mod hash_join;
 mod join;
-mod scan;
+pub(crate) mod scan;
 mod set;
 mod sort;
 mod source;
@@ -161,4 +161,4 @@ impl Execution {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,8 @@
 use super::Ddl;
 use helios_planner::catalog::{Column, Shape, Table};
 use helios_planner::utility::{ColumnSpec, CreateTable};
-use helios_types::{ObjectId, Result, Type, bail, limits};
+use helios_storage::Prefix;
+use helios_types::{BranchId, ObjectId, Result, Type, bail, limits};
 
 impl Ddl<'_> {
     pub(crate) async fn create_table(&mut self, spec: &CreateTable) -> Result<Option<ObjectId>> {
@@ -79,6 +80,8 @@ impl Ddl<'_> {
             Some(s) => s.database,
             None => bail!(UndefinedSchema, "schema does not exist"),
         };
+        let storage = Prefix::new(database, BranchId::MAIN, id);
+        self.session.engine.runtimes.storage_created(storage, 0);
         Ok(Table {
             id,
             database,

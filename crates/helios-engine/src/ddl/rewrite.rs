@@ -89,6 +89,7 @@ impl Ddl<'_> {
             schema: new.schema_version,
             expire_ms: None,
         };
+        self.session.engine.runtimes.storage_created(prefix, number);
         let txn = &mut self.transaction()?.txn;
         txn.count(prefix, rows.len() as i64);
         for (key, body) in rows {
@@ -125,6 +126,7 @@ impl Ddl<'_> {
         }
         let created = Prefix::new(table.database, BranchId::MAIN, table.storage);
         self.transaction()?.created.push(created);
+        self.session.engine.runtimes.storage_created(created, 0);
         Ok((*self.put_table(table)?).clone())
     }
 }

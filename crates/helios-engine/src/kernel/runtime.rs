@@ -270,6 +270,15 @@ pub(crate) struct RuntimeCache {
 }
 
 impl RuntimeCache {
+    /// Row numbers of a storage that this process made and filled with `rows` rows: without this,
+    /// the first insert would look for the largest number from the end of an empty range, past
+    /// everything that was dropped before it and is not yet compacted away.
+    pub(crate) fn storage_created(&self, prefix: Prefix, rows: u64) {
+        self.row_numbers
+            .write()
+            .insert(prefix, AtomicU64::new(rows + 1));
+    }
+
     /// A row number that no row of the table has: counted on from the largest stored one, which is
     /// looked up when the table is first inserted into.
     pub(crate) fn next_row_number(&self, prefix: Prefix, txn: &Txn) -> Result<u64> {
