@@ -1,50 +1,339 @@
 //! EXPLAIN: the plan of a template and the executor it was lowered to.
 //!
-//! The text is made from the template alone, so whoever asks, in whatever protocol, sees the same
-//! for the same question.
+//! Shown is how rows are found and combined, in PostgreSQL's words, and made from the template
+//! alone: whoever asks the same question, in whatever protocol, sees the same. What only shapes
+//! the answer for its protocol (the columns of a row, the document of a row, aliases) is no part
+//! of it.
 
-use datafusion::logical_expr::LogicalPlan;
-use helios_planner::template::PlanTemplate;
-use helios_types::{Error, Result};
-use serde_json::{Value, json};
+use crate::apply::scan::choose;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, TableReference};
+use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, TableScan};
+use helios_planner::catalog::Table;
+use helios_planner::lower::access::conjuncts;
+use helios_planner::node::{ModifyOp, ModifyTable};
+use helios_planner::pgtype::literal_value;
+use helios_planner::relation::{KEY_COLUMN, RelationSource, SourceRelation};
+use helios_planner::template::{AccessPath, PlanTemplate};
+use helios_types::text::{TextContext, to_text};
+use helios_types::{Error, Result, Value};
+use serde_json::{Map, Value as Json, json};
+use std::fmt::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExplainFormat {
-    /// A line for the executor, then one a plan node, inputs indented.
+    /// A line for the executor, then the plan's nodes, inputs indented.
     Text,
     Json,
 }
 
 pub(crate) fn explain(template: &PlanTemplate, format: ExplainFormat) -> Result<String> {
+    let mut scans = 0;
+    template
+        .plan
+        .apply_with_subqueries(|plan| {
+            scans += usize::from(matches!(plan, LogicalPlan::TableScan(_)));
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        })
+        .map_err(Error::internal)?;
+    let names = Names {
+        qualified: scans > 1,
+    };
+    let root = names.node(&template.plan);
+    let executor = template.executor.name();
     match format {
         ExplainFormat::Text => {
-            let mut text = format!("Executor: {}\n", template.executor.name());
-            for line in template.plan.display_indent().to_string().lines() {
-                text.push_str(line);
-                text.push('\n');
-            }
+            let mut text = format!("Executor: {executor}\n");
+            root.write(&mut text, 0);
             Ok(text)
         }
         ExplainFormat::Json => {
-            let plan = json!([{
-                "Plan": node(&template.plan),
-                "Executor": template.executor.name(),
-            }]);
+            let plan = json!([{ "Plan": root.json(), "Executor": executor }]);
             serde_json::to_string_pretty(&plan).map_err(Error::internal)
         }
     }
 }
 
-fn node(plan: &LogicalPlan) -> Value {
-    let text = plan.display().to_string();
-    let (kind, detail) = text.split_once(": ").unwrap_or((text.as_str(), ""));
-    let mut object = json!({ "Node Type": kind });
-    if !detail.is_empty() {
-        object["Detail"] = json!(detail);
+/// A node as it is shown.
+#[derive(Default)]
+struct Node {
+    /// PostgreSQL's name of the kind of node.
+    kind: String,
+    /// What stands behind it on its line, as key and value: `Relation Name`, `Index Name`, `Alias`.
+    target: Vec<(&'static str, String)>,
+    /// Lines below it.
+    details: Vec<(&'static str, String)>,
+    /// How many rows come, where the plan alone says it.
+    rows: Option<u64>,
+    inputs: Vec<Node>,
+}
+
+impl Node {
+    fn of(kind: impl Into<String>) -> Self {
+        Node {
+            kind: kind.into(),
+            ..Node::default()
+        }
     }
-    let inputs: Vec<Value> = plan.inputs().into_iter().map(node).collect();
-    if !inputs.is_empty() {
-        object["Plans"] = json!(inputs);
+
+    fn target(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.target.push((key, value.into()));
+        self
     }
-    object
+
+    /// Adds a line unless it would be empty.
+    fn detail(mut self, key: &'static str, value: String) -> Self {
+        if !value.is_empty() {
+            self.details.push((key, value));
+        }
+        self
+    }
+
+    fn write(&self, out: &mut String, depth: usize) {
+        let indent = "  ".repeat(depth);
+        // Writing to a string does not fail.
+        let _ = write!(out, "{indent}{}", self.kind);
+        for (key, value) in &self.target {
+            let word = match *key {
+                "Index Name" => "using",
+                "Relation Name" => "on",
+                _ => "as",
+            };
+            let _ = write!(out, " {word} {value}");
+        }
+        out.push('\n');
+        for (key, value) in &self.details {
+            let _ = writeln!(out, "{indent}  {key}: {value}");
+        }
+        for input in &self.inputs {
+            input.write(out, depth + 1);
+        }
+    }
+
+    fn json(&self) -> Json {
+        let mut object = Map::new();
+        object.insert("Node Type".to_owned(), json!(self.kind));
+        for (key, value) in self.target.iter().chain(&self.details) {
+            object.insert((*key).to_owned(), json!(value));
+        }
+        if let Some(rows) = self.rows {
+            object.insert("Plan Rows".to_owned(), json!(rows));
+        }
+        if !self.inputs.is_empty() {
+            let inputs: Vec<Json> = self.inputs.iter().map(Node::json).collect();
+            object.insert("Plans".to_owned(), Json::Array(inputs));
+        }
+        Json::Object(object)
+    }
+}
+
+/// How columns are written: with their relation when the plan reads more than one.
+struct Names {
+    qualified: bool,
+}
+
+impl Names {
+    fn node(&self, plan: &LogicalPlan) -> Node {
+        let mut node = match plan {
+            // These rename and compute what comes out and decide nothing about how it is found.
+            LogicalPlan::Projection(p) => self.node(&p.input),
+            LogicalPlan::SubqueryAlias(a) => self.node(&a.input),
+            LogicalPlan::Subquery(s) => self.node(&s.subquery),
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            other => {
+                let mut node = self.inner(other);
+                node.inputs
+                    .extend(other.inputs().into_iter().map(|input| self.node(input)));
+                node
+            }
+        };
+        let mut subplans = Vec::new();
+        // The closure gives no error.
+        let _ = plan.apply_subqueries(|subquery| {
+            let mut subplan = Node::of("SubPlan");
+            subplan.inputs.push(self.node(subquery));
+            subplans.push(subplan);
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Jump)
+        });
+        node.inputs.extend(subplans);
+        node
+    }
+
+    /// A node with inputs, without them.
+    fn inner(&self, plan: &LogicalPlan) -> Node {
+        match plan {
+            LogicalPlan::Filter(f) => {
+                Node::of("Filter").detail("Filter", self.conditions(&[&f.predicate]))
+            }
+            LogicalPlan::Sort(s) => Node::of("Sort")
+                .detail("Sort Key", self.sort_keys(&s.expr))
+                .detail("Fetch", s.fetch.map_or(String::new(), |n| n.to_string())),
+            LogicalPlan::Limit(l) => Node::of("Limit")
+                .detail(
+                    "Limit",
+                    l.fetch.as_ref().map_or(String::new(), |e| self.text(e)),
+                )
+                .detail(
+                    "Offset",
+                    l.skip.as_ref().map_or(String::new(), |e| self.text(e)),
+                ),
+            LogicalPlan::Aggregate(a) => {
+                Node::of("Aggregate").detail("Group Key", self.list(&a.group_expr))
+            }
+            LogicalPlan::Window(_) => Node::of("WindowAgg"),
+            LogicalPlan::Distinct(_) => Node::of("Unique"),
+            LogicalPlan::Union(_) => Node::of("Append"),
+            LogicalPlan::Values(_) => Node::of("Values Scan"),
+            LogicalPlan::EmptyRelation(_) => Node::of("Result"),
+            LogicalPlan::Join(j) => {
+                let equal =
+                    j.on.iter()
+                        .map(|(l, r)| format!("{} = {}", self.text(l), self.text(r)));
+                let rest = j.filter.iter().map(|f| self.text(f));
+                Node::of("Join")
+                    .detail("Join Type", j.join_type.to_string())
+                    .detail("Join Cond", parenthesised(equal.chain(rest)))
+            }
+            LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<ModifyTable>() {
+                Some(modify) => Node::of(match modify.op {
+                    ModifyOp::Insert => "Insert",
+                    ModifyOp::Update => "Update",
+                    ModifyOp::Delete => "Delete",
+                })
+                .target("Relation Name", modify.table.name.as_str()),
+                None => Node::of(e.node.name()),
+            },
+            other => Node::of(other.display().to_string()),
+        }
+    }
+
+    /// A scan with the path that its table is reached by.
+    fn scan(&self, scan: &TableScan) -> Node {
+        let source = scan.source.as_ref() as &dyn std::any::Any;
+        let table = match source.downcast_ref::<RelationSource>().map(|s| &s.relation) {
+            Some(SourceRelation::Table(table)) => table,
+            _ => {
+                let filters: Vec<&Expr> = scan.filters.iter().collect();
+                return self
+                    .named(Node::of("Seq Scan"), scan, scan.table_name.table())
+                    .detail("Filter", self.conditions(&filters));
+            }
+        };
+        let choice = choose(scan, table, &[]);
+        let (mut node, rows) = match &choice.path {
+            AccessPath::Full { .. } => (Node::of("Seq Scan"), None),
+            AccessPath::Point(_) => (index_scan(key_name(table)), Some(1)),
+            AccessPath::Points(keys) => (index_scan(key_name(table)), Some(keys.len() as u64)),
+            AccessPath::Range { index, .. } => {
+                let name = match index {
+                    Some(id) => table.index(*id).map_or("", |i| i.name.as_str()),
+                    None => key_name(table),
+                };
+                (index_scan(name), choice.unique.then_some(1))
+            }
+        };
+        node.rows = rows;
+        let (mut condition, mut filter) = (Vec::new(), Vec::new());
+        for (at, expr) in conjuncts(&scan.filters).into_iter().enumerate() {
+            if choice.is_selective() && choice.implied.contains(&at) {
+                condition.push(expr);
+            } else {
+                filter.push(expr);
+            }
+        }
+        self.named(node, scan, &table.name)
+            .detail("Index Cond", self.conditions(&condition))
+            .detail("Filter", self.conditions(&filter))
+    }
+
+    /// With the relation's name, and its alias where columns are written with it.
+    fn named(&self, node: Node, scan: &TableScan, name: &str) -> Node {
+        let node = node.target("Relation Name", name);
+        let alias = scan.table_name.table();
+        if self.qualified && alias != name {
+            node.target("Alias", alias)
+        } else {
+            node
+        }
+    }
+
+    fn conditions(&self, exprs: &[&Expr]) -> String {
+        parenthesised(exprs.iter().map(|e| self.text(e)))
+    }
+
+    fn sort_keys(&self, keys: &[SortExpr]) -> String {
+        let key = |k: &SortExpr| {
+            let text = self.text(&k.expr);
+            match (k.asc, k.nulls_first) {
+                (true, false) => text,
+                (true, true) => format!("{text} NULLS FIRST"),
+                (false, true) => format!("{text} DESC"),
+                (false, false) => format!("{text} DESC NULLS LAST"),
+            }
+        };
+        keys.iter().map(key).collect::<Vec<_>>().join(", ")
+    }
+
+    fn list(&self, exprs: &[Expr]) -> String {
+        let texts: Vec<String> = exprs.iter().map(|e| self.text(e)).collect();
+        texts.join(", ")
+    }
+
+    /// An expression with plain column names and with constants as SQL has them.
+    fn text(&self, expr: &Expr) -> String {
+        let plain = expr.clone().transform(|e| {
+            Ok(match e {
+                Expr::Alias(alias) => Transformed::yes(*alias.expr),
+                Expr::Column(mut column) => {
+                    if !self.qualified || column.name == KEY_COLUMN {
+                        column.relation = None::<TableReference>;
+                    }
+                    Transformed::yes(Expr::Column(column))
+                }
+                Expr::Literal(..) => match constant(&e) {
+                    Some(text) => Transformed::yes(Expr::Column(Column::new_unqualified(text))),
+                    None => Transformed::no(e),
+                },
+                other => Transformed::no(other),
+            })
+        });
+        plain.map_or_else(|_| expr.to_string(), |t| t.data.to_string())
+    }
+}
+
+fn index_scan(name: &str) -> Node {
+    let node = Node::of("Index Scan");
+    if name.is_empty() {
+        node
+    } else {
+        node.target("Index Name", name)
+    }
+}
+
+/// The index that stands for the order of the rows themselves.
+fn key_name(table: &Table) -> &str {
+    match table.primary_key() {
+        Some(index) => &index.name,
+        None => "",
+    }
+}
+
+fn constant(expr: &Expr) -> Option<String> {
+    let (value, ty) = literal_value(expr)?.ok()?;
+    Some(match value {
+        Value::Null => "NULL".to_owned(),
+        value => {
+            let text = to_text(ty, &value, &TextContext::default());
+            match value {
+                Value::Int2(_) | Value::Int4(_) | Value::Int8(_) | Value::Numeric(_) => text,
+                Value::Bool(v) => v.to_string(),
+                _ => format!("'{}'", text.replace('\'', "''")),
+            }
+        }
+    })
+}
+
+fn parenthesised(conditions: impl Iterator<Item = String>) -> String {
+    let conditions: Vec<String> = conditions.map(|c| format!("({c})")).collect();
+    conditions.join(" AND ")
 }

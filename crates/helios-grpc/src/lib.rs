@@ -10,11 +10,13 @@
 
 mod app;
 mod error;
+mod fuzz;
 mod service;
 mod stream;
 mod value;
 
 pub use app::{App, GrpcConfig, GrpcHandler};
+pub use fuzz::fuzz;
 
 /// The messages and stubs of `heliosdb.v1`.
 pub mod proto {

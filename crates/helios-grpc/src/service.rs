@@ -98,7 +98,8 @@ impl HeliosDb for HeliosService {
         let (prepared, params) =
             prepare(&mut session, request.get_ref()).map_err(|e| status(&e))?;
         let columns = stream::columns_header(&prepared.output)?;
-        let rows = stream::start(session, prepared, params).await?;
+        let timeout = timeout(request.metadata());
+        let rows = stream::start(session, prepared, params, timeout).await?;
         let mut response = Response::new(Box::pin(rows) as RowStream);
         response.metadata_mut().insert("x-helios-columns", columns);
         Ok(response)
@@ -110,9 +111,15 @@ impl HeliosDb for HeliosService {
     ) -> Result<Response<TransactionResponse>, Status> {
         let user = self.app.authenticate(request.metadata())?;
         let message = request.get_ref();
-        let level = match message.isolation_level() {
-            IsolationLevel::Unspecified => IsolationLevel::ReadCommitted,
-            level => level,
+        let level = match IsolationLevel::try_from(message.isolation_level) {
+            Ok(IsolationLevel::Unspecified) => IsolationLevel::ReadCommitted,
+            Ok(level) => level,
+            Err(_) => {
+                return Err(Status::invalid_argument(format!(
+                    "isolation level {} is not known",
+                    message.isolation_level
+                )));
+            }
         };
         let isolation = match level {
             IsolationLevel::RepeatableRead => Isolation::RepeatableRead,

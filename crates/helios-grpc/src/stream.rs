@@ -3,11 +3,15 @@
 use crate::error::status;
 use crate::proto::Row;
 use crate::value::RowMessages;
-use helios_engine::{Fetched, Prepared, Session};
+use helios_engine::{CancelHandle, Fetched, Prepared, Session};
 use helios_planner::template::OutputColumn;
-use helios_types::{Error, Value};
+use helios_types::{Error, ErrorKind, Value};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -36,17 +40,49 @@ pub fn columns_header(output: &[OutputColumn]) -> Result<MetadataValue<Ascii>, S
         .map_err(|_| status(&Error::internal("column names do not fit into metadata")))
 }
 
+/// Rows as they come. A client that goes away ends the query.
+pub struct Rows {
+    receiver: ReceiverStream<Result<Row, Status>>,
+    _stop: StopOnDrop,
+}
+
+impl Stream for Rows {
+    type Item = Result<Row, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.receiver).poll_next(cx)
+    }
+}
+
+/// Cancels a statement when nobody wants its rows any more.
+struct StopOnDrop(CancelHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
 /// Starts the query; an error of its first batch is the call's own error.
 pub async fn start(
     session: Session,
     prepared: Arc<Prepared>,
     params: Vec<Value>,
-) -> Result<ReceiverStream<Result<Row, Status>>, Status> {
+    timeout: Duration,
+) -> Result<Rows, Status> {
     let (sender, receiver) = mpsc::channel(BUFFERED_ROWS);
     let (started, first) = tokio::sync::oneshot::channel();
+    let stop = StopOnDrop(session.cancel_handle());
     tokio::spawn(async move {
         let mut started = Some(started);
-        let result = send(session, prepared, params, &sender, &mut started).await;
+        let sending = send(session, prepared, params, &sender, &mut started);
+        let result = match tokio::time::timeout(timeout, sending).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                ErrorKind::StatementTimeout,
+                "canceling statement due to statement timeout",
+            )),
+        };
         if let Err(error) = result {
             match started.take() {
                 // Nobody waits any more when the client has gone.
@@ -56,7 +92,10 @@ pub async fn start(
         }
     });
     match first.await {
-        Ok(Ok(())) => Ok(ReceiverStream::new(receiver)),
+        Ok(Ok(())) => Ok(Rows {
+            receiver: ReceiverStream::new(receiver),
+            _stop: stop,
+        }),
         Ok(Err(error)) => Err(status(&error)),
         Err(_) => Err(status(&Error::internal("the stream ended before it began"))),
     }

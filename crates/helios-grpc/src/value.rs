@@ -3,6 +3,7 @@
 use crate::proto::value::Kind;
 use crate::proto::{ListValue, Row, Value as Message};
 use helios_types::datetime::timestamp_is_finite;
+use helios_types::interval::IntervalStyle;
 use helios_types::text::{TextContext, format_type, parse_text, write_text};
 use helios_types::value::RowSink;
 use helios_types::{Array, Jsonb, Result, Type, Value, ValueRef, bail};
@@ -49,7 +50,12 @@ pub fn encode(ty: Type, value: &ValueRef<'_>) -> Result<Message> {
 
 fn text(ty: Type, value: &ValueRef<'_>) -> Result<String> {
     let mut out = String::new();
-    write_text(&mut out, ty, value, &TextContext::default())?;
+    // As in JSON, intervals are ISO 8601.
+    let context = TextContext {
+        interval_style: IntervalStyle::Iso8601,
+        ..TextContext::default()
+    };
+    write_text(&mut out, ty, value, &context)?;
     Ok(out)
 }
 

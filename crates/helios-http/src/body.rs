@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, Fault, Result};
 use bytes::{Bytes, BytesMut};
+use helios_engine::CancelHandle;
 use helios_types::ErrorKind;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use std::convert::Infallible;
@@ -17,7 +18,20 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The body of a reply.
 pub enum Body {
     Full(Bytes),
-    Stream(mpsc::Receiver<Bytes>),
+    /// Buffers as they come, and what they come from.
+    Stream(
+        mpsc::Receiver<Bytes>,
+        #[expect(dead_code, reason = "it acts when it is dropped")] StopOnDrop,
+    ),
+}
+
+/// Cancels a statement when nobody wants its rows any more.
+pub struct StopOnDrop(pub CancelHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 impl HttpBody for Body {
@@ -31,7 +45,7 @@ impl HttpBody for Body {
         match &mut *self {
             Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Stream(receiver) => receiver
+            Body::Stream(receiver, _) => receiver
                 .poll_recv(cx)
                 .map(|bytes| bytes.map(|b| Ok(Frame::data(b)))),
         }
@@ -44,7 +58,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Stream(_) => SizeHint::default(),
+            Body::Stream(..) => SizeHint::default(),
         }
     }
 }

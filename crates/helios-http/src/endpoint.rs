@@ -17,6 +17,22 @@ use crate::request::Request;
 use crate::route::Endpoint;
 use std::sync::Arc;
 
+/// Reads a text as each of the small languages that endpoints take from clients.
+pub fn fuzz(text: &str) {
+    table_ddl::fuzz(text);
+    let key = |column: &str| cursor::SortKey {
+        column: column.to_owned(),
+        ty: helios_types::Type::INT8,
+        descending: false,
+        nullable: true,
+    };
+    for keys in [&[key("id")][..], &[key("name"), key("id")], &[]] {
+        if let Ok(position) = cursor::decode(text, keys) {
+            let _ = cursor::condition(keys, &position, &mut Vec::new());
+        }
+    }
+}
+
 pub async fn call(endpoint: Endpoint, app: &Arc<App>, request: &Request) -> Result<Reply> {
     match endpoint {
         Endpoint::Query => query::query(app, request).await,

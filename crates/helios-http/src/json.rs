@@ -14,6 +14,7 @@ pub use request::Fields;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use helios_types::datetime::{Civil, timestamp_is_finite};
+use helios_types::interval::IntervalStyle;
 use helios_types::text::{self, ByteWriter, TextContext};
 use helios_types::value::RowSink;
 use helios_types::{Array, Numeric, Result, Type, ValueRef};
@@ -100,7 +101,12 @@ pub fn write_value(out: &mut Vec<u8>, ty: Type, value: &ValueRef<'_>) -> Result<
 
 /// The value's text form as it is.
 fn write_plain(out: &mut Vec<u8>, ty: Type, value: &ValueRef<'_>) -> Result<()> {
-    text::write_text(&mut ByteWriter(out), ty, value, &TextContext::default())
+    // Intervals are ISO 8601 in JSON.
+    let context = TextContext {
+        interval_style: IntervalStyle::Iso8601,
+        ..TextContext::default()
+    };
+    text::write_text(&mut ByteWriter(out), ty, value, &context)
 }
 
 /// The value's text form as a string; types come here whose text needs no escape but by quoting.

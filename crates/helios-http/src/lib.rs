@@ -8,6 +8,7 @@
 //! * `dialect`, `route`: the rules that give one route table five languages.
 //! * `error`: one error kind to the codes and statuses of every dialect.
 //! * `json`: values out, parameters in.
+//! * `fuzz`: all that reads bytes of clients, for the fuzz target in `fuzz/`.
 //! * `endpoint`: what each endpoint does, one file a topic.
 //!
 //! Invariants: every reply carries `X-Request-ID` and `X-Helios-Dialect`; a request runs in a
@@ -23,6 +24,7 @@ mod endpoint;
 mod error;
 mod execute;
 mod filter;
+mod fuzz;
 mod json;
 mod query_registry;
 mod reply;
@@ -35,4 +37,5 @@ mod type_name;
 pub use app::{App, Surroundings};
 pub use config::HttpConfig;
 pub use dialect::Dialect;
+pub use fuzz::fuzz;
 pub use service::HttpHandler;

@@ -1,7 +1,7 @@
 //! The table that a path names.
 
 use crate::error::{Failure, Fault, Result};
-use helios_planner::catalog::{Catalog, Relation, Schema, Table, View};
+use helios_planner::catalog::{Catalog, Relation, Schema, Shape, Table, View, VirtualTable};
 use helios_types::{DatabaseId, ErrorKind, Type};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct Target {
 pub enum Rows {
     Table(Arc<Table>),
     View(Arc<View>),
+    /// Rows that the engine makes: the keyspace of Redis, the system catalogs.
+    Virtual(Arc<VirtualTable>),
 }
 
 /// Finds `table` or `schema.table`.
@@ -45,7 +47,8 @@ fn lookup(catalog: &Catalog, database: DatabaseId, schema: &str, name: &str) -> 
     let relation = match catalog.relation_named(schema.id, name)? {
         Relation::Table(table) => Rows::Table(table.clone()),
         Relation::View(view) => Rows::View(view.clone()),
-        Relation::Sequence(_) | Relation::Index { .. } | Relation::Virtual(_) => return None,
+        Relation::Virtual(table) => Rows::Virtual(table.clone()),
+        Relation::Sequence(_) | Relation::Index { .. } => return None,
     };
     Some(Target { schema, relation })
 }
@@ -55,6 +58,7 @@ impl Target {
         match &self.relation {
             Rows::Table(table) => &table.name,
             Rows::View(view) => &view.name,
+            Rows::Virtual(table) => &table.name,
         }
     }
 
@@ -70,17 +74,15 @@ impl Target {
                 .live_columns()
                 .map(|(_, c)| (c.name.as_str(), c.ty))
                 .collect(),
-            Rows::View(view) => view
-                .columns
-                .iter()
-                .map(|(name, ty)| (name.as_str(), *ty))
-                .collect(),
+            Rows::View(view) => named(&view.columns),
+            Rows::Virtual(table) => named(&table.columns),
         }
     }
 
     /// Names of the primary key's columns; empty without one.
     pub fn key(&self) -> Vec<&str> {
         match &self.relation {
+            Rows::Table(table) if table.shape == Shape::Document => vec!["_id"],
             Rows::Table(table) if table.primary_key().is_some() => table
                 .key
                 .iter()
@@ -94,7 +96,7 @@ impl Target {
     pub fn is_not_null(&self, column: &str) -> bool {
         match &self.relation {
             Rows::Table(table) => table.column(column).is_some_and(|(_, c)| c.not_null),
-            Rows::View(_) => false,
+            Rows::View(_) | Rows::Virtual(_) => false,
         }
     }
 
@@ -109,6 +111,13 @@ impl Target {
             format!("column \"{name}\" of relation \"{relation}\" does not exist"),
         ))
     }
+}
+
+fn named(columns: &[(String, Type)]) -> Vec<(&str, Type)> {
+    columns
+        .iter()
+        .map(|(name, ty)| (name.as_str(), *ty))
+        .collect()
 }
 
 /// An identifier in double quotes.

@@ -10,7 +10,7 @@
 
 use helios_planner::catalog::{Catalog, Column, Relation, Shape, Table};
 use helios_types::conversion::{from_redis_text, to_redis_text};
-use helios_types::{DatabaseId, Result, Type, Value};
+use helios_types::{DatabaseId, Error, ErrorKind, Result, Type, Value};
 use std::sync::Arc;
 
 /// A row of a table, whether it exists or not.
@@ -70,9 +70,15 @@ pub fn tables(catalog: &Catalog, database: DatabaseId) -> Vec<Shown> {
     tables
 }
 
-/// The row that a Redis key names; `None` when it can name none.
-pub fn row_key(catalog: &Catalog, database: DatabaseId, key: &[u8]) -> Option<RowKey> {
-    let (name, text) = std::str::from_utf8(key).ok()?.split_once(':')?;
+/// The row that a Redis key names; `None` when it can name none. A relation that is there and is
+/// not shown is an error, because an empty answer would say that it has no such row.
+pub fn row_key(catalog: &Catalog, database: DatabaseId, key: &[u8]) -> Result<Option<RowKey>> {
+    let Some((name, text)) = std::str::from_utf8(key)
+        .ok()
+        .and_then(|key| key.split_once(':'))
+    else {
+        return Ok(None);
+    };
     let candidates = [
         ("public", Some(name)),
         match name.split_once('.') {
@@ -89,16 +95,19 @@ pub fn row_key(catalog: &Catalog, database: DatabaseId, key: &[u8]) -> Option<Ro
             continue;
         };
         let Some(shown) = shown(catalog, database, relation) else {
-            continue;
+            return Err(Error::new(
+                ErrorKind::WrongObjectType,
+                format!("\"{table}\" is not a table of SQL with a primary key, and has no hashes"),
+            ));
         };
-        let key = parse_key(&shown.table, text)?;
-        return Some(RowKey {
+        let key = parse_key(&shown.table, text);
+        return Ok(key.map(|key| RowKey {
             table: shown.table,
             name: shown.name,
             key,
-        });
+        }));
     }
-    None
+    Ok(None)
 }
 
 /// The columns of the primary key, in its order.

@@ -8,6 +8,7 @@ use helios_engine::{Engine, EngineOptions, Protocol, SessionOptions};
 use helios_net::Shutdown;
 use helios_types::value::Rows;
 use helios_types::{Result, error};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -97,7 +98,8 @@ async fn serve_engine(
         open_on_loopback: !has_credentials,
         tls: config.tls.enabled,
     };
-    print!("{banner}");
+    // Nobody need be reading it.
+    let _ = write!(std::io::stdout(), "{banner}");
     info!(data_dir = %data_dir.path.display(), "ready");
     let name = signals.next().await;
     info!(

@@ -71,11 +71,35 @@ fn calls_are_answered_and_described() {
         list.contains("heliosdb.v1.HeliosDB") && list.contains("grpc.health.v1.Health"),
         "{list}"
     );
-    let standard = grpcurl()
-        .args(["-plaintext", &address, "grpc.health.v1.Health/Check"])
+    for request in ["{}", "{\"service\": \"heliosdb.v1.HeliosDB\"}"] {
+        let standard = grpcurl()
+            .args([
+                "-plaintext",
+                "-d",
+                request,
+                &address,
+                "grpc.health.v1.Health/Check",
+            ])
+            .output()
+            .unwrap();
+        let standard = String::from_utf8_lossy(&standard.stdout).into_owned();
+        assert!(standard.contains("\"SERVING\""), "{request}: {standard}");
+    }
+    let described = grpcurl()
+        .args(["-plaintext", &address, "describe", "heliosdb.v1.HeliosDB"])
         .output()
         .unwrap();
-    assert!(String::from_utf8_lossy(&standard.stdout).contains("SERVING"));
+    let described = String::from_utf8_lossy(&described.stdout).into_owned();
+    for method in [
+        "ExecuteQuery ( .heliosdb.v1.QueryRequest ) returns ( .heliosdb.v1.QueryResponse )",
+        "ExecuteQueryStream ( .heliosdb.v1.QueryRequest ) returns ( stream .heliosdb.v1.Row )",
+        "BeginTransaction ( .heliosdb.v1.BeginTransactionRequest ) returns ( .heliosdb.v1.TransactionResponse )",
+        "CommitTransaction ( .heliosdb.v1.TransactionId ) returns ( .heliosdb.v1.CommitResponse )",
+        "RollbackTransaction ( .heliosdb.v1.TransactionId ) returns ( .heliosdb.v1.RollbackResponse )",
+        "HealthCheck ( .heliosdb.v1.Empty ) returns ( .heliosdb.v1.HealthResponse )",
+    ] {
+        assert!(described.contains(method), "{method} in {described}");
+    }
 }
 
 #[test]
@@ -89,6 +113,22 @@ fn a_stream_sends_rows() {
     .unwrap();
     let rows = reply.as_array().unwrap();
     assert_eq!(rows.len(), 1000);
+    let verbose = grpcurl()
+        .args([
+            "-plaintext",
+            "-v",
+            "-d",
+            "{\"sql\": \"SELECT 1 AS one, 2 AS \\\"zwölf\\\"\"}",
+        ])
+        .arg(format!("127.0.0.1:{}", daemon.port("grpc")))
+        .arg("heliosdb.v1.HeliosDB/ExecuteQueryStream")
+        .output()
+        .unwrap();
+    let verbose = String::from_utf8_lossy(&verbose.stdout).into_owned();
+    assert!(
+        verbose.contains("x-helios-columns: [\"one\",\"zw\\u00f6lf\"]"),
+        "{verbose}"
+    );
     assert_eq!(
         rows[999]["values"][0]["intValue"]
             .as_str()
@@ -138,24 +178,277 @@ fn a_transaction_spans_calls() {
     assert_eq!(count(), Some(1));
 }
 
+/// Status codes of the contract's table 2.1, with the reason of `ErrorInfo`, each by a statement that
+/// earns it.
 #[test]
 fn errors_have_the_codes_of_the_contract() {
     let daemon = Daemon::start();
-    daemon.sql("CREATE TABLE t (id integer PRIMARY KEY)");
-    daemon.sql("INSERT INTO t VALUES (1)");
-    for (sql, code) in [
-        ("SELEC 1", "InvalidArgument"),
-        ("SELECT * FROM nothing", "NotFound"),
-        ("SELECT x FROM t", "InvalidArgument"),
-        ("INSERT INTO t VALUES (1)", "AlreadyExists"),
-        ("INSERT INTO t VALUES (NULL)", "InvalidArgument"),
+    daemon.sql("CREATE TABLE t (id integer PRIMARY KEY, n integer CHECK (n > 0))");
+    daemon.sql("CREATE TABLE child (t integer REFERENCES t)");
+    daemon.sql("INSERT INTO t VALUES (1, 1)");
+    for (sql, code, reason) in [
+        ("SELEC 1", "InvalidArgument", "INVALID_QUERY"),
+        ("SELECT * FROM nothing", "NotFound", "TABLE_NOT_FOUND"),
+        ("SELECT x FROM t", "InvalidArgument", "COLUMN_NOT_FOUND"),
+        ("SELECT 'a'::integer", "InvalidArgument", "TYPE_MISMATCH"),
+        (
+            "INSERT INTO t VALUES (1)",
+            "AlreadyExists",
+            "CONSTRAINT_VIOLATION",
+        ),
+        (
+            "INSERT INTO t VALUES (NULL)",
+            "InvalidArgument",
+            "CONSTRAINT_VIOLATION",
+        ),
+        (
+            "INSERT INTO t VALUES (2, -1)",
+            "InvalidArgument",
+            "CONSTRAINT_VIOLATION",
+        ),
+        (
+            "INSERT INTO child VALUES (9)",
+            "FailedPrecondition",
+            "CONSTRAINT_VIOLATION",
+        ),
+        ("CREATE TABLE t (id integer)", "AlreadyExists", "CONFLICT"),
+        ("DROP TABLE t", "FailedPrecondition", "CONFLICT"),
+        (
+            "UPDATE redis.strings SET value = 'v'",
+            "PermissionDenied",
+            "AUTHORIZATION_DENIED",
+        ),
+        ("BEGIN", "Unimplemented", "INVALID_QUERY"),
     ] {
         let error = call(&daemon, "ExecuteQuery", json!({"sql": sql})).unwrap_err();
-        assert!(error.contains(&format!("Code: {code}")), "{sql}: {error}");
+        assert!(error.contains(&format!("Code: {code}\n")), "{sql}: {error}");
+        assert_eq!(reason_of(&error).as_deref(), Some(reason), "{sql}: {error}");
     }
+    for (method, request, code) in [
+        ("VectorSearch", json!({}), "Unimplemented"),
+        ("VectorUpsert", json!({}), "Unimplemented"),
+        ("CommitTransaction", json!({"id": "txn_none"}), "NotFound"),
+        ("RollbackTransaction", json!({}), "NotFound"),
+        (
+            "ExecuteQuery",
+            json!({"sql": "SELECT 1", "transaction_id": {"id": "txn_none"}}),
+            "NotFound",
+        ),
+        (
+            "ExecuteQuery",
+            json!({"sql": "SELECT $1::integer", "params": [{"string_value": "x"}]}),
+            "InvalidArgument",
+        ),
+        (
+            "ExecuteQuery",
+            json!({"sql": "SELECT $1::integer", "params": []}),
+            "InvalidArgument",
+        ),
+        (
+            "ExecuteQuery",
+            json!({"sql": "SELECT 1", "params": [{"int_value": 1}]}),
+            "InvalidArgument",
+        ),
+        (
+            "ExecuteQuery",
+            json!({"sql": "SELECT $1", "params": [{"vector_value": {"values": [1]}}]}),
+            "Unimplemented",
+        ),
+        (
+            "ExecuteQueryStream",
+            json!({"sql": "SELEC 1"}),
+            "InvalidArgument",
+        ),
+        (
+            "ExecuteQueryStream",
+            json!({"sql": "SELECT 1", "transaction_id": {"id": "txn_none"}}),
+            "Unimplemented",
+        ),
+        (
+            "BeginTransaction",
+            json!({"timeout_ms": -1}),
+            "InvalidArgument",
+        ),
+        (
+            "BeginTransaction",
+            json!({"isolation_level": 99}),
+            "InvalidArgument",
+        ),
+    ] {
+        let error = call(&daemon, method, request.clone()).unwrap_err();
+        assert!(
+            error.contains(&format!("Code: {code}\n")),
+            "{method} {request}: {error}"
+        );
+    }
+    // A conflict of two serializable transactions is the second's.
+    let mut ids = [0, 1].map(|n| {
+        let begun = call(
+            &daemon,
+            "BeginTransaction",
+            json!({"isolation_level": "SERIALIZABLE"}),
+        )
+        .unwrap();
+        let id = begun["transactionId"].clone();
+        for sql in [
+            "SELECT sum(n) FROM t".to_owned(),
+            format!("INSERT INTO t VALUES ({}, 1)", 100 + n),
+        ] {
+            call(
+                &daemon,
+                "ExecuteQuery",
+                json!({"sql": sql, "transaction_id": id}),
+            )
+            .unwrap();
+        }
+        id
+    });
+    call(&daemon, "CommitTransaction", ids[0].take()).unwrap();
+    let error = call(&daemon, "CommitTransaction", ids[1].take()).unwrap_err();
+    assert!(error.contains("Code: Aborted\n"), "{error}");
+}
+
+/// The reason in the `ErrorInfo` of an error: grpcurl shows its bytes in base64, of which the reason
+/// is the first field.
+fn reason_of(error: &str) -> Option<String> {
+    let text = error
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("\"@value\": \""))?;
+    let output = Command::new("sh")
+        .args(["-c", "printf %s \"$0\" | base64 -d"])
+        .arg(text.trim_end_matches(['"', ',']))
+        .output()
+        .unwrap();
+    let [0x0a, length, rest @ ..] = output.stdout.as_slice() else {
+        return None;
+    };
+    Some(String::from_utf8_lossy(rest.get(..usize::from(*length))?).into_owned())
+}
+
+#[test]
+fn a_deadline_ends_the_statement() {
+    let daemon = Daemon::start();
+    let endless = json!({"sql": "SELECT count(*) FROM generate_series(1, 100000) AS a(i), generate_series(1, 1000000) AS b(j)"});
+    for method in ["ExecuteQuery", "ExecuteQueryStream"] {
+        let output = grpcurl()
+            .args(["-plaintext", "-max-time", "1", "-d", &endless.to_string()])
+            .arg(format!("127.0.0.1:{}", daemon.port("grpc")))
+            .arg(format!("heliosdb.v1.HeliosDB/{method}"))
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("DeadlineExceeded"), "{method}: {error}");
+    }
+    let began = std::time::Instant::now();
+    let active = "SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%generate_series%' AND query NOT LIKE '%pg_stat%'";
+    while daemon.sql(active)["data"][0]["n"] != 0 {
+        assert!(
+            began.elapsed().as_secs() < 10,
+            "a statement runs on for nobody"
+        );
+    }
+}
+
+#[test]
+fn a_key_is_required_once_one_exists() {
+    let daemon = Daemon::start_with(|command| {
+        command.env("HELIOSDB_API_KEY", "hdb_sk_test");
+    });
+    let with = |headers: &[&str]| {
+        let output = grpcurl()
+            .args(["-plaintext", "-d", "{\"sql\": \"SELECT 1\"}"])
+            .args(headers.iter().flat_map(|h| ["-rpc-header", *h]))
+            .arg("-import-path")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto"))
+            .args(["-proto", "heliosdb/v1/heliosdb.proto"])
+            .arg(format!("127.0.0.1:{}", daemon.port("grpc")))
+            .arg("heliosdb.v1.HeliosDB/ExecuteQuery")
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    };
+    assert!(with(&[]).contains("Code: Unauthenticated\n"));
+    assert!(with(&["authorization: Bearer hdb_sk_wrong"]).contains("Code: Unauthenticated\n"));
+    assert!(with(&["authorization: Bearer hdb_sk_test"]).contains("\"intValue\": \"1\""));
     assert!(
-        call(&daemon, "VectorSearch", json!({}))
-            .unwrap_err()
-            .contains("Unimplemented")
+        call(&daemon, "HealthCheck", json!({})).is_ok(),
+        "always open"
     );
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_and_disturbs_nobody() {
+    use std::io::{Read, Write};
+    let daemon = Daemon::start();
+    let other = || {
+        let reply = call(&daemon, "ExecuteQuery", json!({"sql": "SELECT 1 AS n"})).unwrap();
+        assert_eq!(reply["rows"][0]["values"], json!([{"intValue": "1"}]));
+    };
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        &[preface, &b"\xff\xff\xff\x00\x00\x00\x00\x00\x00"[..]].concat(),
+        &[
+            preface,
+            &b"\x00\x00\x04\x01\x05\x00\x00\x00\x01\xff\xff\xff\xff"[..],
+        ]
+        .concat(),
+        &[0; 64],
+    ] {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", daemon.port("grpc"))).unwrap();
+        stream
+            .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+            .unwrap();
+        stream.write_all(bytes).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut reply = Vec::new();
+        // A reset is an answer too; a hang is none.
+        if let Err(e) = stream.read_to_end(&mut reply) {
+            assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset, "{bytes:?}");
+        }
+        other();
+    }
+    // A message that is no protobuf, one that is longer than it says, one that is too large.
+    let large = vec![b'x'; 17 << 20];
+    for (body, status) in [
+        (&b"\x00\x00\x00\x00\x03\x0a\xff\x01"[..], "13"),
+        (b"\x00\x00\x00\x00\x04\x0a\x02\xff\xfe", "13"),
+        (&[&[0, 1, 16, 0, 0][..], &large].concat(), "11"),
+    ] {
+        let work = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(work.path(), body).unwrap();
+        let output = Command::new("curl")
+            .args([
+                "-sS",
+                "--max-time",
+                "20",
+                "--http2-prior-knowledge",
+                "-D",
+                "-",
+                "-o",
+                "/dev/null",
+            ])
+            .args([
+                "-H",
+                "content-type: application/grpc",
+                "-H",
+                "te: trailers",
+                "--data-binary",
+            ])
+            .arg(format!("@{}", work.path().display()))
+            .arg(format!(
+                "http://127.0.0.1:{}/heliosdb.v1.HeliosDB/ExecuteQuery",
+                daemon.port("grpc")
+            ))
+            .output()
+            .unwrap();
+        let head = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            head.contains(&format!("grpc-status: {status}")),
+            "{status}: {head}"
+        );
+        other();
+    }
 }

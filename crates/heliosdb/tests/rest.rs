@@ -326,7 +326,7 @@ fn a_stream_is_one_object_a_line() {
 #[test]
 fn a_running_query_is_cancelled_by_its_id() {
     let daemon = Daemon::start();
-    let body = r#"{"sql": "SELECT i FROM generate_series(1, 2000000000) AS g(i)"}"#;
+    let body = r#"{"sql": "SELECT a.i FROM generate_series(1, 100000) AS a(i), generate_series(1, 100000) AS b(j)"}"#;
     let mut stream = Command::new("curl")
         .args([
             "-sSN",

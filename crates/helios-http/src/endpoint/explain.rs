@@ -18,13 +18,13 @@ pub async fn explain(app: &App, request: &Request) -> Result<Reply> {
     let sql = request.fields.required_str("sql")?;
     let params = request.fields.array("params")?.unwrap_or_default();
     let analyze = request.fields.bool("analyze", false)?;
-    let format = match request.fields.str("format")?.unwrap_or("json") {
-        "json" => ExplainFormat::Json,
-        "text" => ExplainFormat::Text,
-        "yaml" => return Err(Failure::from(Error::unsupported("EXPLAIN in YAML"))),
+    let (format, yaml) = match request.fields.str("format")?.unwrap_or("json") {
+        "json" => (ExplainFormat::Json, false),
+        "text" => (ExplainFormat::Text, false),
+        "yaml" => (ExplainFormat::Json, true),
         other => {
             return Err(Failure::field(format!(
-                "field \"format\" must be json or text, not \"{other}\""
+                "field \"format\" must be json, text or yaml, not \"{other}\""
             )));
         }
     };
@@ -56,10 +56,38 @@ pub async fn explain(app: &App, request: &Request) -> Result<Reply> {
             _ => {}
         }
     }
+    if yaml {
+        let mut text = String::new();
+        write_yaml(&mut text, &plan, 0);
+        plan = Json::String(text);
+    }
     Ok(Reply::value(
         200,
         &json!({"plan": plan, "planning_time_ms": planning_ms}),
     ))
+}
+
+/// A plan in block style; scalars are written as in JSON, which YAML reads the same.
+fn write_yaml(out: &mut String, plan: &Json, depth: usize) {
+    let Some(fields) = plan.as_object() else {
+        return;
+    };
+    for (i, (key, value)) in fields.iter().enumerate() {
+        // The first line stands behind the dash of its list.
+        if i > 0 || depth == 0 {
+            out.push_str(&"  ".repeat(depth));
+        }
+        match value {
+            Json::Array(children) => {
+                out.push_str(&format!("{key}:\n"));
+                for child in children {
+                    out.push_str(&format!("{}- ", "  ".repeat(depth)));
+                    write_yaml(out, child, depth + 1);
+                }
+            }
+            scalar => out.push_str(&format!("{key}: {scalar}\n")),
+        }
+    }
 }
 
 /// Since `start`, with microseconds behind the point.
@@ -75,7 +103,15 @@ fn json_plan(text: &str) -> Result<Json> {
         .and_then(|e| e.get("Plan"))
         .or_else(|| explained.get("Plan"))
         .unwrap_or(&explained);
-    Ok(node(root))
+    let mut plan = node(root);
+    if let Json::Object(fields) = &mut plan {
+        let executor = explained.get(0).and_then(|e| e.get("Executor"));
+        fields.insert(
+            "executor".to_owned(),
+            executor.cloned().unwrap_or(Json::Null),
+        );
+    }
+    Ok(plan)
 }
 
 /// Keys of EXPLAIN and of this API. The first eight are always there.
@@ -118,10 +154,18 @@ mod tests {
 
     #[test]
     fn the_keys_of_explain_are_renamed_at_every_level() {
-        let plan = r#"[{"Plan":{"Node Type":"Limit","Plan Rows":1,"Plans":[{"Node Type":"Index Scan","Index Name":"i","Scan Direction":"Forward"}]}}]"#;
+        let plan = r#"[{"Plan":{"Node Type":"Limit","Plan Rows":1,"Plans":[{"Node Type":"Index Scan","Index Name":"i","Scan Direction":"Forward"}]},"Executor":"Kv"}]"#;
+        let plan = json_plan(plan).unwrap();
         assert_eq!(
-            json_plan(plan).unwrap().to_string(),
-            r#"{"node_type":"Limit","index_name":null,"relation":null,"index_cond":null,"estimated_rows":1,"estimated_cost":null,"actual_rows":null,"actual_time_ms":null,"children":[{"node_type":"Index Scan","index_name":"i","relation":null,"index_cond":null,"estimated_rows":null,"estimated_cost":null,"actual_rows":null,"actual_time_ms":null,"scan_direction":"Forward"}]}"#
+            plan.to_string(),
+            r#"{"node_type":"Limit","index_name":null,"relation":null,"index_cond":null,"estimated_rows":1,"estimated_cost":null,"actual_rows":null,"actual_time_ms":null,"children":[{"node_type":"Index Scan","index_name":"i","relation":null,"index_cond":null,"estimated_rows":null,"estimated_cost":null,"actual_rows":null,"actual_time_ms":null,"scan_direction":"Forward"}],"executor":"Kv"}"#
+        );
+        let small = json!({"a": "x: y", "children": [{"b": 1, "c": null}, {"b": 2}], "d": true});
+        let mut yaml = String::new();
+        write_yaml(&mut yaml, &small, 0);
+        assert_eq!(
+            yaml,
+            "a: \"x: y\"\nchildren:\n- b: 1\n  c: null\n- b: 2\nd: true\n"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! SQL over REST: one statement and its rows, or a stream of them.
 
 use crate::app::App;
-use crate::body::Body;
+use crate::body::{Body, StopOnDrop};
 use crate::dialect::Dialect;
 use crate::error::{ErrorContext, Failure, Fault, Result};
 use crate::execute::{self, Borrowed, Ready};
@@ -193,6 +193,8 @@ pub async fn stream(app: &Arc<App>, request: &Request) -> Result<Reply> {
     let rows = JsonRows::objects(columns(&ready), Separator::Line);
     let (sender, receiver) = mpsc::channel(STREAM_BUFFERS);
     let (started, first) = tokio::sync::oneshot::channel();
+    // A client that goes away ends the query, also while it waits for the first row.
+    let stop = StopOnDrop(session.cancel_handle());
     let stream = Stream {
         app: app.clone(),
         session,
@@ -206,7 +208,10 @@ pub async fn stream(app: &Arc<App>, request: &Request) -> Result<Reply> {
     tokio::spawn(stream.run(sender, started));
     // The first batch decides the status: an error before any row is an ordinary error.
     match first.await {
-        Ok(Ok(id)) => Ok(Reply::new(200, NDJSON, Body::Stream(receiver)).header("x-query-id", &id)),
+        Ok(Ok(id)) => {
+            let body = Body::Stream(receiver, stop);
+            Ok(Reply::new(200, NDJSON, body).header("x-query-id", &id))
+        }
         Ok(Err(failure)) => Err(failure),
         Err(_) => Err(Failure::from(helios_types::Error::internal(
             "the stream ended before it began",

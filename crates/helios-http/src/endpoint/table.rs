@@ -157,16 +157,8 @@ fn describe(catalog: &Catalog, target: &Target, row_count: Json) -> Json {
             indexes(table),
             constraints(catalog, table),
         ),
-        TargetRows::View(view) => {
-            let columns = view
-                .columns
-                .iter()
-                .map(|(name, ty)| {
-                    json!({"name": name, "type": type_name::with_modifier(*ty), "nullable": true, "default": null, "is_primary_key": false})
-                })
-                .collect();
-            ("view", columns, json!([]), json!([]))
-        }
+        TargetRows::View(_) => ("view", plain_columns(target), json!([]), json!([])),
+        TargetRows::Virtual(_) => ("table", plain_columns(target), json!([]), json!([])),
     };
     json!({
         "name": target.name(),
@@ -177,6 +169,14 @@ fn describe(catalog: &Catalog, target: &Target, row_count: Json) -> Json {
         "constraints": constraints,
         "statistics": {"row_count": row_count, "size_bytes": null, "index_size_bytes": null, "last_analyzed": null},
     })
+}
+
+/// Columns of which only name and type are known.
+fn plain_columns(target: &Target) -> Json {
+    let columns = target.columns().into_iter().map(|(name, ty)| {
+        json!({"name": name, "type": type_name::with_modifier(ty), "nullable": true, "default": null, "is_primary_key": false})
+    });
+    columns.collect()
 }
 
 fn table_columns(catalog: &Catalog, table: &Table) -> Json {

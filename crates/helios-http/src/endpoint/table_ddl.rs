@@ -138,6 +138,14 @@ fn check_expression(field: &str, text: &str) -> Result<()> {
     )))
 }
 
+/// Reads a text as a type, an expression and a table with them.
+pub fn fuzz(text: &str) {
+    let _ = (type_sql(text), check_expression("default", text));
+    if let Ok(column) = Fields::parse(text.as_bytes()) {
+        let _ = (column_sql(&column), index_sql("t", &column));
+    }
+}
+
 fn index_sql(table: &str, index: &Fields) -> Result<String> {
     let columns = index.strings("columns")?.filter(|c| !c.is_empty());
     let columns = columns.ok_or_else(|| {
@@ -275,7 +283,7 @@ pub async fn drop(app: &App, request: &Request) -> Result<Reply> {
         other => other?,
     };
     let kind = match target.relation {
-        crate::target::Rows::Table(_) => "TABLE",
+        crate::target::Rows::Table(_) | crate::target::Rows::Virtual(_) => "TABLE",
         crate::target::Rows::View(_) => "VIEW",
     };
     let cascade = if request.query_bool("cascade", false)? {

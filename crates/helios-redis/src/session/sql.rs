@@ -120,11 +120,7 @@ impl Session {
 
     fn row(&mut self, key: &[u8]) -> Result<Option<RowKey>> {
         let engine = self.engine()?;
-        Ok(translate::row_key(
-            &engine.catalog(),
-            engine.database_id(),
-            key,
-        ))
+        translate::row_key(&engine.catalog(), engine.database_id(), key)
     }
 
     async fn run_text(

@@ -59,6 +59,15 @@ impl Settings {
         Ok(())
     }
 
+    /// Each key as the only one that is set, with its path and origin.
+    pub(super) fn each_alone(&self) -> impl Iterator<Item = (&str, &str, Settings)> {
+        self.values.iter().map(|(path, (value, origin))| {
+            let mut alone = Settings::default();
+            alone.set(path.clone(), value.clone(), origin);
+            (path.as_str(), origin.as_str(), alone)
+        })
+    }
+
     pub(super) fn origins(&self) -> BTreeMap<String, String> {
         self.values
             .iter()

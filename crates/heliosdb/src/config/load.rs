@@ -2,7 +2,8 @@
 
 use super::layers::Settings;
 use super::{ClientAuth, Compression, Config, Level, Port};
-use helios_types::{Result, bail, error};
+use helios_types::{Error, Result, bail, error};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -70,23 +71,32 @@ pub fn load(sources: &Sources) -> Result<Loaded> {
         settings.set_text(path, value, flag, &defaults)?;
     }
     let origins = settings.origins();
-    let config: Config =
-        settings
-            .merge_into(&defaults)?
-            .try_into()
-            .map_err(|e: toml::de::Error| {
-                error!(
-                    ConfigFile,
-                    "bad configuration: {}",
-                    first_line(&e.to_string())
-                )
-            })?;
+    let config: Config = settings
+        .merge_into(&defaults)?
+        .try_into()
+        .map_err(|e| blame(&settings, &defaults, &e))?;
     check(&config)?;
     Ok(Loaded { config, origins })
 }
 
+/// A value that its key does not take, with the key's name: the one that is refused alone, too.
+fn blame(settings: &Settings, defaults: &Table, error: &toml::de::Error) -> Error {
+    for (path, origin, alone) in settings.each_alone() {
+        let refused = alone
+            .merge_into(defaults)
+            .ok()
+            .and_then(|table| Config::deserialize(table).err());
+        if let Some(e) = refused {
+            let reason = e.to_string();
+            return error!(ConfigFile, "{origin}: \"{path}\": {}", first_line(&reason));
+        }
+    }
+    let reason = error.to_string();
+    error!(ConfigFile, "bad configuration: {}", first_line(&reason))
+}
+
 fn read(path: &Path) -> Result<Table> {
-    let shown = path.display();
+    let shown = path.strip_prefix(".").unwrap_or(path).display();
     let text = std::fs::read_to_string(path).map_err(|e| {
         error!(
             ConfigFile,

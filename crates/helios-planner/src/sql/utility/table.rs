@@ -602,7 +602,7 @@ impl Binder<'_> {
                 let var = pktable
                     .as_ref()
                     .ok_or_else(|| Error::internal("REFERENCES without a table"))?;
-                let name = Name::of_range_var(var);
+                let name = Name::of_object(var);
                 let itself = creating.is_some_and(|c| {
                     c.name == name.name
                         && name
@@ -741,8 +741,10 @@ pub(super) fn relation_options(nodes: &[Node]) -> Result<Vec<(String, Option<Str
     for node in nodes {
         let (name, argument) = option_of(node)?;
         match name {
-            "redis_prefix" | "history" => {
-                options.push((name.to_string(), super::option_text(argument)?))
+            "history" => options.push((name.to_string(), super::option_text(argument)?)),
+            "redis_prefix" => {
+                return Err(Error::unsupported("the parameter redis_prefix")
+                    .with_hint("Database 16 of Redis shows every table with a primary key."));
             }
             "fillfactor" | "autovacuum_enabled" => {}
             "oids" if super::boolean_option(argument).is_ok_and(|on| !on) => {}

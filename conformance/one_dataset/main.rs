@@ -1,0 +1,9 @@
+//! One dataset behind five protocols: what each writes the others read, as the matrix and the
+//! conversion table say; what the matrix refuses is refused in the protocol's own words.
+
+mod clients;
+mod counter;
+mod document;
+mod keyspace;
+mod plan;
+mod relational;
