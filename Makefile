@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run demo test bench setup setup-clients build
+.PHONY: run demo test bench setup setup-clients setup-tests build
 
 # The kept build of RocksDB, when there is one (deploy/rocksdb.sh tells why).
 ROCKSDB := $(shell deploy/rocksdb.sh dir)
@@ -16,14 +16,21 @@ endif
 
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/heliosdb
 
+OPTIMISED := --config profile.dev.opt-level=3 --config profile.dev.incremental=false \
+	--config profile.dev.debug-assertions=false --config profile.dev.overflow-checks=false
+
 setup:
 	@deploy/setup.sh build
 
 setup-clients:
 	@deploy/setup.sh build clients
 
+setup-tests:
+	@deploy/setup.sh build clients drivers bench
+
 build: setup
-	cargo build -p heliosdb
+	cargo build --workspace --bins
+	@deploy/rocksdb.sh keep
 
 run: build
 	$(BINARY) start
@@ -31,11 +38,13 @@ run: build
 demo: setup-clients build
 	HELIOSDB=$(BINARY) deploy/demo.sh
 
-# The crates whose tests have been run to the end. The others join as theirs are.
-test: setup
+test: setup-tests
 	cargo fmt --all --check
-	cargo test -p helios-types -p helios-storage -p helios-net
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+	@deploy/rocksdb.sh keep
 
-bench: setup-clients
-	cargo build --release -p heliosdb
-	@if [ -x benches/run.sh ]; then benches/run.sh; else echo "benches/run.sh is missing" >&2; exit 1; fi
+# Dependencies are those of every other build; only our own crates are optimised further.
+bench: setup-tests
+	cargo build --workspace --bins $(OPTIMISED)
+	HELIOSDB=$(BINARY) benches/run.sh

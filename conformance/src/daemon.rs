@@ -15,7 +15,9 @@ pub struct Daemon {
     directory: TempDir,
 }
 
-/// The binary: `HELIOSDB_BIN`, else the one in the target directory of this test, built first.
+/// The binary: `HELIOSDB_BIN`, else the one in the target directory of this test, which
+/// `cargo test --workspace` builds for the daemon's own tests. It is not built from here: cargo
+/// would choose other features for one package than for the workspace and build everything anew.
 pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("HELIOSDB_BIN") {
         return path.into();
@@ -26,17 +28,11 @@ pub fn binary() -> PathBuf {
         .nth(2)
         .expect("target/<profile>/deps/<test>");
     let path = directory.join("heliosdb");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--package", "heliosdb"]);
-    if directory.ends_with("release") {
-        build.arg("--release");
-    }
-    if let Some(target) = directory.parent() {
-        build.arg("--target-dir").arg(target);
-    }
-    let built = build.status().expect("cargo runs");
-    assert!(built.success(), "heliosdb does not build");
+    assert!(
+        path.is_file(),
+        "{} is missing: run cargo build --workspace",
+        path.display()
+    );
     path
 }
 
