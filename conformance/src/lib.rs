@@ -2,7 +2,8 @@
 //!
 //! * [`daemon`]: starts the `heliosdb` binary on free ports with a directory of its own.
 //! * [`postgres15`]: starts a real PostgreSQL 15 beside it, whose answers are the measure.
-//! * [`pg_client`]: PostgreSQL's protocol, for tests that must see its answers one by one.
+//! * [`pg_client`]: PostgreSQL's protocol, for tests that must see its answers one by
+//!   one; [`redis_client`] for Redis.
 //! * [`clients`]: where the drivers of Python and Node.js are.
 //! * [`chinook`]: where the sample database is.
 //!
@@ -15,3 +16,4 @@ pub mod command;
 pub mod daemon;
 pub mod pg_client;
 pub mod postgres15;
+pub mod redis_client;

@@ -73,6 +73,10 @@ impl Postgres15 {
         Postgres15 { directory, port }
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn psql(&self, database: &str) -> Command {
         let mut psql = Command::new("psql");
         psql.arg("--no-psqlrc")

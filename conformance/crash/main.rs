@@ -1,0 +1,206 @@
+//! Crashes from outside: clients write over SQL and Redis, the daemon is killed at a random moment
+//! and started again, and every acknowledged write must be there, whole, and nothing else.
+//!
+//! `CRASH_CYCLES` says how often (20), `CRASH_SEED` repeats a run's choices. SIGKILL leaves the
+//! page cache alone, so this shows that what is acknowledged has left the process, not that it has
+//! reached the device; a file system that forgets is another test's. That the judgement can fail is
+//! shown by two controls: writes without a promise, and a client that takes writes for done before
+//! it sends them.
+
+mod ledger;
+mod load;
+mod random;
+mod verify;
+
+use conformance::command::run;
+use conformance::daemon::{Daemon, binary};
+use conformance::pg_client::PgClient;
+use conformance::redis_client::RedisClient;
+use load::{ACCOUNTS, BALANCE, Client, Load, Ports, Promise, TABLES, Work};
+use random::Random;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const CYCLES: u64 = 20;
+/// A cycle's clients have given up if they are not done by then.
+const CYCLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn seed() -> u64 {
+    let seed = match std::env::var("CRASH_SEED") {
+        Ok(text) => text.parse().expect("CRASH_SEED is a number"),
+        Err(_) => std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos() as u64),
+    };
+    println!("CRASH_SEED={seed}");
+    seed
+}
+
+fn cycles() -> u64 {
+    std::env::var("CRASH_CYCLES").map_or(CYCLES, |text| {
+        text.parse().expect("CRASH_CYCLES is a number")
+    })
+}
+
+fn ports(daemon: &Daemon) -> Ports {
+    Ports {
+        sql: daemon.port("pg"),
+        redis: daemon.port("redis"),
+    }
+}
+
+fn create_tables(daemon: &Daemon) {
+    let mut sql = PgClient::open(ports(daemon).sql, "heliosdb").expect("a connection");
+    for statement in TABLES {
+        sql.run(statement);
+    }
+    for account in 0..ACCOUNTS {
+        sql.run(&format!(
+            "INSERT INTO accounts VALUES ({account}, {BALANCE})"
+        ));
+    }
+}
+
+fn set_redis_durability(daemon: &Daemon, promise: Promise) {
+    let level = match promise {
+        Promise::Kept { redis_always: true } => "always",
+        Promise::Kept {
+            redis_always: false,
+        } => "everysec",
+        Promise::None => "no",
+    };
+    let mut redis = RedisClient::open(ports(daemon).redis).expect("a connection");
+    redis.run(&["CONFIG", "SET", "appendfsync", level]);
+}
+
+/// Lets clients write, kills the daemon after a random number of answers and a random moment more,
+/// and starts it again on the same directory.
+fn crash(
+    daemon: Daemon,
+    clients: Vec<Client>,
+    promise: Promise,
+    random: &mut Random,
+) -> (Daemon, Vec<Client>) {
+    set_redis_durability(&daemon, promise);
+    let load = Load::start(clients, ports(&daemon), promise);
+    let enough = 50 + random.below(400);
+    let deadline = Instant::now() + CYCLE_TIMEOUT;
+    while load.done() < enough {
+        assert!(
+            Instant::now() < deadline && !load.is_over(),
+            "the clients got {} of {enough} answers; the daemon says:\n{}",
+            load.done(),
+            daemon.log()
+        );
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    // The moment within a write: up to about the length of one.
+    std::thread::sleep(Duration::from_micros(random.below(3000)));
+    let directory = daemon.kill();
+    let clients = load.finish();
+    check(directory.path());
+    (Daemon::start_in(directory, &[]), clients)
+}
+
+/// `heliosdb check` of what the crash left, on a copy, so that the daemon itself recovers.
+fn check(directory: &Path) {
+    let copy = tempfile::TempDir::new().expect("a temporary directory");
+    run(Command::new("cp")
+        .arg("-r")
+        .arg(directory.join("data"))
+        .arg(copy.path()))
+    .expect_success("cp");
+    run(Command::new(binary())
+        .arg("check")
+        .arg("--data-dir")
+        .arg(copy.path().join("data")))
+    .expect_success("heliosdb check after a crash");
+}
+
+fn clients(works: &[Work], seed: u64) -> Vec<Client> {
+    let numbered = works.iter().zip(1..);
+    numbered
+        .map(|(work, id)| Client::new(id, *work, seed))
+        .collect()
+}
+
+#[test]
+fn no_acknowledged_write_is_lost_and_no_transaction_is_halved_by_a_crash() {
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let works = [
+        Work::SqlInsert,
+        Work::SqlInsert,
+        Work::SqlTransaction,
+        Work::SqlTransaction,
+        Work::SqlCounter,
+        Work::SqlCounter,
+        Work::SqlTable,
+        Work::RedisSet,
+        Work::RedisMulti,
+        Work::RedisCounter,
+        Work::RedisCounter,
+    ];
+    let mut clients = clients(&works, seed);
+    let mut daemon = Daemon::start();
+    create_tables(&daemon);
+    for cycle in 1..=cycles() {
+        let promise = Promise::Kept {
+            redis_always: cycle % 2 == 0,
+        };
+        (daemon, clients) = crash(daemon, clients, promise, &mut random);
+        let problems = verify::verify(&mut clients, ports(&daemon));
+        assert!(
+            problems.is_empty(),
+            "after crash {cycle} of seed {seed}:\n{}",
+            problems.join("\n")
+        );
+    }
+    for client in &clients {
+        let (work, n) = (client.work, client.ledger.acknowledged());
+        println!("{work:?} {}: {n} acknowledged writes", client.id);
+        assert!(n > 0, "{work:?} never got an acknowledgement");
+    }
+}
+
+/// Crashes until a loss is reported; how many crashes it took.
+fn crashes_until_noticed(works: &[Work], promise: Promise, early: u64) -> u64 {
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let mut daemon = Daemon::start();
+    create_tables(&daemon);
+    for cycle in 1..=10 {
+        // New numbers in each cycle, because the lost ones stay lost.
+        let mut clients = clients(works, seed);
+        for client in &mut clients {
+            client.id += 100 * cycle;
+            client.early = early;
+        }
+        (daemon, clients) = crash(daemon, clients, promise, &mut random);
+        let problems = verify::verify(&mut clients, ports(&daemon));
+        let lost = problems.iter().any(|p| p.contains("acknowledged and lost"));
+        if lost {
+            println!("noticed after {cycle} crashes");
+            return cycle;
+        }
+    }
+    panic!("ten crashes without a reported loss");
+}
+
+#[test]
+fn control_sql_writes_without_synchronous_commit_are_lost_and_noticed() {
+    crashes_until_noticed(&[Work::SqlInsert, Work::SqlInsert], Promise::None, 0);
+}
+
+#[test]
+fn control_redis_writes_with_appendfsync_no_are_lost_and_noticed() {
+    crashes_until_noticed(&[Work::RedisSet, Work::RedisSet], Promise::None, 0);
+}
+
+#[test]
+fn control_acknowledgements_before_the_write_are_noticed() {
+    let promise = Promise::Kept { redis_always: true };
+    let crashes = crashes_until_noticed(&[Work::SqlInsert, Work::RedisSet], promise, 10);
+    assert_eq!(crashes, 1);
+}
