@@ -1,8 +1,8 @@
 //! The clients that write until the daemon is killed under them.
 
 use crate::ledger::Ledger;
-use crate::random::Random;
 use conformance::pg_client::{PgClient, Reply};
+use conformance::random::Random;
 use conformance::redis_client::{RedisClient, RedisReply};
 use std::io;
 use std::sync::Arc;

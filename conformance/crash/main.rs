@@ -9,15 +9,14 @@
 
 mod ledger;
 mod load;
-mod random;
 mod verify;
 
 use conformance::command::run;
 use conformance::daemon::{Daemon, binary};
 use conformance::pg_client::PgClient;
+use conformance::random::{Random, seed};
 use conformance::redis_client::RedisClient;
 use load::{ACCOUNTS, BALANCE, Client, Load, Ports, Promise, TABLES, Work};
-use random::Random;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,17 +24,6 @@ use std::time::{Duration, Instant};
 const CYCLES: u64 = 20;
 /// A cycle's clients have given up if they are not done by then.
 const CYCLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-fn seed() -> u64 {
-    let seed = match std::env::var("CRASH_SEED") {
-        Ok(text) => text.parse().expect("CRASH_SEED is a number"),
-        Err(_) => std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |d| d.as_nanos() as u64),
-    };
-    println!("CRASH_SEED={seed}");
-    seed
-}
 
 fn cycles() -> u64 {
     std::env::var("CRASH_CYCLES").map_or(CYCLES, |text| {
@@ -127,7 +115,7 @@ fn clients(works: &[Work], seed: u64) -> Vec<Client> {
 
 #[test]
 fn no_acknowledged_write_is_lost_and_no_transaction_is_halved_by_a_crash() {
-    let seed = seed();
+    let seed = seed("CRASH_SEED");
     let mut random = Random::new(seed);
     let works = [
         Work::SqlInsert,
@@ -166,7 +154,7 @@ fn no_acknowledged_write_is_lost_and_no_transaction_is_halved_by_a_crash() {
 
 /// Crashes until a loss is reported; how many crashes it took.
 fn crashes_until_noticed(works: &[Work], promise: Promise, early: u64) -> u64 {
-    let seed = seed();
+    let seed = seed("CRASH_SEED");
     let mut random = Random::new(seed);
     let mut daemon = Daemon::start();
     create_tables(&daemon);

@@ -40,6 +40,7 @@ pub fn verify(clients: &mut [Client], ports: Ports) -> Vec<String> {
         &mut ledgers(clients, Work::SqlCounter),
         total,
     ));
+    problems.extend(other_protocol(&mut sql, &mut redis, total));
     let total = redis.run(&["GET", "counter"]).string();
     let total = total.map_or(0, |text| number(Some(&text)));
     problems.extend(judge_counter(
@@ -51,6 +52,24 @@ pub fn verify(clients: &mut [Client], ports: Ports) -> Vec<String> {
     let (count, sum) = (number(rows[0][0].as_deref()), number(rows[0][1].as_deref()));
     if (count, sum) != (ACCOUNTS, ACCOUNTS * BALANCE) {
         problems.push(format!("{count} accounts have {sum} together"));
+    }
+    problems
+}
+
+/// What SQL wrote is read through Redis, and the other way round.
+fn other_protocol(sql: &mut PgClient, redis: &mut RedisClient, counter: u64) -> Vec<String> {
+    let mut problems = Vec::new();
+    redis.run(&["SELECT", "16"]);
+    let seen = redis.run(&["HGET", "counter:1", "n"]).string();
+    redis.run(&["SELECT", "0"]);
+    if seen != Some(counter.to_string()) {
+        problems.push(format!("Redis reads {seen:?} of the SQL counter {counter}"));
+    }
+    let there = redis.run(&["GET", "counter"]).string();
+    let seen = sql.run("SELECT convert_from(value, 'UTF8') FROM redis.strings WHERE key = 'counter'");
+    let seen = seen.first().and_then(|row| row[0].clone());
+    if seen != there {
+        problems.push(format!("SQL reads {seen:?} of the Redis counter {there:?}"));
     }
     problems
 }

@@ -7,12 +7,15 @@
 mod runner;
 mod script;
 mod serial;
+mod stress;
 
-use conformance::daemon::Daemon;
+use conformance::command::run;
+use conformance::daemon::{Daemon, binary};
 use conformance::postgres15::Postgres15;
 use runner::{Run, Target, run_case};
 use script::{Level, Script, Server};
 use std::path::Path;
+use std::process::Command;
 
 fn directory() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("isolation")
@@ -207,4 +210,19 @@ fn write_skew_has_no_serial_order() {
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].contains("no serial order"), "{problems:?}");
     });
+}
+
+#[test]
+fn under_load_sums_are_kept_and_constraints_hold() {
+    let seed = conformance::random::seed("ISOLATION_SEED");
+    let server = Postgres15::start();
+    stress::run(&postgres(&server), seed);
+    let daemon = Daemon::start();
+    stress::run(&heliosdb(&daemon), seed);
+    let directory = daemon.kill();
+    run(Command::new(binary())
+        .arg("check")
+        .arg("--data-dir")
+        .arg(directory.path().join("data")))
+    .expect_success("heliosdb check");
 }

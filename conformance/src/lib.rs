@@ -4,6 +4,7 @@
 //! * [`postgres15`]: starts a real PostgreSQL 15 beside it, whose answers are the measure.
 //! * [`pg_client`]: PostgreSQL's protocol, for tests that must see its answers one by
 //!   one; [`redis_client`] for Redis.
+//! * [`random`]: random numbers with a seed that is printed.
 //! * [`clients`]: where the drivers of Python and Node.js are.
 //! * [`chinook`]: where the sample database is.
 //!
@@ -16,4 +17,5 @@ pub mod command;
 pub mod daemon;
 pub mod pg_client;
 pub mod postgres15;
+pub mod random;
 pub mod redis_client;

@@ -1,5 +1,20 @@
 //! Reproducible random numbers: SplitMix64.
 
+/// A seed for a test run: what this variable says, else the time. It is printed, so that a failure
+/// can be repeated as far as the other side is deterministic.
+pub fn seed(variable: &str) -> u64 {
+    let seed = match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|e| panic!("{variable}={text}: {e}")),
+        Err(_) => std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos() as u64),
+    };
+    println!("{variable}={seed}");
+    seed
+}
+
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
