@@ -145,7 +145,7 @@ impl State {
 }
 
 pub(crate) fn prefix(sequence: &Sequence) -> Prefix {
-    Prefix::new(sequence.database, BranchId::MAIN, sequence.id)
+    Prefix::new(sequence.database, BranchId::MAIN, sequence.storage)
 }
 
 pub(crate) fn params(sequence: &Sequence) -> SequenceParams {

@@ -85,6 +85,9 @@ impl Ddl<'_> {
 
     /// The table as this statement has it so far.
     pub(crate) fn table(&self, id: ObjectId) -> Result<Arc<Table>> {
+        if !self.catalog.relations.contains_key(&id) {
+            return Err(vanished());
+        }
         self.catalog
             .table(id)
             .cloned()
@@ -187,6 +190,14 @@ impl Ddl<'_> {
     pub(crate) fn notice(&mut self, message: String) {
         self.session.state.notice("NOTICE", b"00000", message);
     }
+}
+
+/// Somebody else dropped a relation while this statement waited for its turn.
+fn vanished() -> Error {
+    Error::new(
+        ErrorKind::UndefinedTable,
+        "the relation has been dropped by another session",
+    )
 }
 
 /// Joins the parts with underscores, shortening the longer of the first two to fit.

@@ -1,7 +1,8 @@
 //! Functions that act on the server: advisory locks, sizes, cancelling others.
 
 use crate::session::State;
-use helios_types::{Error, Result, Value};
+use helios_types::{Array, Error, Result, Type, Value};
+use std::sync::Arc;
 
 /// A function that the planner's library leaves to the engine, by its SQL name.
 pub(crate) fn call(state: &mut State, function: &'static str, args: &[Value]) -> Result<Value> {
@@ -16,6 +17,15 @@ pub(crate) fn call(state: &mut State, function: &'static str, args: &[Value]) ->
             Ok(Value::Bool(number(0).is_some_and(|pid| {
                 state.engine.terminate_session(pid as i32)
             })))
+        }
+        "pg_blocking_pids" => {
+            let pids =
+                number(0).map_or_else(Vec::new, |pid| state.engine.blocking_pids(pid as i32));
+            let pids = pids.into_iter().map(Value::Int4).collect();
+            Ok(Value::Array(Arc::new(Array::from_values(
+                Type::INT4.oid,
+                pids,
+            ))))
         }
         "pg_relation_size" | "pg_table_size" | "pg_total_relation_size" | "pg_indexes_size" => {
             let Some(oid) = number(0) else {

@@ -269,6 +269,8 @@ pub struct Sequence {
     pub max: i64,
     pub cache: i64,
     pub cycle: bool,
+    /// Where its numbers are counted; another one after RESTART, so that a rollback undoes it.
+    pub storage: ObjectId,
     /// `OWNED BY`: table and column position.
     pub owned_by: Option<(ObjectId, usize)>,
     pub grants: Vec<Grant>,

@@ -12,6 +12,7 @@ use crate::changes::ChangeRecord;
 use crate::commit::{WriteSet, check_key};
 use crate::header::{Header, RowHeader, begin_ts, encode_header};
 use crate::lock::{Grant, Held, LockKey, LockMode, Locked, Owner, SessionLocks, TryLock, Wait};
+use crate::moved::Move;
 use crate::overlay::Overlay;
 use crate::sequence::SequenceParams;
 use crate::serializable::ReadSet;
@@ -55,6 +56,7 @@ pub struct Savepoint {
     log: usize,
     counts: usize,
     history: usize,
+    moved: usize,
 }
 
 /// A transaction. Dropping it rolls it back.
@@ -71,6 +73,8 @@ pub struct Txn {
     log: Vec<ChangeRecord>,
     counts: SmallVec<[(Prefix, i64); 2]>,
     history: Vec<(Prefix, bool)>,
+    /// Rows whose key was changed: the old key and the new one.
+    moved: Vec<Move>,
     has_savepoint: bool,
     /// A write outside of the transaction that it must not be acknowledged before.
     wait_for: u64,
@@ -97,6 +101,7 @@ impl Txn {
             log: Vec::new(),
             counts: SmallVec::new(),
             history: Vec::new(),
+            moved: Vec::new(),
             has_savepoint: false,
             wait_for: 0,
             misuse: None,
@@ -331,6 +336,22 @@ impl Txn {
         Ok(Locked::Waited)
     }
 
+    /// Waits until nobody holds the lock in the way of `mode`, and does not keep it: `Waited` when
+    /// somebody did. For a look at what another transaction is about to change.
+    pub async fn wait_unlocked(
+        &mut self,
+        key: &LockKey<'_>,
+        mode: LockMode,
+        wait: Wait,
+    ) -> Result<Locked> {
+        let before = self.locks.len();
+        let locked = self.lock(key, mode, wait).await?;
+        self.store
+            .locks()
+            .release(self.owner, self.locks.drain(before..));
+        Ok(locked)
+    }
+
     /// At REPEATABLE READ and SERIALIZABLE, with the lock on `key` held: refuses to write a key
     /// that somebody else has written since the snapshot. Nothing at READ COMMITTED.
     pub fn check_write_conflict(&self, space: Space, key: &[u8]) -> Result<()> {
@@ -366,6 +387,23 @@ impl Txn {
             .map(|v| begin_ts(&v))
             .transpose()?;
         Ok(seen != newest)
+    }
+
+    /// Remembers that the row at `old` is at `new` from this commit on, for statements of others
+    /// that have found it at `old`.
+    pub fn note_moved(&mut self, old: &[u8], new: &[u8]) {
+        self.moved.push((Arc::from(old), Arc::from(new)));
+    }
+
+    /// Whether any transaction has changed a key lately.
+    pub fn any_moved(&self) -> bool {
+        !self.store.moved().is_empty()
+    }
+
+    /// Where a row went that was at `key` at `since`, and when: another transaction has changed its
+    /// key and committed.
+    pub fn moved_to(&self, key: &[u8], since: Ts) -> Option<(Ts, Arc<[u8]>)> {
+        self.store.moved().after(key, since)
     }
 
     /// Whether the current statement has written `key`.
@@ -423,6 +461,7 @@ impl Txn {
             log: self.log.len(),
             counts: self.counts.len(),
             history: self.history.len(),
+            moved: self.moved.len(),
         }
     }
 
@@ -437,6 +476,7 @@ impl Txn {
         self.log.truncate(savepoint.log);
         self.counts.truncate(savepoint.counts);
         self.history.truncate(savepoint.history);
+        self.moved.truncate(savepoint.moved);
         self.misuse = None;
     }
 
@@ -481,6 +521,10 @@ impl Txn {
         } else {
             self.store.commit_writes(&set)?
         };
+        if !self.moved.is_empty() {
+            let moved = std::mem::take(&mut self.moved);
+            self.store.moved().record(ts, moved.into_iter());
+        }
         if let Some(action) = self.on_publish.take() {
             action(ts);
         }

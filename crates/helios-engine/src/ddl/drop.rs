@@ -53,7 +53,8 @@ impl Ddl<'_> {
             }
             Some(Relation::Index { table, .. }) => self.drop_index(table, id, cascade).await,
             // It went with an object dropped before it.
-            None => Ok(()),
+            None if self.session.state.catalog.relations.contains_key(&id) => Ok(()),
+            None => Err(super::vanished()),
             Some(Relation::Virtual(v)) => {
                 bail!(
                     InsufficientPrivilege,

@@ -2,7 +2,7 @@
 
 use super::Ddl;
 use crate::catalog_store::{self, Kind};
-use crate::context::{params, prefix};
+use crate::context::prefix;
 use helios_planner::catalog::{Relation, Sequence, Table};
 use helios_planner::utility::{CreateSequence, SequenceOptions};
 use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, Type, bail};
@@ -39,6 +39,7 @@ impl Ddl<'_> {
             self.session.state.role,
             &spec.options,
         )?;
+        self.new_count(&sequence)?;
         self.put_relation(Relation::Sequence(Arc::new(sequence)))
     }
 
@@ -72,6 +73,7 @@ impl Ddl<'_> {
             &options,
         )?;
         sequence.owned_by = Some((table.id, position));
+        self.new_count(&sequence)?;
         let sequence = Arc::new(sequence);
         self.put_relation(Relation::Sequence(sequence.clone()))?;
         Ok(sequence)
@@ -102,24 +104,44 @@ impl Ddl<'_> {
             Some(owner) => owner,
             None => old.owned_by,
         };
+        sequence.storage = old.storage;
         if let Some(restart) = options.restart {
-            let value = restart.unwrap_or(sequence.start);
-            self.session
-                .engine
-                .store
-                .sequence_set(prefix(&sequence), value, false)?;
+            sequence = self.restarted(sequence, restart)?;
         }
         self.put_relation(Relation::Sequence(Arc::new(sequence)))
     }
 
     /// RESTART of TRUNCATE … RESTART IDENTITY.
     pub(crate) fn restart_sequence(&mut self, id: ObjectId) -> Result<()> {
-        if let Some(Relation::Sequence(s)) = self.catalog.relations.get(&id) {
-            self.session
-                .engine
-                .store
-                .sequence_set(prefix(s), params(s).start, false)?;
+        let Some(Relation::Sequence(sequence)) = self.catalog.relations.get(&id) else {
+            return Ok(());
+        };
+        let restarted = self.restarted((**sequence).clone(), None)?;
+        self.put_relation(Relation::Sequence(Arc::new(restarted)))
+    }
+
+    /// The sequence with a count of its own that begins anew. Numbers are taken outside of
+    /// transactions, so that a rollback can only go back to the old count, not set it back.
+    fn restarted(&mut self, mut sequence: Sequence, at: Option<i64>) -> Result<Sequence> {
+        self.drop_storage(sequence.database, sequence.storage)?;
+        sequence.storage = self.next_id();
+        self.new_count(&sequence)?;
+        if let Some(value) = at.filter(|value| *value != sequence.start) {
+            let store = &self.session.engine.store;
+            store.sequence_set(prefix(&sequence), value, false)?;
         }
+        Ok(sequence)
+    }
+
+    /// Begins the count of a new sequence. After a crash there may be one under its number already,
+    /// of a sequence whose transaction never committed.
+    fn new_count(&mut self, sequence: &Sequence) -> Result<()> {
+        let prefix = prefix(sequence);
+        let store = &self.session.engine.store;
+        if store.sequence_get(prefix)?.is_some() {
+            store.drop_object(prefix)?;
+        }
+        self.transaction()?.created.push(prefix);
         Ok(())
     }
 
@@ -129,7 +151,7 @@ impl Ddl<'_> {
         };
         catalog_store::delete(&mut self.transaction()?.txn, Kind::Sequence, id.0);
         catalog_store::remove_relation(&mut self.catalog, id);
-        self.drop_storage(sequence.database, id)
+        self.drop_storage(sequence.database, sequence.storage)
     }
 }
 
@@ -203,6 +225,7 @@ fn new_sequence(
     }
     Ok(Sequence {
         id,
+        storage: id,
         database,
         schema,
         name: name.to_string(),

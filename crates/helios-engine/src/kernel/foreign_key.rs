@@ -8,8 +8,8 @@
 use super::index::KeySource;
 use super::runtime::TableRuntime;
 use super::write::{Writer, key_text};
-use helios_planner::catalog::{Catalog, ForeignKey, ReferentialAction, Table};
-use helios_storage::{KeyColumn, LockMode, ScanOptions, Space, encode_key};
+use helios_planner::catalog::{ForeignKey, ReferentialAction, Table};
+use helios_storage::{KeyColumn, LockKey, LockMode, ScanOptions, Space, TryLock, encode_key};
 use helios_types::{Error, ErrorKind, ObjectId, Result, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl CheckQueue {
         .push_back(check);
     }
 
-    pub(crate) fn inserted(&mut self, _catalog: &Catalog, rt: &TableRuntime, row: &[Value]) {
+    pub(crate) fn inserted(&mut self, rt: &TableRuntime, row: &[Value]) {
         for key in &rt.table.foreign_keys {
             let values = pick(rt, &key.columns, row);
             if values.iter().any(Value::is_null) {
@@ -83,13 +83,7 @@ impl CheckQueue {
         }
     }
 
-    pub(crate) fn updated(
-        &mut self,
-        catalog: &Catalog,
-        rt: &TableRuntime,
-        old: &[Value],
-        new: &[Value],
-    ) {
+    pub(crate) fn updated(&mut self, rt: &TableRuntime, old: &[Value], new: &[Value]) {
         for key in &rt.table.foreign_keys {
             let values = pick(rt, &key.columns, new);
             if values.iter().any(Value::is_null) || same(&values, &pick(rt, &key.columns, old)) {
@@ -104,7 +98,7 @@ impl CheckQueue {
                 },
             );
         }
-        for (child, key) in catalog.referencing(rt.table.id) {
+        for (child, key) in &rt.referencing {
             let (before, after) = (
                 pick(rt, &key.referenced_columns, old),
                 pick(rt, &key.referenced_columns, new),
@@ -113,7 +107,7 @@ impl CheckQueue {
                 continue;
             }
             let check = Check::Referencing {
-                table: child.id,
+                table: *child,
                 key: key.id,
                 old: before,
                 new: Some(after),
@@ -122,14 +116,14 @@ impl CheckQueue {
         }
     }
 
-    pub(crate) fn deleted(&mut self, catalog: &Catalog, rt: &TableRuntime, old: &[Value]) {
-        for (child, key) in catalog.referencing(rt.table.id) {
+    pub(crate) fn deleted(&mut self, rt: &TableRuntime, old: &[Value]) {
+        for (child, key) in &rt.referencing {
             let before = pick(rt, &key.referenced_columns, old);
             if before.iter().any(Value::is_null) {
                 continue;
             }
             let check = Check::Referencing {
-                table: child.id,
+                table: *child,
                 key: key.id,
                 old: before,
                 new: None,
@@ -219,7 +213,14 @@ impl Writer<'_> {
         let Some(row_key) = self.referenced_key(&parent, key, values)? else {
             return Ok(None);
         };
-        self.lock(&row_key, LockMode::KeyShare).await?;
+        let lock = LockKey::Row(Space::Row, &row_key);
+        if self.txn.try_lock(&lock, LockMode::KeyShare)? == TryLock::Contended {
+            // A row that somebody else is only inserting is not there yet.
+            if self.latest(&parent, &row_key)?.is_none() {
+                return Ok(None);
+            }
+            self.lock(&row_key, LockMode::KeyShare).await?;
+        }
         // It may have changed while this transaction waited for the lock.
         let Some(row) = self.latest(&parent, &row_key)? else {
             return Ok(None);
@@ -296,18 +297,18 @@ impl Writer<'_> {
         old: &[Value],
         new: Option<&[Value]>,
     ) -> Result<()> {
-        // Another row may have taken the old values within the same statement.
-        if matches!(key.on_delete, ReferentialAction::NoAction)
-            && self.lock_referenced(key, old).await?.is_some()
-        {
-            return Ok(());
-        }
-        let rt = self.runtime(child.id)?;
         let action = if new.is_some() {
             key.on_update
         } else {
             key.on_delete
         };
+        // Another row may have taken the old values within the same statement.
+        if matches!(action, ReferentialAction::NoAction)
+            && self.lock_referenced(key, old).await?.is_some()
+        {
+            return Ok(());
+        }
+        let rt = self.runtime(child.id)?;
         for row_key in self.referencing_rows(&rt, key, old)? {
             self.lock(&row_key, LockMode::Update).await?;
             let Some(row) = self.latest(&rt, &row_key)? else {

@@ -4,7 +4,7 @@
 //! `Table::live_columns`: the order of the plan's source schema without its hidden key column.
 
 use super::index::IndexRuntime;
-use helios_planner::catalog::{Catalog, Shape, Table};
+use helios_planner::catalog::{Catalog, ForeignKey, Shape, Table};
 use helios_planner::relation::RelationSource;
 use helios_planner::scalar::CompiledExpr;
 use helios_planner::sql::{BindContext, bind_table_expression};
@@ -37,6 +37,8 @@ pub(crate) struct TableRuntime {
     pub(crate) checks: Vec<CheckRuntime>,
     /// Every index with entries of its own, that is all but the primary key.
     pub(crate) indexes: Vec<IndexRuntime>,
+    /// The foreign keys that refer to the table, with their tables.
+    pub(crate) referencing: Vec<(ObjectId, ForeignKey)>,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,10 @@ impl TableRuntime {
                 .layouts
                 .iter()
                 .map(|types| RowLayout::new(types))
+                .collect(),
+            referencing: catalog
+                .referencing(table.id)
+                .map(|(child, key)| (child.id, key.clone()))
                 .collect(),
             live,
             place,

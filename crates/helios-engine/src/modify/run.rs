@@ -10,7 +10,7 @@ use crate::kernel::write::Writer;
 use crate::session::Session;
 use helios_planner::node::LockWait;
 use helios_planner::scalar::{CompiledExpr, ValueEnv};
-use helios_storage::{Isolation, LockKey, Locked, Space, Wait};
+use helios_storage::{Isolation, LockKey, LockMode, Locked, Space, Wait};
 use helios_types::value::RowSink;
 use helios_types::{Error, Result, Value, ValueRef};
 use std::collections::HashSet;
@@ -180,20 +180,26 @@ async fn change_rows(
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
     while let Some(mut row) = execution.next(writer.functions)? {
         // A target without a row comes from an outer join's other side.
-        let Some(key) = key_of(&row, change.key) else {
+        let Some(mut key) = key_of(&row, change.key) else {
             continue;
         };
         if !seen.insert(key.clone()) {
             continue;
         }
         writer.lock(&key, change.lock).await?;
-        match newest(writer, rt, &key)? {
+        match newest(writer, rt, &key, change.lock).await? {
             Newest::Same => {}
             Newest::Gone => continue,
-            Newest::Changed(newest) => match again.row(writer, &change.target, &newest, &key)? {
-                Some(fresh) => row = fresh,
-                None => continue,
-            },
+            Newest::Changed(now, newest) => {
+                if now != key && !seen.insert(now.clone()) {
+                    continue;
+                }
+                key = now;
+                match again.row(writer, &change.target, &newest, &key)? {
+                    Some(fresh) => row = fresh,
+                    None => continue,
+                }
+            }
         }
         let old: Vec<Value> = change.places.iter().map(|&at| row[at].clone()).collect();
         if change.is_delete {
@@ -248,11 +254,11 @@ async fn lock_rows(
             if !lock_target(writer, target, &key).await? {
                 continue 'rows;
             }
-            match newest(writer, &target.rt, &key)? {
+            match newest(writer, &target.rt, &key, target.mode).await? {
                 Newest::Same => {}
                 Newest::Gone => continue 'rows,
-                Newest::Changed(newest) => {
-                    match again.row(writer, &target.qualifier, &newest, &key)? {
+                Newest::Changed(now, newest) => {
+                    match again.row(writer, &target.qualifier, &newest, &now)? {
                         Some(fresh) => row = fresh,
                         None => continue 'rows,
                     }
@@ -303,10 +309,16 @@ fn key_of(row: &Row, at: usize) -> Option<Vec<u8>> {
 enum Newest {
     Same,
     Gone,
-    Changed(Vec<Value>),
+    /// The row as it is now, under the key that it has now.
+    Changed(Vec<u8>, Vec<Value>),
 }
 
-fn newest(writer: &mut Writer<'_>, rt: &TableRuntime, key: &[u8]) -> Result<Newest> {
+async fn newest(
+    writer: &mut Writer<'_>,
+    rt: &TableRuntime,
+    key: &[u8],
+    mode: LockMode,
+) -> Result<Newest> {
     if writer.txn.isolation() != Isolation::ReadCommitted {
         writer.txn.check_write_conflict(Space::Row, key)?;
         return Ok(Newest::Same);
@@ -314,8 +326,8 @@ fn newest(writer: &mut Writer<'_>, rt: &TableRuntime, key: &[u8]) -> Result<Newe
     if !writer.txn.changed_since_snapshot(Space::Row, key)? {
         return Ok(Newest::Same);
     }
-    Ok(match writer.latest(rt, key)? {
-        Some(row) => Newest::Changed(row),
+    Ok(match writer.follow(rt, key, mode).await? {
+        Some((key, row)) => Newest::Changed(key, row),
         None => Newest::Gone,
     })
 }

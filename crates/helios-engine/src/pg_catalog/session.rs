@@ -64,6 +64,7 @@ pub(super) fn pg_stat_activity(request: &mut Request<'_>) -> Result<Vec<Row>> {
                 .catalog
                 .role_named(&s.user)
                 .map(|r| Value::Oid(r.id.0));
+            let waits = !request.engine.blocking_pids(s.pid).is_empty();
             named(
                 request.table,
                 vec![
@@ -82,6 +83,7 @@ pub(super) fn pg_stat_activity(request: &mut Request<'_>) -> Result<Vec<Row>> {
                     ("xact_start", time(s.transaction_started_us)),
                     ("query_start", time(s.statement_started_us)),
                     ("state_change", time(s.statement_started_us)),
+                    ("wait_event_type", optional(waits.then_some("Lock"))),
                     ("state", text(state)),
                     ("query", text(&s.statement)),
                     ("backend_type", text("client backend")),

@@ -5,6 +5,11 @@ use crate::apply::{ExecOptions, Execution};
 use crate::kernel::reader::ViewReader;
 use crate::kv::{KvPlan, Source};
 use crate::prepared::{Body, Completion, CompletionTag, Prepared};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::{Extension, LogicalPlan};
+use helios_planner::catalog::{ReferentialAction, Table};
+use helios_planner::node::ModifyTable;
+use helios_planner::relation::RelationSource;
 use helios_planner::scalar::ValueEnv;
 use helios_planner::template::{Command, Executor, PlanTemplate};
 use helios_storage::{LockKey, LockMode, Prefix};
@@ -75,6 +80,51 @@ impl Session {
         }
     }
 
+    /// For a front-end that describes the rows of a statement before it runs it: takes the
+    /// statement's locks, and gives it bound anew if its tables were changed while it waited.
+    pub async fn settle(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+        let Some(template) = prepared.template() else {
+            return Ok(prepared.clone());
+        };
+        let fresh = template.catalog_version == self.catalog().version;
+        if template.output.is_empty() || fresh && self.reads_a_point(prepared, template)? {
+            return Ok(prepared.clone());
+        }
+        self.shared
+            .statement_starts(&prepared.text, self.shares_transaction());
+        let locked = self.settle_inner(prepared, template).await;
+        if locked.is_err() {
+            self.statement_failed();
+        }
+        let failed = self.transaction_status() == super::TransactionStatus::Failed;
+        self.shared
+            .statement_ends(self.shares_transaction(), failed);
+        Ok(locked?.unwrap_or_else(|| prepared.clone()))
+    }
+
+    async fn settle_inner(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        template: &PlanTemplate,
+    ) -> Result<Option<Arc<Prepared>>> {
+        self.authorize(template)?;
+        self.start_statement()?;
+        self.interruptible(async |session| session.lock_relations(prepared, Columns::NotTold).await)
+            .await
+    }
+
+    /// Whether the statement looks up one row outside of a transaction.
+    fn reads_a_point(&self, prepared: &Prepared, template: &PlanTemplate) -> Result<bool> {
+        if self.transaction.is_some() || !matches!(template.executor, Executor::Kv(_)) {
+            return Ok(false);
+        }
+        let isolation = self.state.settings.get("default_transaction_isolation");
+        Ok(
+            isolation == Some("read committed")
+                && self.kv_plan(prepared, template)?.is_point_read(),
+        )
+    }
+
     /// A look-up of one row outside a transaction: no snapshot, no transaction, no wait.
     fn point_read(
         &mut self,
@@ -83,14 +133,10 @@ impl Session {
         params: &[Value],
         sink: &mut dyn RowSink,
     ) -> Result<Option<u64>> {
-        if self.transaction.is_some() || !matches!(template.executor, Executor::Kv(_)) {
+        if !self.reads_a_point(prepared, template)? {
             return Ok(None);
         }
-        let isolation = self.state.settings.get("default_transaction_isolation");
         let plan = self.kv_plan(prepared, template)?;
-        if !plan.is_point_read() || isolation != Some("read committed") {
-            return Ok(None);
-        }
         let now = super::now_us();
         self.state.transaction_time_us = now;
         self.state.statement_time_us = now;
@@ -126,83 +172,149 @@ impl Session {
         sink: &mut dyn RowSink,
     ) -> Result<u64> {
         self.start_statement()?;
-        if template.writes {
-            if template.command != Command::Select {
-                self.require_read_write(command_name(template.command))?;
-            }
-            for need in template
-                .privileges
-                .iter()
-                .filter(|p| matches!(p.privilege, 'a' | 'w' | 'd'))
-            {
-                if let Some(table) = self.state.catalog.table(need.relation).cloned() {
-                    self.lock_for_write(&table).await?;
-                }
-            }
-            // Whoever held a table's lock may have changed what the plan was made for.
-            self.state.catalog = self.catalog();
-            if self.state.catalog.version != template.catalog_version && !prepared.text.is_empty() {
-                let fresh = self.current(prepared)?;
-                if let Body::Plan(template) = &fresh.body {
-                    let template = template.clone();
-                    let rows = self.run_template(&fresh, &template, params, sink).await?;
-                    self.finish_statement().await?;
-                    return Ok(rows);
-                }
-            }
+        if template.writes && template.command != Command::Select {
+            self.require_read_write(command_name(template.command))?;
         }
-        let rows = match self.timeout() {
-            None => self.run_template(prepared, template, params, sink).await?,
-            Some(limit) => {
-                let flag = self.shared.cancel_flag().clone();
-                let timer = tokio::spawn(async move {
-                    tokio::time::sleep(limit).await;
-                    flag.time_out();
-                });
-                let result = self.run_template(prepared, template, params, sink).await;
-                timer.abort();
-                result?
-            }
-        };
+        let rows = self
+            .interruptible(async |session| {
+                let fresh = session.lock_relations(prepared, Columns::Told).await?;
+                let (prepared, template) = match &fresh {
+                    Some(fresh) => (fresh, plan_of(fresh)?),
+                    None => (prepared, template),
+                };
+                session.run_executor(prepared, template, params, sink).await
+            })
+            .await?;
         self.finish_statement().await?;
         Ok(rows)
     }
 
-    /// Keeps DDL off a table that is about to be written to.
-    pub(crate) async fn lock_for_write(
+    /// Keeps DDL off the tables of a statement until its transaction ends, and gives the statement
+    /// bound anew when DDL came before the locks.
+    ///
+    /// Reads take a lock too: what a transaction has read is not truncated or dropped under it.
+    pub(super) async fn lock_relations(
         &mut self,
-        table: &helios_planner::catalog::Table,
-    ) -> Result<()> {
+        prepared: &Arc<Prepared>,
+        columns: Columns,
+    ) -> Result<Option<Arc<Prepared>>> {
+        let mut fresh: Option<Arc<Prepared>> = None;
+        loop {
+            let current = fresh.as_ref().unwrap_or(prepared).clone();
+            let template = plan_of(&current)?;
+            for need in &template.privileges {
+                let Some(table) = self.state.catalog.table(need.relation).cloned() else {
+                    continue;
+                };
+                match relation_lock(need.privilege, template.command) {
+                    LockMode::RowExclusive => self.lock_for_write(&table).await?,
+                    mode => self.lock_relation(&table, mode).await?,
+                }
+            }
+            self.state.catalog = self.catalog();
+            if self.state.catalog.version == template.catalog_version {
+                return Ok(fresh);
+            }
+            if prepared.text.is_empty() {
+                self.require_same_tables(template)?;
+                return Ok(fresh);
+            }
+            fresh = Some(match columns {
+                Columns::Told => self.current(&current)?,
+                Columns::NotTold => self.rebound(&current)?,
+            });
+        }
+    }
+
+    async fn lock_relation(&mut self, table: &Table, mode: LockMode) -> Result<()> {
         let wait = self.lock_wait();
         let prefix = Prefix::new(table.database, BranchId::MAIN, table.id);
         let t = self.transaction_mut()?;
-        t.txn
-            .lock(&LockKey::Object(prefix), LockMode::RowExclusive, wait)
-            .await?;
+        t.txn.lock(&LockKey::Object(prefix), mode, wait).await?;
         Ok(())
     }
 
-    fn timeout(&self) -> Option<std::time::Duration> {
-        self.state
-            .settings
-            .milliseconds("statement_timeout")
-            .map(std::time::Duration::from_millis)
+    /// Keeps DDL off a table that is about to be written to, and off those that its foreign keys
+    /// make the statement look at or change.
+    pub(crate) async fn lock_for_write(&mut self, table: &Arc<Table>) -> Result<()> {
+        self.lock_relation(table, LockMode::RowExclusive).await?;
+        let catalog = self.state.catalog.clone();
+        let mut seen = vec![table.id];
+        let mut changed = vec![table.clone()];
+        while let Some(table) = changed.pop() {
+            for key in &table.foreign_keys {
+                if let Some(parent) = catalog.table(key.referenced) {
+                    self.lock_relation(parent, LockMode::RowShare).await?;
+                }
+            }
+            let rt = self.engine.runtimes.get(&table, &catalog)?;
+            for (child, key) in &rt.referencing {
+                let Some(child) = catalog.table(*child) else {
+                    continue;
+                };
+                let checks_only = |action| {
+                    matches!(
+                        action,
+                        ReferentialAction::NoAction | ReferentialAction::Restrict
+                    )
+                };
+                if checks_only(key.on_delete) && checks_only(key.on_update) {
+                    self.lock_relation(child, LockMode::RowShare).await?;
+                } else {
+                    self.lock_relation(child, LockMode::RowExclusive).await?;
+                    if !seen.contains(&child.id) {
+                        seen.push(child.id);
+                        changed.push(child.clone());
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
-    async fn run_template(
+    /// A plan that a front-end built cannot be bound again here: it must be of the tables as they
+    /// are.
+    fn require_same_tables(&self, template: &PlanTemplate) -> Result<()> {
+        let catalog = &self.state.catalog;
+        let same = |table: &Arc<Table>| {
+            catalog
+                .table(table.id)
+                .is_some_and(|now| Arc::ptr_eq(now, table))
+        };
+        if tables_of(template).iter().all(same) {
+            return Ok(());
+        }
+        helios_types::bail!(
+            SerializationFailure,
+            "could not serialize access due to a concurrent change of the table's definition"
+        )
+    }
+
+    /// Runs a part of a statement to its end, or until the session is cancelled or the statement's
+    /// time is over.
+    pub(super) async fn interruptible<T>(
         &mut self,
-        prepared: &Arc<Prepared>,
-        template: &Arc<PlanTemplate>,
-        params: &[Value],
-        sink: &mut dyn RowSink,
-    ) -> Result<u64> {
+        work: impl AsyncFnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let shared = self.shared.clone();
-        tokio::select! {
+        let limit = self.state.settings.milliseconds("statement_timeout");
+        let timer = limit.map(|limit| {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(limit)).await;
+                shared.time_out();
+            })
+        });
+        let result = tokio::select! {
             biased;
-            result = self.run_executor(prepared, template, params, sink) => result,
+            result = work(self) => result,
             // Only a wait for a lock gives this branch its turn.
             error = shared.cancelled() => Err(error),
+        };
+        if let Some(timer) = timer {
+            timer.abort();
         }
+        result
     }
 
     async fn run_executor(
@@ -341,6 +453,53 @@ impl Session {
         let prepared = self.prepare(sql, &[])?;
         self.execute(&prepared, params, sink).await
     }
+}
+
+/// Whether a client knows already which columns a statement gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Columns {
+    Told,
+    NotTold,
+}
+
+pub(super) fn plan_of(prepared: &Prepared) -> Result<&Arc<PlanTemplate>> {
+    match &prepared.body {
+        Body::Plan(template) => Ok(template),
+        _ => Err(Error::internal("a plan became something else")),
+    }
+}
+
+/// PostgreSQL's lock on a relation for what a statement does with it.
+fn relation_lock(privilege: char, command: Command) -> LockMode {
+    match (privilege, command) {
+        // FOR UPDATE and the like.
+        ('w', Command::Select) => LockMode::RowShare,
+        ('a' | 'w' | 'd', _) => LockMode::RowExclusive,
+        _ => LockMode::AccessShare,
+    }
+}
+
+/// The tables that a plan reads or writes, as they were when it was made.
+fn tables_of(template: &PlanTemplate) -> Vec<Arc<Table>> {
+    let mut tables = Vec::new();
+    let _ = template.plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::TableScan(scan) => tables.extend(
+                scan.source
+                    .downcast_ref::<RelationSource>()
+                    .and_then(RelationSource::as_table)
+                    .cloned(),
+            ),
+            LogicalPlan::Extension(Extension { node }) => tables.extend(
+                node.as_any()
+                    .downcast_ref::<ModifyTable>()
+                    .map(|modify| modify.table.clone()),
+            ),
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    tables
 }
 
 fn command_name(command: Command) -> &'static str {

@@ -102,8 +102,8 @@ impl Session {
     }
 
     /// One of the statements that [`Session::parse`] gave, bound in the catalog of this moment.
-    pub fn prepare_statement(&mut self, sql: &str, statement: &Statement) -> Result<Arc<Prepared>> {
-        self.bind(sql, statement, &[]).map(Arc::new)
+    pub fn prepare_statement(&mut self, statement: &Statement) -> Result<Arc<Prepared>> {
+        self.bind(statement.text(), statement, &[]).map(Arc::new)
     }
 
     /// A plan that a front-end built itself, found again by `name` (which must say everything the
@@ -134,17 +134,10 @@ impl Session {
         }
     }
 
-    /// The same statement bound again if the catalog has changed since it was prepared.
+    /// The same statement bound again if the catalog has changed since it was prepared. Its columns
+    /// must be the same, because the client may know them already.
     pub(crate) fn current(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
-        let Some(template) = prepared.template() else {
-            return Ok(prepared.clone());
-        };
-        if template.catalog_version == self.catalog().version || prepared.text.is_empty() {
-            return Ok(prepared.clone());
-        }
-        let params: Vec<Option<Type>> = prepared.params.iter().map(|ty| Some(*ty)).collect();
-        let text = prepared.text.clone();
-        let fresh = self.prepare(&text, &params)?;
+        let fresh = self.rebound(prepared)?;
         let same = fresh.output.len() == prepared.output.len()
             && fresh
                 .output
@@ -155,6 +148,19 @@ impl Session {
             bail!(Unsupported, "cached plan must not change result type");
         }
         Ok(fresh)
+    }
+
+    /// The same statement bound again if the catalog has changed since it was prepared.
+    pub(super) fn rebound(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+        let Some(template) = prepared.template() else {
+            return Ok(prepared.clone());
+        };
+        if template.catalog_version == self.catalog().version || prepared.text.is_empty() {
+            return Ok(prepared.clone());
+        }
+        let params: Vec<Option<Type>> = prepared.params.iter().map(|ty| Some(*ty)).collect();
+        let text = prepared.text.clone();
+        self.prepare(&text, &params)
     }
 
     fn remember(&self, key: Option<Key>, prepared: Prepared) -> Result<Arc<Prepared>> {

@@ -15,6 +15,8 @@ const STATEMENT_BYTES_MAX: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) secret: i32,
+    /// The session's name in the lock table.
+    pub(crate) lock_group: u64,
     cancelled: Arc<CancelFlag>,
     terminated: AtomicBool,
     /// Wakes a lock wait or sleep when the session is cancelled.
@@ -51,9 +53,10 @@ impl CancelHandle {
 }
 
 impl Shared {
-    pub(crate) fn new(pid: i32, options: &SessionOptions) -> Self {
+    pub(crate) fn new(pid: i32, lock_group: u64, options: &SessionOptions) -> Self {
         Shared {
             secret: rand::random(),
+            lock_group,
             cancelled: Arc::new(CancelFlag::default()),
             terminated: AtomicBool::new(false),
             wake: tokio::sync::Notify::new(),
@@ -91,6 +94,12 @@ impl Shared {
             self.cancelled.cancel();
             self.wake.notify_waiters();
         }
+    }
+
+    /// Ends the running statement because its time is over.
+    pub(crate) fn time_out(&self) {
+        self.cancelled.time_out();
+        self.wake.notify_waiters();
     }
 
     pub(crate) fn terminate(&self) {

@@ -16,7 +16,6 @@ use std::sync::Arc;
 /// Statements of a string that wait for their turn.
 #[derive(Debug, Default)]
 pub struct Remaining {
-    pub text: Arc<str>,
     pub statements: VecDeque<Statement>,
     /// Whether the string had more than one.
     pub several: bool,
@@ -55,7 +54,6 @@ impl Conversation {
                 }
                 let statements = statements.into();
                 self.run_remaining(Remaining {
-                    text: text.into(),
                     statements,
                     several,
                 })
@@ -84,6 +82,10 @@ impl Conversation {
         prepared: &Arc<Prepared>,
         params: &[Value],
     ) -> io::Result<Result<Completion>> {
+        let prepared = &match self.session.settle(prepared).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(error)),
+        };
         let format = self.row_format(prepared, |_| false);
         if !prepared.output.is_empty() {
             self.client
@@ -97,7 +99,7 @@ impl Conversation {
     pub(super) async fn run_remaining(&mut self, mut remaining: Remaining) -> io::Result<()> {
         while let Some(statement) = remaining.statements.pop_front() {
             let last = remaining.statements.is_empty();
-            match self.run_statement(&statement, &remaining).await? {
+            match self.run_statement(&statement).await? {
                 Ok(Outcome::Copying) => {
                     if let Some(copy) = &mut self.copy {
                         copy.remaining = Some(remaining);
@@ -135,12 +137,8 @@ impl Conversation {
         Ok(())
     }
 
-    async fn run_statement(
-        &mut self,
-        statement: &Statement,
-        remaining: &Remaining,
-    ) -> io::Result<Result<Outcome>> {
-        let prepared = match self.session.prepare_statement(&remaining.text, statement) {
+    async fn run_statement(&mut self, statement: &Statement) -> io::Result<Result<Outcome>> {
+        let prepared = match self.session.prepare_statement(statement) {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.session.fail_transaction();

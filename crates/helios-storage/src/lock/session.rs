@@ -31,7 +31,8 @@ impl SessionLocks {
         }
     }
 
-    pub(crate) fn group(&self) -> u64 {
+    /// Names the session among those who hold locks.
+    pub fn group(&self) -> u64 {
         self.owner.group
     }
 

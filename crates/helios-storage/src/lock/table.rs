@@ -267,6 +267,20 @@ impl LockTable {
         holders.chain(waiters).collect()
     }
 
+    /// The groups that keep this group's waiting owners from their locks; empty when it waits for
+    /// nothing.
+    pub(crate) fn blocking_groups(&self, group: u64) -> Vec<u64> {
+        let waiting = self.waiting.lock();
+        let stuck = waiting.values().filter(|(owner, ..)| owner.group == group);
+        let mut groups: Vec<u64> = stuck
+            .flat_map(|(owner, id, mode)| self.blockers(*owner, id, *mode))
+            .map(|owner| owner.group)
+            .collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups
+    }
+
     /// Follows the waits from `start`; the report of a cycle that leads back to its group.
     fn find_cycle(
         &self,

@@ -52,6 +52,7 @@ impl Store {
             newest,
             wal,
             locks: Arc::new(LockTable::new(counters.clone())),
+            moved: Default::default(),
             sequences: Mutex::new(Sequences::default()),
             notices: broadcast::Sender::new(NOTICES),
             counters,
