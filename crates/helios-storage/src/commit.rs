@@ -92,8 +92,16 @@ impl Store {
         if !kept.is_empty() || set.overlay.has_meta() {
             self.add_superseded(&mut batch, set.overlay, kept, ts)?;
         }
+        let rows = &self.database().rows;
+        rows.starting(ts);
         let number = self.wal().write(batch.stamp(ts))?;
 
+        let _: Result<(), ()> = set.overlay.for_each(|space, key, value| {
+            if space == Space::Row {
+                rows.written(ts, key, value.as_deref());
+            }
+            Ok(())
+        });
         state.counters.extend(counts);
         if let Some(history) = history {
             state.history = history;

@@ -11,8 +11,10 @@
 //! Errors are turned into [`Error`]s here; no RocksDB type leaves the crate.
 
 use crate::options::StoreOptions;
+use crate::pinned::Pinned;
+use crate::row_cache::RowCache;
 use crate::space::Space;
-use helios_types::{Error, ErrorKind, Result};
+use helios_types::{Error, ErrorKind, Result, Ts};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBPinnableSlice, DBRawIterator, DataBlockIndexType, Options, ReadOptions, WriteBatch,
@@ -96,6 +98,7 @@ pub(crate) struct Database {
     no_sync: WriteOptions,
     /// Numbers of the column families in write batches, by [`Family::number`].
     ids: [u32; FAMILIES.len()],
+    pub(crate) rows: RowCache,
     /// Makes every hand-over of the log fail, for tests of what follows.
     #[cfg(test)]
     pub(crate) failing: std::sync::atomic::AtomicBool,
@@ -127,6 +130,7 @@ impl Database {
             latest,
             no_sync,
             ids,
+            rows: RowCache::new(options.row_cache_bytes),
             #[cfg(test)]
             failing: Default::default(),
         }))
@@ -154,6 +158,49 @@ impl Database {
         self.db
             .get_pinned_cf_opt(self.handle(family)?, key, options)
             .map_err(|e| storage_error("read", e))
+    }
+
+    /// The newest version.
+    #[inline]
+    pub(crate) fn get_newest(&self, space: Space, key: &[u8]) -> Result<Option<Pinned<'_>>> {
+        if space != Space::Row {
+            let value = self.get(Family::Current(space), key, None)?;
+            return Ok(value.map(Pinned::block));
+        }
+        let ticket = match self.rows.get(key) {
+            Ok(found) => return Ok(Some(Pinned::cached(found))),
+            Err(ticket) => ticket,
+        };
+        let value = self.get(Family::Current(space), key, None)?;
+        if let Some(value) = &value {
+            self.rows.fill(&ticket, None, key, value);
+        }
+        Ok(value.map(Pinned::block))
+    }
+
+    /// The version that was the newest at `epoch`, which the commit at `ts` was the last to change.
+    #[inline]
+    pub(crate) fn get_at(
+        &self,
+        space: Space,
+        key: &[u8],
+        epoch: &Epoch,
+        ts: Ts,
+    ) -> Result<Option<Pinned<'_>>> {
+        if space != Space::Row {
+            let value = self.get(Family::Current(space), key, Some(epoch))?;
+            return Ok(value.map(Pinned::block));
+        }
+        let ticket = match self.rows.get(key) {
+            Ok(found) if found.is_visible_at(ts) => return Ok(Some(Pinned::cached(found))),
+            Ok(_) => None,
+            Err(ticket) => Some(ticket),
+        };
+        let value = self.get(Family::Current(space), key, Some(epoch))?;
+        if let (Some(value), Some(ticket)) = (&value, &ticket) {
+            self.rows.fill(ticket, Some(ts), key, value);
+        }
+        Ok(value.map(Pinned::block))
     }
 
     pub(crate) fn multi_get(

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct StoreOptions {
     pub path: PathBuf,
     pub block_cache_bytes: usize,
+    /// Memory for rows that are read again and again one by one.
+    pub row_cache_bytes: usize,
     /// Memory of one memtable of rows or of index entries; there are up to three of each.
     pub write_buffer_bytes: usize,
     /// How long change records are kept; `None` keeps no change log.
@@ -21,6 +23,7 @@ impl Default for StoreOptions {
         StoreOptions {
             path: PathBuf::from("heliosdb-data"),
             block_cache_bytes: 256 << 20,
+            row_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
             log_retention: None,
             read_only: false,

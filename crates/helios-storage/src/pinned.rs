@@ -1,5 +1,6 @@
 //! A stored value that the reader holds on to.
 
+use crate::row_cache::Found;
 use rocksdb::DBPinnableSlice;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ enum Inner<'a> {
     /// Keeps the block in the cache, without copying.
     Block(DBPinnableSlice<'a>),
     Owned(Arc<[u8]>),
+    Cached(Found),
 }
 
 /// A stored value: header and body. It may be held as long as what it was read from.
@@ -22,11 +24,16 @@ impl<'a> Pinned<'a> {
         Pinned(Inner::Owned(bytes))
     }
 
+    pub(crate) fn cached(found: Found) -> Self {
+        Pinned(Inner::Cached(found))
+    }
+
     /// The value on its own; copies it when it is a block of the cache.
     pub fn into_owned(self) -> Pinned<'static> {
         match self.0 {
             Inner::Block(slice) => Pinned(Inner::Owned(Arc::from(&slice[..]))),
             Inner::Owned(bytes) => Pinned(Inner::Owned(bytes)),
+            Inner::Cached(found) => Pinned(Inner::Cached(found)),
         }
     }
 }
@@ -39,6 +46,7 @@ impl Deref for Pinned<'_> {
         match &self.0 {
             Inner::Block(slice) => slice,
             Inner::Owned(bytes) => bytes,
+            Inner::Cached(found) => found,
         }
     }
 }

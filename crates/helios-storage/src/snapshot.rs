@@ -69,10 +69,10 @@ impl Snapshot {
 
     pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Pinned<'_>>> {
         let State { db, epoch, .. } = &*self.state;
-        let current = db.get(Family::Current(space), key, Some(epoch))?;
         let Some(at) = self.as_of else {
-            return Ok(current.map(Pinned::block));
+            return db.get_at(space, key, epoch, self.state.ts);
         };
+        let current = db.get(Family::Current(space), key, Some(epoch))?;
         history::check_reach(&self.state.history, space, key, at)?;
         match current {
             Some(value) if begin_ts(&value)? <= at => Ok(Some(Pinned::block(value))),

@@ -54,9 +54,7 @@ impl ReadView {
         }
         match &self.seen {
             Seen::Snapshot(snapshot) => snapshot.get(space, key),
-            Seen::Newest(db) => Ok(db
-                .get(Family::Current(space), key, None)?
-                .map(Pinned::block)),
+            Seen::Newest(db) => db.get_newest(space, key),
         }
     }
 

@@ -11,7 +11,8 @@
 //! * [`Durability::EverySecond`] hands the log to the operating system before it is acknowledged, so
 //!   that it survives the death of the process; the thread syncs once a second. The hand-over is
 //!   made when the commit is waited for, by the caller, and covers everything written so far: a
-//!   pipeline that starts many commits and then waits for them makes one system call.
+//!   pipeline that starts many commits and then waits for them makes one system call. A task that
+//!   waits lets the tasks that are ready to run go first, so that their commits are covered too.
 //! * [`Durability::Off`] is acknowledged at once; the thread hands the log over within ten
 //!   milliseconds.
 //!
@@ -160,13 +161,17 @@ impl Wal {
         }
     }
 
+    fn is_flushed(&self, number: u64) -> bool {
+        self.flushed.load(Ordering::Acquire) >= number
+    }
+
     /// Hands everything up to batch `number` to the operating system.
     pub(crate) fn flush(&self, number: u64) -> Result<()> {
-        if self.flushed.load(Ordering::Acquire) >= number {
+        if self.is_flushed(number) {
             return self.check();
         }
         let _one = self.flushing.lock();
-        if self.flushed.load(Ordering::Acquire) >= number {
+        if self.is_flushed(number) {
             return self.check();
         }
         self.check()?;
@@ -354,6 +359,8 @@ pub struct CommitWait {
     durability: Durability,
     info: CommitInfo,
     answered: bool,
+    /// The tasks that were ready when this was first asked for have run.
+    let_others_go: bool,
 }
 
 impl Drop for CommitWait {
@@ -372,6 +379,7 @@ impl CommitWait {
             durability,
             info: CommitInfo { ts },
             answered: false,
+            let_others_go: false,
         }
     }
 
@@ -407,7 +415,14 @@ impl Future for CommitWait {
         let answer = match self.durability {
             _ if self.number == 0 => Poll::Ready(Ok(())),
             Durability::On => self.wal.poll_synced(self.number, context),
-            Durability::EverySecond => Poll::Ready(self.wal.flush(self.number)),
+            Durability::EverySecond if self.let_others_go || self.wal.is_flushed(self.number) => {
+                Poll::Ready(self.wal.flush(self.number))
+            }
+            Durability::EverySecond => {
+                self.let_others_go = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             Durability::Off => Poll::Ready(Ok(())),
         };
         self.answered = answer.is_ready();

@@ -384,3 +384,58 @@ fn check_reports_a_value_without_a_header_and_what_the_visitor_finds() {
     );
     assert!(!report.is_clean());
 }
+
+/// Writers count rows up; readers of the newest state and of snapshots must never see less than
+/// what had been committed before they began, nor two rows of one commit that differ.
+#[test]
+fn readers_never_see_a_row_that_is_older_than_what_they_know() {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    const ROWS: usize = 8;
+    const COMMITS: u64 = 20_000;
+    let (_directory, store) = store();
+    let committed: Vec<AtomicU64> = (0..ROWS).map(|_| AtomicU64::new(0)).collect();
+    let done = AtomicBool::new(false);
+    let number = |value: Option<Pinned<'_>>| {
+        value.map_or(0, |value| {
+            let (_, body) = split_header(&value).unwrap();
+            std::str::from_utf8(body).unwrap().parse::<u64>().unwrap()
+        })
+    };
+    let row = |n: usize| (key(1, &format!("a{n}")), key(1, &format!("b{n}")));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut seen = 0;
+                while !done.load(Ordering::SeqCst) {
+                    for (n, committed) in committed.iter().enumerate() {
+                        let (a, b) = row(n);
+                        let known = committed.load(Ordering::SeqCst);
+                        assert!(number(store.get(Space::Row, &a).unwrap()) >= known);
+                        let known = committed.load(Ordering::SeqCst);
+                        let snapshot = store.snapshot();
+                        let of_a = number(snapshot.get(Space::Row, &a).unwrap());
+                        let of_b = number(snapshot.get(Space::Row, &b).unwrap());
+                        assert!(of_a >= known && of_a == of_b, "{known} {of_a} {of_b}");
+                        seen += 1;
+                    }
+                }
+                assert!(seen > 0);
+            });
+        }
+        for value in 1..=COMMITS {
+            let n = value as usize % ROWS;
+            let mut txn = begin(&store, RC);
+            // Every third time the rows are deleted first, which no reader may see.
+            if value % 3 == 0 {
+                txn.delete(Space::Row, &row(n).0);
+            }
+            put(&mut txn, 1, &format!("a{n}"), &value.to_string());
+            put(&mut txn, 1, &format!("b{n}"), &value.to_string());
+            commit(txn).unwrap();
+            committed[n].store(value, Ordering::SeqCst);
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    store.drop_object(object(1)).unwrap();
+    assert!(store.get(Space::Row, &row(1).0).unwrap().is_none());
+}

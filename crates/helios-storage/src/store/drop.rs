@@ -32,6 +32,7 @@ impl Store {
             batch.delete(self.db.id(Family::System), &system_key(kind, prefix));
         }
         let number = self.wal().write(batch.finish())?;
+        self.db.rows.clear();
         commits.counters.remove(&prefix);
         if commits.history.contains_key(&prefix) {
             Arc::make_mut(&mut commits.history).remove(&prefix);
