@@ -10,6 +10,7 @@ use crate::changes::{self, Change, CommitNotice};
 use crate::commit::{CommitState, RECORD};
 use crate::database::{Cursor, CursorOptions, Database, Family};
 use crate::lock::LockTable;
+use crate::moved::MovedRows;
 use crate::options::StoreOptions;
 use crate::pinned::Pinned;
 use crate::scan::{Scan, ScanOptions};
@@ -40,6 +41,7 @@ pub struct Store {
     newest: Arc<ArcSwapOption<State>>,
     wal: Arc<Wal>,
     locks: Arc<LockTable>,
+    moved: MovedRows,
     sequences: Mutex<Sequences>,
     notices: broadcast::Sender<Arc<CommitNotice>>,
     counters: Arc<Counters>,
@@ -100,10 +102,7 @@ impl Store {
     /// The newest committed version, without a snapshot.
     #[inline]
     pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Pinned<'_>>> {
-        Ok(self
-            .db
-            .get(Family::Current(space), key, None)?
-            .map(Pinned::block))
+        self.db.get_newest(space, key)
     }
 
     /// The newest committed versions of many keys, in their order. Faster when `sorted` says truly
@@ -273,8 +272,18 @@ impl Store {
         &self.wal
     }
 
+    pub(crate) fn moved(&self) -> &MovedRows {
+        &self.moved
+    }
+
     pub(crate) fn locks(&self) -> &Arc<LockTable> {
         &self.locks
+    }
+
+    /// The sessions, by [`SessionLocks::group`](crate::SessionLocks::group), that hold what this
+    /// one waits for; empty when it does not wait.
+    pub fn blocking_sessions(&self, group: u64) -> Vec<u64> {
+        self.locks.blocking_groups(group)
     }
 
     pub(crate) fn sequences(&self) -> &Mutex<Sequences> {
