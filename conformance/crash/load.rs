@@ -127,7 +127,7 @@ impl Client {
             Work::SqlCounter => "UPDATE counter SET n = n + 1 WHERE id = 1".to_owned(),
             Work::SqlTransaction => {
                 let statements = self.transaction(n);
-                return in_transaction(client, &statements, n % 7 != 0);
+                return in_transaction(client, &statements, !n.is_multiple_of(7));
             }
             Work::SqlTable => {
                 let mut statements = vec![

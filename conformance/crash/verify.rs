@@ -66,7 +66,8 @@ fn other_protocol(sql: &mut PgClient, redis: &mut RedisClient, counter: u64) -> 
         problems.push(format!("Redis reads {seen:?} of the SQL counter {counter}"));
     }
     let there = redis.run(&["GET", "counter"]).string();
-    let seen = sql.run("SELECT convert_from(value, 'UTF8') FROM redis.strings WHERE key = 'counter'");
+    let seen =
+        sql.run("SELECT convert_from(value, 'UTF8') FROM redis.strings WHERE key = 'counter'");
     let seen = seen.first().and_then(|row| row[0].clone());
     if seen != there {
         problems.push(format!("SQL reads {seen:?} of the Redis counter {there:?}"));

@@ -52,6 +52,7 @@ fn postgres(server: &Postgres15) -> Target {
         server: Server::PostgreSql,
         port: server.port(),
         database: "postgres".into(),
+        executor: None,
     }
 }
 
@@ -60,6 +61,7 @@ fn heliosdb(daemon: &Daemon) -> Target {
         server: Server::HeliosDb,
         port: daemon.port("pg"),
         database: "heliosdb".into(),
+        executor: None,
     }
 }
 
@@ -101,9 +103,15 @@ fn postgresql_15_and_then_heliosdb_give_the_answers_in_the_files() {
         );
     }
     let daemon = Daemon::start();
-    let (runs, problems) = run_all(&heliosdb(&daemon), &scripts);
-    println!("{runs} runs on HeliosDB");
-    assert_none(&problems, "HeliosDB");
+    for executor in [None, Some("apply")] {
+        let target = Target {
+            executor,
+            ..heliosdb(&daemon)
+        };
+        let (runs, problems) = run_all(&target, &scripts);
+        println!("{runs} runs on HeliosDB, executor {executor:?}");
+        assert_none(&problems, &format!("HeliosDB, executor {executor:?}"));
+    }
 }
 
 /// What a case gives when it runs at one level and is judged as another.

@@ -27,12 +27,18 @@ pub struct Target {
     pub server: Server,
     pub port: u16,
     pub database: String,
+    /// HeliosDB's executor that every statement must use.
+    pub executor: Option<&'static str>,
 }
 
 impl Target {
     pub fn connect(&self) -> PgClient {
-        PgClient::open(self.port, &self.database)
-            .unwrap_or_else(|e| panic!("{:?}: no connection: {e}", self.server))
+        let mut client = PgClient::open(self.port, &self.database)
+            .unwrap_or_else(|e| panic!("{:?}: no connection: {e}", self.server));
+        if let Some(executor) = self.executor {
+            client.run(&format!("SET helios.executor = {executor}"));
+        }
+        client
     }
 }
 
