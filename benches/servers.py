@@ -71,7 +71,8 @@ class Server:
                 received = b""
                 while answer not in received:
                     part = stream.recv(65536)
-                    if not part:
+                    # Closed, or an error of Redis: it is loading its data.
+                    if not part or part.startswith(b"-"):
                         return False
                     received += part
                 return True
