@@ -195,14 +195,32 @@ impl Worker {
         self.tally.increments += u64::from(committed);
     }
 
+    /// Changes tables that others are writing to.
+    fn definitions(&mut self) {
+        let sql = match self.random.below(6) {
+            0 => "CREATE INDEX IF NOT EXISTS extra_note ON code (note)",
+            1 => "DROP INDEX IF EXISTS extra_note",
+            2 => "ALTER TABLE code ADD COLUMN IF NOT EXISTS extra int DEFAULT 5",
+            3 => "ALTER TABLE code DROP COLUMN IF EXISTS extra",
+            4 => "ALTER TABLE moving ALTER COLUMN n TYPE bigint",
+            _ => "ALTER TABLE part ALTER COLUMN id TYPE int",
+        };
+        let keep = self.random.below(3) > 0;
+        self.transaction("READ COMMITTED", |w| {
+            w.run(sql)?;
+            if keep { Ok(()) } else { Err(Stop::Nothing) }
+        });
+    }
+
     fn work(mut self, transactions: u64) -> Tally {
         for _ in 0..transactions {
-            match self.random.below(5) {
-                0 => self.transfer(),
-                1 => self.withdraw(),
-                2 => self.family(),
-                3 => self.codes(),
-                _ => self.moving(),
+            match self.random.below(21) {
+                0..4 => self.transfer(),
+                4..8 => self.withdraw(),
+                8..12 => self.family(),
+                12..16 => self.codes(),
+                16..20 => self.moving(),
+                _ => self.definitions(),
             }
         }
         self.tally
