@@ -357,3 +357,45 @@ async fn many_tasks_locking_at_random_all_end() {
     assert_eq!(store.stats().deadlocks, deadlocks);
     assert_eq!(store.stats().locks_held, 0);
 }
+
+#[tokio::test]
+async fn who_waits_for_a_lock_is_told_by_whom_it_is_held() {
+    let (_directory, store) = store();
+    let (first, second) = (SessionLocks::new(&store), SessionLocks::new(&store));
+    let mut holder = begin(&store, RC);
+    holder.set_lock_session(&first);
+    assert!(try_row(&mut holder, "a", Update));
+    let mut waiter = begin(&store, RC);
+    waiter.set_lock_session(&second);
+    assert!(store.blocking_sessions(second.group()).is_empty());
+    let waiting = wait_for(waiter, "a", Update);
+    settle().await;
+    assert_eq!(store.blocking_sessions(second.group()), [first.group()]);
+    assert!(store.blocking_sessions(first.group()).is_empty());
+    holder.rollback();
+    // Granted, although the waiter has not run since.
+    assert!(store.blocking_sessions(second.group()).is_empty());
+    drop(waiting.await.unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn a_wait_that_keeps_nothing_says_whether_it_waited() {
+    let (_directory, store) = store();
+    let row = key(1, "a");
+    let lock = LockKey::Row(Space::Row, &row);
+    let mut txn = begin(&store, RC);
+    let free = txn.wait_unlocked(&lock, KeyShare, Wait::Block).await;
+    assert_eq!(free.unwrap(), Locked::Granted);
+    let mut other = begin(&store, RC);
+    assert!(try_row(&mut other, "a", Update), "nothing was kept");
+    let refused = txn.wait_unlocked(&lock, KeyShare, Wait::NoWait).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::LockNotAvailable);
+    let ended = tokio::spawn(async move {
+        settle().await;
+        other.rollback();
+    });
+    let waited = txn.wait_unlocked(&lock, KeyShare, Wait::Block).await;
+    assert_eq!(waited.unwrap(), Locked::Waited);
+    ended.await.unwrap();
+    assert!(try_row(&mut begin(&store, RC), "a", Update));
+}
