@@ -28,7 +28,7 @@ impl Default for EngineOptions {
         EngineOptions {
             data_dir: PathBuf::from("./heliosdb-data"),
             cache_bytes: 256 << 20,
-            write_buffer_bytes: 64 << 20,
+            write_buffer_bytes: 16 << 20,
             superuser: "helios".into(),
             database: "heliosdb".into(),
             change_log: None,

@@ -29,12 +29,7 @@ impl VirtualTables for Tables {
             return crate::pg_catalog::rows(&self.reader.engine, table, lookups, functions);
         }
         if crate::keyspace::sql_tables::is_keyspace_table(table) {
-            return crate::keyspace::sql_tables::rows(
-                &self.reader.engine,
-                table,
-                lookups,
-                functions,
-            );
+            return crate::keyspace::sql_tables::rows(&self.reader, table, lookups, functions);
         }
         Err(helios_types::Error::unsupported(format!(
             "reading \"{}\"",

@@ -8,6 +8,7 @@
 //! A reply is appended to the connection's output buffer by [`ReplyWriter`] while the command
 //! runs, in the shape of the protocol version that the connection speaks.
 
+pub mod replay;
 pub mod reply;
 pub mod request;
 

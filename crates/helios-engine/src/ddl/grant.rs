@@ -4,7 +4,7 @@ use super::Ddl;
 use crate::catalog_store::{self, Kind};
 use helios_planner::catalog::{Database, Grant, Relation, Schema};
 use helios_planner::utility::{GrantPrivileges, GrantTargets};
-use helios_types::{ObjectId, Result};
+use helios_types::{Error, ObjectId, Result};
 use std::sync::Arc;
 
 impl Ddl<'_> {
@@ -109,7 +109,12 @@ impl Ddl<'_> {
                 sequence.grants = self.changed(&sequence.grants, spec, "rwU");
                 self.put_relation(Relation::Sequence(Arc::new(sequence)))
             }
-            _ => Ok(()),
+            // Who may see such a table follows from other rights.
+            Some(Relation::Virtual(table)) => Err(Error::unsupported(format!(
+                "changing the privileges of \"{}\"",
+                table.name
+            ))),
+            Some(Relation::Index { .. }) | None => Ok(()),
         }
     }
 

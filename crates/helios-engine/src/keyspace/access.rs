@@ -1,5 +1,5 @@
 //! What a command reads and writes through: one logical database at one moment, either the newest
-//! committed state, a snapshot of it, or an open transaction.
+//! committed state, one that a statement sees, or an open transaction.
 //!
 //! Reading one key needs no snapshot. A command that reads more than one stored value calls
 //! [`Access::pin`] first and sees all of them at one commit. A command that writes has locked its
@@ -13,7 +13,8 @@ use super::batch::Batch;
 use super::entry::{self, Entry, Form, Kind, Meta, Version, wrong_type};
 use super::{Database, Keyspace};
 use helios_storage::{
-    Header, KeyRange, Pinned, Prefix, RowHeader, ScanOptions, Snapshot, Space, split_header,
+    ChangeOp, Header, KeyRange, Pinned, Prefix, ReadView, RowHeader, ScanOptions, Snapshot, Space,
+    split_header,
 };
 use helios_types::Result;
 use smallvec::SmallVec;
@@ -28,6 +29,7 @@ pub type VisitEntry<'v> = dyn FnMut(&[u8], &Header, Entry<'_>) -> Result<bool> +
 enum Source<'a> {
     Newest,
     Snapshot(Snapshot),
+    View(ReadView),
     Batch(&'a mut Batch),
 }
 
@@ -126,14 +128,9 @@ impl<'a> Access<'a> {
         Self::with(keyspace, database, now_ms, Source::Newest)
     }
 
-    /// One committed state.
-    pub fn at(
-        keyspace: &'a Keyspace,
-        database: &'a Database,
-        now_ms: u64,
-        snapshot: Snapshot,
-    ) -> Self {
-        Self::with(keyspace, database, now_ms, Source::Snapshot(snapshot))
+    /// What a statement of a transaction sees.
+    pub fn at(keyspace: &'a Keyspace, database: &'a Database, now_ms: u64, view: ReadView) -> Self {
+        Self::with(keyspace, database, now_ms, Source::View(view))
     }
 
     /// The newest state and the transaction's own writes.
@@ -179,6 +176,7 @@ impl<'a> Access<'a> {
         let source = match &mut self.source {
             Source::Newest => Source::Newest,
             Source::Snapshot(snapshot) => Source::Snapshot(snapshot.clone()),
+            Source::View(view) => Source::View(view.clone()),
             Source::Batch(batch) => Source::Batch(batch),
         };
         Access {
@@ -205,6 +203,7 @@ impl<'a> Access<'a> {
             Source::Snapshot(snapshot) => {
                 Ok(snapshot.get(Space::Row, key)?.map(Pinned::into_owned))
             }
+            Source::View(view) => Ok(view.get(Space::Row, key)?.map(Pinned::into_owned)),
             Source::Batch(batch) => Ok(batch.get(key)?.map(Pinned::into_owned)),
         }
     }
@@ -272,6 +271,10 @@ impl<'a> Access<'a> {
             },
             &body,
         );
+        if self.batch().logs_changes() {
+            let old = slot.stored.is_some().then(|| slot.body());
+            self.log(&slot.key, old, Some(&body));
+        }
         self.body = body;
         self.changed(slot);
         Ok(())
@@ -288,8 +291,38 @@ impl<'a> Access<'a> {
         if slot.stored.is_some() {
             self.count(slot, 0, false);
             self.batch().delete(&slot.key);
+            if self.batch().logs_changes() {
+                self.log(&slot.key, Some(slot.body()), None);
+            }
             self.changed(slot);
         }
+        Ok(())
+    }
+
+    /// Adds a change record: of an entry, or of an element that is kept under a sub-key. Its key is
+    /// the stored one without the object's number.
+    fn log(&mut self, stored: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        let op = match (old, new) {
+            (None, None) => return,
+            (None, Some(_)) => ChangeOp::Insert,
+            (Some(_), Some(_)) => ChangeOp::Update,
+            (Some(_), None) => ChangeOp::Delete,
+        };
+        let object = self.database.object();
+        self.batch().log(object, op, stored, old, new);
+    }
+
+    /// The change record of a sub-key.
+    fn log_sub_key(&mut self, stored: &[u8], new: Option<&[u8]>) -> Result<()> {
+        if !self.batch().logs_changes() {
+            return Ok(());
+        }
+        let old = self.get(stored)?;
+        let old = match &old {
+            Some(value) => Some(split_header(value)?.1),
+            None => None,
+        };
+        self.log(stored, old, new);
         Ok(())
     }
 
@@ -368,8 +401,9 @@ impl<'a> Access<'a> {
         }
     }
 
-    pub fn sub_put(&mut self, version: &Version, sub: &[u8], body: &[u8]) {
+    pub fn sub_put(&mut self, version: &Version, sub: &[u8], body: &[u8]) -> Result<()> {
         let key = self.database.sub_key(version, sub);
+        self.log_sub_key(&key, Some(body))?;
         self.batch().put(
             &key,
             RowHeader {
@@ -378,11 +412,14 @@ impl<'a> Access<'a> {
             },
             body,
         );
+        Ok(())
     }
 
-    pub fn sub_delete(&mut self, version: &Version, sub: &[u8]) {
+    pub fn sub_delete(&mut self, version: &Version, sub: &[u8]) -> Result<()> {
         let key = self.database.sub_key(version, sub);
+        self.log_sub_key(&key, None)?;
         self.batch().delete(&key);
+        Ok(())
     }
 
     /// Shows the sub-keys of a large collection in order, from `from` (inclusive) on or, in reverse,
@@ -462,6 +499,7 @@ impl<'a> Access<'a> {
         let mut scan = match &self.source {
             Source::Newest => return Ok(()),
             Source::Snapshot(snapshot) => snapshot.scan(Space::Row, range, options)?,
+            Source::View(view) => view.scan(Space::Row, range, options)?,
             Source::Batch(batch) => batch.scan(range, options)?,
         };
         while let Some((key, value)) = scan.next()? {

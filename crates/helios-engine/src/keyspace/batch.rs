@@ -7,8 +7,8 @@
 
 use super::{Database, Keyspace};
 use helios_storage::{
-    CommitWait, Durability, Isolation, KeyRange, LockKey, LockMode, Pinned, Prefix, RowHeader,
-    Scan, ScanOptions, Space, TryLock, Txn, TxnOptions, Wait,
+    ChangeOp, ChangeRecord, CommitWait, Durability, Isolation, KeyRange, LockKey, LockMode, Pinned,
+    Prefix, RowHeader, Scan, ScanOptions, Space, TryLock, Txn, TxnOptions, Wait,
 };
 use helios_types::{ErrorKind, Result, bail};
 use smallvec::SmallVec;
@@ -16,6 +16,10 @@ use std::time::Duration;
 
 /// Longest wait for a key that a transaction of another protocol holds.
 const FOREIGN_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a key is tried before a client joins the queue for it. Commands hold a key for
+/// microseconds, and a queue that has begun makes everybody wait for its wake-ups in turn.
+const QUICK_TRIES: usize = 16;
 
 /// How a command uses a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,12 @@ impl Batch {
 
     /// Locks `key`, and waits for it a bounded time.
     pub async fn lock(&mut self, database: &Database, key: &[u8], how: Use) -> Result<()> {
+        for _ in 0..QUICK_TRIES {
+            if self.try_lock(database, key, how)? {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
         let stored = database.entry_key(key);
         let lock = LockKey::Row(Space::Row, &stored);
         let wait = Wait::Timeout(FOREIGN_LOCK_TIMEOUT);
@@ -148,6 +158,28 @@ impl Batch {
         self.txn.delete(Space::Row, key);
     }
 
+    /// Whether change records go anywhere.
+    pub(super) fn logs_changes(&self) -> bool {
+        self.txn.logs_changes()
+    }
+
+    pub(super) fn log(
+        &mut self,
+        object: Prefix,
+        op: ChangeOp,
+        stored: &[u8],
+        old: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) {
+        self.txn.log(ChangeRecord {
+            object,
+            op,
+            key: stored.get(Prefix::LEN..).unwrap_or_default().into(),
+            old: old.map(Into::into),
+            new: new.map(Into::into),
+        });
+    }
+
     pub(super) fn count(&mut self, object: Prefix, delta: i64) {
         self.txn.count(object, delta);
     }
@@ -168,5 +200,72 @@ impl Batch {
         if self.recording {
             self.changed.push(key.into());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Access;
+    use super::*;
+    use helios_storage::{Change, Store, StoreOptions};
+    use helios_types::{BranchId, DatabaseId, ObjectId, Ts};
+
+    fn written(access: &mut Access<'_>, key: &[u8], value: &[u8]) {
+        use super::super::strings::{Condition, Expiry};
+        access
+            .set(key, value, Expiry::Clear, Condition::Always)
+            .unwrap();
+    }
+
+    #[test]
+    fn every_change_of_a_key_is_in_the_change_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(StoreOptions {
+            path: folder.path().join("data"),
+            log_retention: Some(Duration::from_secs(3600)),
+            ..StoreOptions::default()
+        })
+        .unwrap();
+        let keyspace = Keyspace::new(store.clone());
+        let object = Prefix::new(DatabaseId(1), BranchId::MAIN, ObjectId(15_000));
+        let database = Database::new(0, object);
+        let run = |work: &dyn Fn(&mut Access<'_>)| -> Vec<Change> {
+            let before = store.last_ts();
+            let mut batch = Batch::begin(&keyspace, Durability::Off);
+            work(&mut Access::writing(&keyspace, &database, 1, &mut batch));
+            drop(batch.commit(&keyspace).unwrap());
+            assert!(store.last_ts() > before && before >= Ts::ZERO);
+            store.changes(before, usize::MAX).unwrap()
+        };
+        let ops = |changes: &[Change]| changes.iter().map(|c| c.record.op).collect::<Vec<_>>();
+
+        let changes = run(&|access| written(access, b"k", b"one"));
+        assert_eq!(ops(&changes), [ChangeOp::Insert]);
+        assert_eq!(changes[0].record.object, object);
+        assert!(changes[0].record.key.ends_with(b"k") && changes[0].record.old.is_none());
+        let changes = run(&|access| written(access, b"k", b"two"));
+        assert_eq!(ops(&changes), [ChangeOp::Update]);
+        let old = changes[0].record.old.as_deref().unwrap();
+        let new = changes[0].record.new.as_deref().unwrap();
+        assert!(old.ends_with(b"one") && new.ends_with(b"two"));
+        let changes = run(&|access| {
+            let slot = access.slot(b"k").unwrap();
+            access.remove(&slot).unwrap();
+        });
+        assert_eq!(ops(&changes), [ChangeOp::Delete]);
+
+        // A hash that does not fit its entry: one record an element, and one of the entry.
+        let value = vec![b'v'; super::super::SMALL_BYTES_MAX];
+        let pairs: [(&[u8], &[u8]); 2] = [(b"f1", &value), (b"f2", b"x")];
+        let changes = run(&|access| {
+            access.hash_set(b"h", pairs.iter().copied()).unwrap();
+        });
+        assert_eq!(ops(&changes), [ChangeOp::Insert; 3]);
+        let changes = run(&|access| {
+            access
+                .hash_set(b"h", [(&b"f2"[..], &b"y"[..])].into_iter())
+                .unwrap();
+        });
+        assert_eq!(ops(&changes), [ChangeOp::Update; 2]);
     }
 }

@@ -199,7 +199,7 @@ impl<'a> Access<'a> {
         }) = slot.entry()?
         {
             for (field, value) in small_fields(items)? {
-                self.sub_put(&meta.version, field, value);
+                self.sub_put(&meta.version, field, value)?;
                 meta.count += 1;
             }
         }
@@ -216,7 +216,7 @@ impl<'a> Access<'a> {
         let mut added = 0;
         for (field, value) in pairs {
             added += u64::from(self.sub_get(&meta.version, field)?.is_none());
-            self.sub_put(&meta.version, field, value);
+            self.sub_put(&meta.version, field, value)?;
         }
         meta.count += added;
         let level = self.hash_level(level, meta.count);
@@ -255,7 +255,7 @@ impl<'a> Access<'a> {
             Form::Large(mut meta) => {
                 for name in names {
                     if self.sub_get(&meta.version, name)?.is_some() {
-                        self.sub_delete(&meta.version, name);
+                        self.sub_delete(&meta.version, name)?;
                         removed += 1;
                     }
                 }

@@ -154,7 +154,7 @@ impl<'a> Access<'a> {
             }
             Some(meta) => {
                 for (sub, value) in elements {
-                    other.sub_put(&version, &sub, &value);
+                    other.sub_put(&version, &sub, &value)?;
                 }
                 let meta = Meta { version, ..meta };
                 other.put(&target, source.expire_ms(), |out| {

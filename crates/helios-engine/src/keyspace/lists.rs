@@ -73,8 +73,8 @@ impl<'a> Access<'a> {
         self.sub_get(&meta.version, &number.to_be_bytes())
     }
 
-    fn put_chunk(&mut self, meta: &Meta, number: u64, items: &[u8]) {
-        self.sub_put(&meta.version, &number.to_be_bytes(), items);
+    fn put_chunk(&mut self, meta: &Meta, number: u64, items: &[u8]) -> Result<()> {
+        self.sub_put(&meta.version, &number.to_be_bytes(), items)
     }
 
     /// Shows the chunks of a list with their numbers, from one end on.
@@ -155,17 +155,21 @@ impl<'a> Access<'a> {
             first: MIDDLE,
             last: MIDDLE - 1,
         };
-        self.append_chunks(&mut meta, items.into_iter());
+        self.append_chunks(&mut meta, items.into_iter())?;
         Ok(meta)
     }
 
     /// Begins new chunks behind the last one and fills them.
-    fn append_chunks<'i>(&mut self, meta: &mut Meta, items: impl Iterator<Item = &'i [u8]>) {
+    fn append_chunks<'i>(
+        &mut self,
+        meta: &mut Meta,
+        items: impl Iterator<Item = &'i [u8]>,
+    ) -> Result<()> {
         let mut bytes = Vec::new();
         for item in items {
             if !bytes.is_empty() && bytes.len() + packed::size(item.len()) > CHUNK_BYTES_MAX {
                 meta.last += 1;
-                self.put_chunk(meta, meta.last, &bytes);
+                self.put_chunk(meta, meta.last, &bytes)?;
                 bytes.clear();
             }
             packed::push(&mut bytes, item);
@@ -173,8 +177,9 @@ impl<'a> Access<'a> {
         }
         if !bytes.is_empty() {
             meta.last += 1;
-            self.put_chunk(meta, meta.last, &bytes);
+            self.put_chunk(meta, meta.last, &bytes)?;
         }
+        Ok(())
     }
 
     fn list_push_large<'i>(
@@ -199,7 +204,7 @@ impl<'a> Access<'a> {
         for item in items {
             let size = packed::size(item.len());
             if !chunk.is_empty() && chunk.len() + size > CHUNK_BYTES_MAX {
-                self.put_end_chunk(&mut meta, end, &chunk);
+                self.put_end_chunk(&mut meta, end, &chunk)?;
                 match end {
                     End::Left => meta.first -= 1,
                     End::Right => meta.last += 1,
@@ -216,12 +221,12 @@ impl<'a> Access<'a> {
             }
             meta.count += 1;
         }
-        self.put_end_chunk(&mut meta, end, &chunk);
+        self.put_end_chunk(&mut meta, end, &chunk)?;
         self.put_large(slot, Kind::List, 0, &meta)?;
         Ok(meta.count)
     }
 
-    fn put_end_chunk(&mut self, meta: &mut Meta, end: End, chunk: &[u8]) {
+    fn put_end_chunk(&mut self, meta: &mut Meta, end: End, chunk: &[u8]) -> Result<()> {
         // A list without chunks has its last number before its first.
         if meta.last < meta.first {
             match end {
@@ -234,7 +239,7 @@ impl<'a> Access<'a> {
         } else {
             meta.last
         };
-        self.put_chunk(meta, number, chunk);
+        self.put_chunk(meta, number, chunk)
     }
 
     /// LPOP and RPOP: up to `count` items, the one at the end first; `None` when there is no list.
@@ -290,14 +295,14 @@ impl<'a> Access<'a> {
             take_from(&mut items, end, count - popped.len() as u64, popped);
             meta.count = meta.count.saturating_sub((before - items.len()) as u64);
             if items.is_empty() {
-                self.sub_delete(&meta.version, &number.to_be_bytes());
+                self.sub_delete(&meta.version, &number.to_be_bytes())?;
                 match end {
                     End::Left => meta.first += 1,
                     End::Right => meta.last -= 1,
                 }
             } else {
                 let bytes = pack(items.iter().copied());
-                self.put_chunk(&meta, number, &bytes);
+                self.put_chunk(&meta, number, &bytes)?;
             }
         }
         if popped.is_empty() {
@@ -399,7 +404,7 @@ impl<'a> Access<'a> {
             first: MIDDLE,
             last: MIDDLE - 1,
         };
-        self.append_chunks(&mut meta, items.iter().map(Vec::as_slice));
+        self.append_chunks(&mut meta, items.iter().map(Vec::as_slice))?;
         self.put_large(slot, Kind::List, 0, &meta)
     }
 
@@ -425,7 +430,7 @@ impl<'a> Access<'a> {
                     *place = item;
                 }
                 let bytes = pack(items.iter().copied());
-                self.put_chunk(&meta, number, &bytes);
+                self.put_chunk(&meta, number, &bytes)?;
                 self.put_large(&slot, Kind::List, 0, &meta)
             }
             _ => {
@@ -497,7 +502,7 @@ impl<'a> Access<'a> {
         meta.count += 1;
         let bytes = pack(items.iter().map(Vec::as_slice));
         let length = meta.count;
-        self.put_chunk(&meta, number, &bytes);
+        self.put_chunk(&meta, number, &bytes)?;
         self.put_large(&slot, Kind::List, 0, &meta)?;
         if bytes.len() > CHUNK_BYTES_SPLIT {
             // Chunk numbers leave no room between two, so the list is laid out anew; that happens
@@ -546,10 +551,10 @@ impl<'a> Access<'a> {
         meta.count = meta.count.saturating_sub(removed);
         for (number, items) in rewritten {
             if items.is_empty() {
-                self.sub_delete(&meta.version, &number.to_be_bytes());
+                self.sub_delete(&meta.version, &number.to_be_bytes())?;
             } else {
                 let bytes = pack(items.iter().map(Vec::as_slice));
-                self.put_chunk(&meta, number, &bytes);
+                self.put_chunk(&meta, number, &bytes)?;
             }
         }
         if meta.count > 0 {

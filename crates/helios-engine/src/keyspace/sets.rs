@@ -118,7 +118,7 @@ impl<'a> Access<'a> {
             level = self.set_level(level, member, all.len() as u64);
             bytes += packed::size(member.len());
             if bytes > SMALL_BYTES_MAX {
-                let meta = self.set_grow(&all[..before]);
+                let meta = self.set_grow(&all[..before])?;
                 return self.set_add_large(&slot, old_level, meta, members);
             }
         }
@@ -133,7 +133,7 @@ impl<'a> Access<'a> {
         Ok(added as u64)
     }
 
-    fn set_grow(&mut self, members: &[&[u8]]) -> Meta {
+    fn set_grow(&mut self, members: &[&[u8]]) -> Result<Meta> {
         let meta = Meta {
             version: self.new_version(),
             count: members.len() as u64,
@@ -141,9 +141,9 @@ impl<'a> Access<'a> {
             last: 0,
         };
         for member in members {
-            self.sub_put(&meta.version, member, &[]);
+            self.sub_put(&meta.version, member, &[])?;
         }
-        meta
+        Ok(meta)
     }
 
     fn set_add_large<'m>(
@@ -156,7 +156,7 @@ impl<'a> Access<'a> {
         let mut added = 0;
         for member in members {
             if self.sub_get(&meta.version, member)?.is_none() {
-                self.sub_put(&meta.version, member, &[]);
+                self.sub_put(&meta.version, member, &[])?;
                 added += 1;
                 level = self.set_level(level, member, meta.count + added);
             }
@@ -194,7 +194,7 @@ impl<'a> Access<'a> {
             Form::Large(mut meta) => {
                 for member in members {
                     if self.sub_get(&meta.version, member)?.is_some() {
-                        self.sub_delete(&meta.version, member);
+                        self.sub_delete(&meta.version, member)?;
                         removed += 1;
                     }
                 }

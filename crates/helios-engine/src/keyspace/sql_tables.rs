@@ -1,13 +1,13 @@
 //! The schema `redis` in SQL: its tables in every catalog, and their rows.
 //!
-//! The rows are those of the newest commit. They are for who may use the keyspace; others are
-//! refused, as on the Redis port.
+//! The rows are those that the statement's snapshot sees, without what has expired by its time. They
+//! are for who may use the keyspace; others are refused, as on the Redis port.
 
 use super::session::{databases_of, role_may_use};
 use super::tables::{KeyFilter, Table};
-use super::{Access, Keyspace, expirer};
-use crate::Engine;
+use super::{Access, Keyspace};
 use crate::apply::Row;
+use crate::kernel::reader::ViewReader;
 use helios_planner::catalog::{Catalog, Relation, Schema, VirtualTable};
 use helios_planner::function::FunctionContext;
 use helios_types::value::Rows;
@@ -58,7 +58,7 @@ pub(crate) fn is_keyspace_table(table: &VirtualTable) -> bool {
 
 /// The rows that satisfy the lookups on the number and the key.
 pub(crate) fn rows(
-    engine: &Engine,
+    reader: &ViewReader,
     table: &VirtualTable,
     lookups: &[(usize, Value)],
     functions: &dyn FunctionContext,
@@ -94,16 +94,15 @@ pub(crate) fn rows(
         Some(_) => return Ok(Vec::new()),
         None => KeyFilter::default(),
     };
-    let keyspace = Keyspace::new(engine.store.clone());
-    let snapshot = engine.store.snapshot();
+    let keyspace = Keyspace::new(reader.engine.store.clone());
     let mut rows = Rows::default();
     for database in databases_of(database.id) {
         let number = i64::from(database.number());
         if wanted(NUMBER).is_some_and(|value| value.as_i64() != Some(number)) {
             continue;
         }
-        let now_ms = expirer::now_ms();
-        let mut access = Access::at(&keyspace, &database, now_ms, snapshot.clone());
+        let view = reader.view.clone();
+        let mut access = Access::at(&keyspace, &database, reader.now_ms, view);
         access.scan_table(kind, &filter, &mut rows)?;
     }
     Ok(rows.0)

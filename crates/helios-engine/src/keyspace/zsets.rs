@@ -207,7 +207,7 @@ impl<'a> Access<'a> {
                     level = self.zset_level(level, member, all.len() as u64);
                     bytes += packed::size(member.len() + 8);
                     if bytes > SMALL_BYTES_MAX {
-                        let meta = self.zset_grow(&before);
+                        let meta = self.zset_grow(&before)?;
                         return self.zset_add_large(&slot, old_level, meta, options, members);
                     }
                 }
@@ -220,7 +220,7 @@ impl<'a> Access<'a> {
         Ok(result)
     }
 
-    fn zset_grow(&mut self, members: &[(f64, &[u8])]) -> Meta {
+    fn zset_grow(&mut self, members: &[(f64, &[u8])]) -> Result<Meta> {
         let meta = Meta {
             version: self.new_version(),
             count: members.len() as u64,
@@ -228,17 +228,23 @@ impl<'a> Access<'a> {
             last: 0,
         };
         for (score, member) in members {
-            self.put_member(&meta, None, *score, member);
+            self.put_member(&meta, None, *score, member)?;
         }
-        meta
+        Ok(meta)
     }
 
-    fn put_member(&mut self, meta: &Meta, old: Option<f64>, score: f64, member: &[u8]) {
+    fn put_member(
+        &mut self,
+        meta: &Meta,
+        old: Option<f64>,
+        score: f64,
+        member: &[u8],
+    ) -> Result<()> {
         if let Some(old) = old {
-            self.sub_delete(&meta.version, &by_score(old, member));
+            self.sub_delete(&meta.version, &by_score(old, member))?;
         }
-        self.sub_put(&meta.version, &by_member(member), &number::score_key(score));
-        self.sub_put(&meta.version, &by_score(score, member), &[]);
+        self.sub_put(&meta.version, &by_member(member), &number::score_key(score))?;
+        self.sub_put(&meta.version, &by_score(score, member), &[])
     }
 
     fn zset_add_large<'m>(
@@ -268,7 +274,7 @@ impl<'a> Access<'a> {
                 }
             }
             meta.first = meta.first.min(u64::from_be_bytes(number::score_key(new)));
-            self.put_member(&meta, old, new, member);
+            self.put_member(&meta, old, new, member)?;
         }
         if result.added + result.changed > 0 {
             self.put_large(slot, Kind::SortedSet, level, &meta)?;
@@ -302,7 +308,7 @@ impl<'a> Access<'a> {
             Form::Large(mut meta) => {
                 for member in members {
                     if let Some(score) = self.stored_score(&meta, member)? {
-                        self.delete_member(&meta, score, member);
+                        self.delete_member(&meta, score, member)?;
                         removed += 1;
                     }
                 }
@@ -316,9 +322,9 @@ impl<'a> Access<'a> {
         Ok(removed)
     }
 
-    fn delete_member(&mut self, meta: &Meta, score: f64, member: &[u8]) {
-        self.sub_delete(&meta.version, &by_member(member));
-        self.sub_delete(&meta.version, &by_score(score, member));
+    fn delete_member(&mut self, meta: &Meta, score: f64, member: &[u8]) -> Result<()> {
+        self.sub_delete(&meta.version, &by_member(member))?;
+        self.sub_delete(&meta.version, &by_score(score, member))
     }
 
     /// ZPOPMIN and ZPOPMAX: up to `count` members from one end.
@@ -352,7 +358,7 @@ impl<'a> Access<'a> {
         match entry.form {
             Form::Large(mut meta) => {
                 for scored in members {
-                    self.delete_member(&meta, scored.score, &scored.member);
+                    self.delete_member(&meta, scored.score, &scored.member)?;
                 }
                 meta.count = meta.count.saturating_sub(members.len() as u64);
                 if let (true, Some(last)) = (lowest, members.last()) {

@@ -208,6 +208,9 @@ impl<S: Transport> Connection<S> {
         self.session.finish_batch(&mut self.out).await;
         let start = self.out.len();
         let clock = Instant::now();
+        // The commands that follow in the pipeline may share the commit of one that only had to
+        // wait for its keys.
+        let goes_on = matches!(next, Next::Locked(_));
         let (command, result) = match next {
             Next::Done => return Ok(()),
             Next::Locked(command) => (command, self.run_locked(command, args).await?),
@@ -223,7 +226,9 @@ impl<S: Transport> Connection<S> {
         }
         self.session.count(command, clock);
         self.session.replied(start, &mut self.out);
-        self.session.finish_batch(&mut self.out).await;
+        if !goes_on {
+            self.session.finish_batch(&mut self.out).await;
+        }
         Ok(())
     }
 

@@ -1,49 +1,15 @@
-//! Database 16: tables of SQL as hashes, and bad input that leaves other clients undisturbed.
+//! Database 16: tables of SQL as hashes.
 
 use crate::peer;
-use crate::resp::{Client, Reply};
-use helios_engine::{Protocol, SessionOptions};
-use std::io::{Read, Write};
-
-fn text(text: &str) -> Reply {
-    Reply::Text(text.as_bytes().to_vec())
-}
-
-/// The text of INFO.
-fn info(client: &mut Client, section: &str) -> String {
-    match client.ask(&format!("INFO {section}")) {
-        Reply::Text(text) => String::from_utf8(text).unwrap(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn sql(server: &peer::Peer, statements: &[&str]) {
-    let engine = server.engine();
-    let options = SessionOptions::new(
-        Protocol::Internal,
-        engine.superuser(),
-        engine.default_database(),
-    );
-    let mut session = engine.session(options).unwrap();
-    server.block_on(async move {
-        for statement in statements {
-            let prepared = session.prepare(statement, &[]).unwrap();
-            let mut rows = helios_types::value::Rows::default();
-            session.execute(&prepared, &[], &mut rows).await.unwrap();
-        }
-    });
-}
+use crate::resp::{Client, Reply, text};
 
 #[test]
 fn rows_of_tables_are_hashes_to_read_and_to_write() {
     let server = peer::heliosdb();
-    sql(
-        &server,
-        &[
-            "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL, visits bigint)",
-            "INSERT INTO users VALUES (1, 'ann', NULL)",
-        ],
-    );
+    server.sql(&[
+        "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL, visits bigint)",
+        "INSERT INTO users VALUES (1, 'ann', NULL)",
+    ]);
     let mut client = Client::connect(server.port);
     assert_eq!(client.ask("SELECT 16"), text("OK"));
     for (command, reply) in [
@@ -89,10 +55,7 @@ fn rows_of_tables_are_hashes_to_read_and_to_write() {
 #[test]
 fn a_transaction_on_tables_undoes_only_what_fails() {
     let server = peer::heliosdb();
-    sql(
-        &server,
-        &["CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)"],
-    );
+    server.sql(&["CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)"]);
     let mut client = Client::connect(server.port);
     client.ask("SELECT 16");
     for command in ["MULTI", "HSET t:1 n 1", "HSET t:2 n abc", "HINCRBY t:1 n 5"] {
@@ -110,10 +73,7 @@ fn a_transaction_on_tables_undoes_only_what_fails() {
 #[test]
 fn the_plan_of_a_command_is_the_plan_of_its_question() {
     let server = peer::heliosdb();
-    sql(
-        &server,
-        &["CREATE TABLE users (id int PRIMARY KEY, name text)"],
-    );
+    server.sql(&["CREATE TABLE users (id int PRIMARY KEY, name text)"]);
     let mut client = Client::connect(server.port);
     client.ask("SELECT 16");
     let Reply::Text(plan) = client.ask("HELIOS.EXPLAIN HGETALL users:1") else {
@@ -125,138 +85,110 @@ fn the_plan_of_a_command_is_the_plan_of_its_question() {
 }
 
 #[test]
-fn bad_input_ends_its_own_connection_only() {
+fn keys_of_several_columns_other_schemas_and_types_work_the_same() {
     let server = peer::heliosdb();
-    let mut other = Client::connect(server.port);
-    for bytes in [
-        &b"*1\r\n$-1\r\n"[..],
-        b"*99999999999\r\n",
-        b"*1\r\nx\r\n",
-        b"\"\r\n",
-    ] {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-        stream.write_all(bytes).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("-ERR Protocol error"), "{answer}");
-        assert_eq!(other.ask("PING"), text("PONG"));
-    }
-}
-
-#[test]
-fn a_waiting_client_gets_what_another_pushes() {
-    let server = peer::heliosdb();
-    let mut waiting = Client::connect(server.port);
-    let mut pushing = Client::connect(server.port);
-    waiting.send_line("BLPOP queue 10");
-    while !info(&mut pushing, "clients").contains("blocked_clients:1") {
-        std::thread::yield_now();
-    }
-    assert_eq!(pushing.ask("RPUSH queue job"), Reply::Integer(1));
-    assert_eq!(
-        waiting.reply(),
-        Reply::List(vec![text("queue"), text("job")])
-    );
-    assert_eq!(pushing.ask("EXISTS queue"), Reply::Integer(0));
-}
-
-#[test]
-fn large_collections_answer_as_small_ones() {
-    let server = peer::heliosdb();
+    server.sql(&[
+        "CREATE SCHEMA s",
+        "CREATE TABLE s.t (a int, b text, v int, PRIMARY KEY (a, b))",
+        "INSERT INTO s.t VALUES (1, 'x', 5)",
+        "CREATE TABLE acc (id uuid PRIMARY KEY, owner text NOT NULL, \
+         balance numeric(12,2) DEFAULT 0, n smallint, at timestamptz, j jsonb)",
+    ]);
+    let row = "acc:123e4567-e89b-12d3-a456-426614174000";
     let mut client = Client::connect(server.port);
-    for at in 0..3000 {
-        client.send_line(&format!("RPUSH list item{at}"));
-        client.send_line(&format!("HSET hash field{at} {at}"));
-        client.send_line(&format!("ZADD zset {at} member{at}"));
-        client.send_line(&format!("SADD set member{at}"));
-    }
-    for _ in 0..12_000 {
-        client.reply();
-    }
+    client.ask("SELECT 16");
+    let list = |items: &[&str]| Reply::List(items.iter().map(|item| text(item)).collect());
     for (command, reply) in [
-        ("LLEN list", Reply::Integer(3000)),
-        ("LINDEX list 1234", text("item1234")),
-        ("LINDEX list -2", text("item2998")),
+        ("HGETALL s.t:1:x", list(&["a", "1", "b", "x", "v", "5"])),
+        ("HSET s.t:2:y v 7", Reply::Integer(1)),
+        ("HKEYS s.t:2:y", list(&["a", "b", "v"])),
+        ("HSET ROW owner ann balance 12.5", Reply::Integer(2)),
+        ("HINCRBYFLOAT ROW balance 0.25", text("12.75")),
+        ("HINCRBY ROW n 5", Reply::Integer(5)),
+        ("HSETNX ROW n 9", Reply::Integer(0)),
+        ("HSET ROW at 2024-01-02T03:04:05Z", Reply::Integer(1)),
+        ("HGET ROW at", text("2024-01-02T03:04:05Z")),
+        ("HSET ROW j '{\"x\": 1}'", Reply::Integer(1)),
         (
-            "LRANGE list 1500 1501",
-            Reply::List(vec![text("item1500"), text("item1501")]),
+            "HMGET ROW j n nope",
+            Reply::List(vec![text("{\"x\":1}"), text("5"), Reply::Null]),
         ),
-        ("HLEN hash", Reply::Integer(3000)),
-        ("HGET hash field77", text("77")),
-        ("ZCARD zset", Reply::Integer(3000)),
-        ("ZRANK zset member42", Reply::Integer(42)),
-        ("ZREMRANGEBYRANK zset 0 999", Reply::Integer(1000)),
-        ("ZRANGE zset 0 0", Reply::List(vec![text("member1000")])),
+        ("HEXISTS ROW n", Reply::Integer(1)),
         (
-            "ZPOPMAX zset",
-            Reply::List(vec![text("member2999"), text("2999")]),
+            "SCAN 0 MATCH s.t:* COUNT 1",
+            Reply::List(vec![text("0"), list(&["s.t:1:x", "s.t:2:y"])]),
         ),
-        ("SCARD set", Reply::Integer(3000)),
-        ("SISMEMBER set member2999", Reply::Integer(1)),
-        ("SREM set member2999", Reply::Integer(1)),
-        ("LREM list 0 item7", Reply::Integer(1)),
-        ("LTRIM list 0 9", text("OK")),
-        ("LLEN list", Reply::Integer(10)),
-        ("RENAME hash hash2", text("OK")),
-        ("HGET hash2 field2999", text("2999")),
-        ("DEL hash2 zset set list", Reply::Integer(4)),
-        ("DBSIZE", Reply::Integer(0)),
+        ("DEL s.t:1:x s.t:9:z", Reply::Integer(1)),
     ] {
-        assert_eq!(client.ask(command), reply, "{command}");
+        let command = command.replace("ROW", row);
+        assert_eq!(client.ask(&command), reply, "{command}");
     }
+    for (command, error) in [
+        (
+            "HINCRBY ROW n 40000",
+            "ERR increment or decrement would overflow",
+        ),
+        ("HINCRBY ROW owner 1", "ERR hash value is not an integer"),
+        (
+            "HSET ROW n many",
+            "ERR invalid input syntax for type smallint: \"many\"",
+        ),
+        (
+            "HSET acc:123e4567-e89b-12d3-a456-426614174001 n 1",
+            "ERR null value in column \"owner\"",
+        ),
+        (
+            "GET ROW",
+            "ERR GET on the database of SQL tables is not supported",
+        ),
+        (
+            "EXPIRE ROW 10",
+            "ERR EXPIRE on the database of SQL tables is not supported",
+        ),
+        (
+            "WATCH ROW",
+            "ERR WATCH on the database of SQL is not supported",
+        ),
+    ] {
+        let command = command.replace("ROW", row);
+        match client.ask(&command) {
+            Reply::Error(text) => assert!(text.starts_with(error), "{command}: {text}"),
+            other => panic!("{command}: {other:?}"),
+        }
+    }
+    assert_eq!(client.ask(&format!("HGET {row} n")), text("5"));
 }
 
 #[test]
-fn keys_expire_on_time_and_are_removed_in_the_background() {
+fn one_column_incremented_by_many_clients_and_by_sql_ends_at_the_exact_sum() {
+    const CLIENTS: usize = 4;
+    const TIMES: usize = 50;
     let server = peer::heliosdb();
-    let mut client = Client::connect(server.port);
-    client.ask("SET k v PX 50");
-    client.ask("SET stays v");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while client.ask("DBSIZE") != Reply::Integer(1) {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the expirer did not remove the key"
-        );
-        std::thread::yield_now();
-    }
-    assert_eq!(client.ask("GET k"), Reply::Null);
-    assert!(info(&mut client, "stats").contains("expired_keys:1"));
-}
-
-#[test]
-fn the_keyspace_is_seen_in_sql() {
-    let server = peer::heliosdb();
-    let mut client = Client::connect(server.port);
-    client.ask("HSET user:1 name ann");
-    client.ask("ZADD scores 1.5 ann");
-    client.ask("SET plain text");
-    let engine = server.engine();
-    let options = SessionOptions::new(
-        Protocol::Internal,
-        engine.superuser(),
-        engine.default_database(),
-    );
-    let mut session = engine.session(options).unwrap();
-    let mut ask = |statement: &str| {
-        let mut rows = helios_types::value::Rows::default();
-        let prepared = session.prepare(statement, &[]).unwrap();
-        server
-            .block_on(session.execute(&prepared, &[], &mut rows))
-            .unwrap();
-        rows.0
-            .iter()
-            .map(|row| format!("{row:?}"))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(ask("SELECT key FROM redis.keys").len(), 3);
-    assert_eq!(
-        ask("SELECT value FROM redis.hashes WHERE key = 'user:1'").len(),
-        1
-    );
-    assert_eq!(
-        ask("SELECT member FROM redis.zsets WHERE score > 1").len(),
-        1
-    );
-    assert_eq!(ask("SELECT value FROM redis.strings WHERE db = 1").len(), 0);
+    server.sql(&[
+        "CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL)",
+        "INSERT INTO counters VALUES (1, 0)",
+    ]);
+    let port = server.port;
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(move || {
+                let mut client = Client::connect(port);
+                client.ask("SELECT 16");
+                for _ in 0..TIMES {
+                    let reply = client.ask("HINCRBY counters:1 n 1");
+                    assert!(matches!(reply, Reply::Integer(_)), "{reply:?}");
+                }
+            });
+        }
+        let mut session = server.session(server.engine().superuser());
+        for _ in 0..TIMES {
+            server
+                .rows(&mut session, "UPDATE counters SET n = n + 1 WHERE id = 1")
+                .unwrap();
+        }
+    });
+    let mut client = Client::connect(port);
+    client.ask("SELECT 16");
+    let sum = ((CLIENTS + 1) * TIMES).to_string();
+    assert_eq!(client.ask("HGET counters:1 n"), text(&sum));
 }

@@ -1,7 +1,12 @@
 //! The Redis port, driven from outside over its wire, and a real redis-server beside it.
 
+mod clients;
 mod database16;
 mod golden;
+mod in_sql;
+mod input;
+mod keyspace;
 mod peer;
 mod resp;
+mod server;
 mod tair;

@@ -1,8 +1,10 @@
 //! Servers to talk to: this crate's own, and a real redis-server on a free port.
 
-use helios_engine::{Engine, EngineOptions};
+use helios_engine::{Engine, EngineOptions, Protocol, Session, SessionOptions};
 use helios_net::{Shutdown, TlsMode};
 use helios_redis::Port;
+use helios_types::Result;
+use helios_types::value::Rows;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -21,6 +23,28 @@ impl Peer {
     /// The engine behind this crate's own server.
     pub fn engine(&self) -> &Arc<Engine> {
         self.engine.as_ref().unwrap()
+    }
+
+    /// A session of SQL.
+    pub fn session(&self, user: &str) -> Session {
+        let engine = self.engine();
+        let options = SessionOptions::new(Protocol::Internal, user, engine.default_database());
+        engine.session(options).unwrap()
+    }
+
+    /// Runs statements of SQL as the superuser.
+    pub fn sql(&self, statements: &[&str]) {
+        let mut session = self.session(self.engine().superuser());
+        for statement in statements {
+            self.rows(&mut session, statement).unwrap();
+        }
+    }
+
+    /// The rows of a statement, as text.
+    pub fn rows(&self, session: &mut Session, statement: &str) -> Result<Vec<String>> {
+        let mut rows = Rows::default();
+        self.block_on(session.run(statement, &[], &mut rows))?;
+        Ok(rows.0.iter().map(|row| format!("{row:?}")).collect())
     }
 
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
@@ -66,8 +90,8 @@ pub fn heliosdb() -> Peer {
     }
 }
 
-/// A redis-server with an empty data set; `None` when none is installed.
-pub fn redis_server() -> Option<Peer> {
+/// A redis-server with an empty data set.
+pub fn redis_server() -> Peer {
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind(("127.0.0.1", 0))
         .unwrap()
@@ -86,17 +110,17 @@ pub fn redis_server() -> Option<Peer> {
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .spawn()
-        .ok()?;
+        .expect("redis-server is missing: run deploy/setup.sh bench");
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < deadline, "redis-server did not start");
         std::thread::yield_now();
     }
-    Some(Peer {
+    Peer {
         port,
         child: Some(child),
         _folder: folder,
         runtime: None,
         engine: None,
-    })
+    }
 }

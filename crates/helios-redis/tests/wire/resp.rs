@@ -14,6 +14,18 @@ pub enum Reply {
     Null,
 }
 
+pub fn text(text: &str) -> Reply {
+    Reply::Text(text.as_bytes().to_vec())
+}
+
+/// The text of INFO.
+pub fn info(client: &mut Client, section: &str) -> String {
+    match client.ask(&format!("INFO {section}")) {
+        Reply::Text(text) => String::from_utf8(text).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
 pub struct Client {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
