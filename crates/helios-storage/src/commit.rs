@@ -37,6 +37,9 @@ pub(crate) fn system_key(kind: u8, prefix: Prefix) -> [u8; 1 + Prefix::LEN] {
     out
 }
 
+/// A transaction that writes more than this leaves its new rows out of the row cache.
+const KEPT_ROWS_MAX: usize = 32;
+
 /// Largest write set of one transaction, in encoded bytes.
 const BATCH_BYTES_MAX: usize = 2 << 30;
 
@@ -93,12 +96,14 @@ impl Store {
             self.add_superseded(&mut batch, set.overlay, kept, ts)?;
         }
         let rows = &self.database().rows;
+        // Not of a load, whose rows are too many to stay.
+        let keep = set.overlay.len() <= KEPT_ROWS_MAX;
         rows.starting(ts);
         let number = self.wal().write(batch.stamp(ts))?;
 
         let _: Result<(), ()> = set.overlay.for_each(|space, key, value| {
             if space == Space::Row {
-                rows.written(ts, key, value.as_deref());
+                rows.written(ts, key, value.as_deref(), keep);
             }
             Ok(())
         });

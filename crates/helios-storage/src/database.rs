@@ -280,6 +280,9 @@ fn family_ids(db: &DB) -> Result<[u32; FAMILIES.len()]> {
     Ok(ids)
 }
 
+/// Log files that are kept because a small family has not been flushed for long.
+const LOG_BYTES_MAX: u64 = 256 << 20;
+
 fn database_options(options: &StoreOptions) -> Options {
     let mut out = Options::default();
     out.create_if_missing(!options.read_only);
@@ -291,7 +294,7 @@ fn database_options(options: &StoreOptions) -> Options {
     out.set_bytes_per_sync(1 << 20);
     out.set_wal_bytes_per_sync(512 << 10);
     out.set_max_open_files(options.max_open_files);
-    out.set_max_total_wal_size(4 * options.write_buffer_bytes as u64);
+    out.set_max_total_wal_size(LOG_BYTES_MAX.max(4 * options.write_buffer_bytes as u64));
     out.set_keep_log_file_num(4);
     out.set_max_log_file_size(4 << 20);
     out.enable_statistics();

@@ -15,6 +15,7 @@
 //! * [`Store`]: a data directory in use; [`Snapshot`]: a fixed state of it; [`Scan`]: a range of one.
 //! * [`Txn`], with [`LockKey`] and [`LockMode`]: locks, writes, commit; `commit` and `wal` say how a
 //!   commit becomes ordered and durable; `serializable` validates reads.
+//! * `row_cache`: newest rows that are read again and again, in front of RocksDB.
 //! * [`key`] and [`row`]: the codecs of keys and rows.
 //! * history, changes, ttl, sequence, check: what their names say.
 //!
@@ -40,6 +41,12 @@
 //! | encode a row of five columns; read one column | 0.10; 0.03 | |
 //! | encode a key of bigint and text; of numeric | 0.05; 0.07 | |
 //!
+//! What reading and writing single rows costs is the search through RocksDB's memtable, which is one
+//! cache miss after another: with 100,000 keys of which a memtable of 64 MB has many versions, it
+//! took 35 % of the daemon's processor time for Redis' GET and 40 % for SET in pipelines. So there is
+//! a row cache (a pipelined GET: 6.7 µs without, 2.1 µs with it), and the memtable has 16 MB (a put
+//! of 9.1 µs at 64 MB takes 7.2 µs, flushes and compactions included; both on the busy machine).
+//!
 //! A commit by its own thread under the commit lock against one committer thread fed by a queue:
 //! `EverySecond` 123,000 against 52,000 commits/s from one thread, 97,000 against 46,000 from two,
 //! 83,000 against 54,000 from eight. With `On` both wait for the device and are equal within the
@@ -50,6 +57,7 @@
 //! * Timestamps order commits as RocksDB's sequence numbers do: both are assigned under one lock.
 //! * A commit is one write batch: rows, index entries, history, counters, change records and the
 //!   last timestamp are all there after a crash or none is.
+//! * What the row cache holds is the newest version, once its commit is published.
 //! * A key in `cur` has one version; the versions of a key in `cur` and `hist` do not overlap.
 //! * After a failed write or sync of the log nothing is acknowledged any more.
 

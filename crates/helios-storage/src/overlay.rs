@@ -53,6 +53,11 @@ impl Overlay {
         self.keys.load(Ordering::Acquire) == 0
     }
 
+    /// Keys written.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.load(Ordering::Acquire)
+    }
+
     pub(crate) fn has_meta(&self) -> bool {
         !self.writes.read().by_space[Space::Meta as usize].is_empty()
     }

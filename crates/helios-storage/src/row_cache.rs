@@ -10,8 +10,8 @@
 //! # How it stays right
 //!
 //! A commit, under its lock: [`RowCache::starting`], the write into RocksDB, [`RowCache::written`]
-//! for each row (which replaces or removes the entry and counts the bucket's version up), and only
-//! then the publication. A reader that finds nothing gets a [`Ticket`] with the bucket's version,
+//! for each row (which replaces, adds or removes the entry and counts the bucket's version up), and
+//! only then the publication. A reader that finds nothing gets a [`Ticket`] with the bucket's version,
 //! reads from RocksDB and hands the row in with the ticket. If a commit has written to the bucket
 //! meanwhile, the version differs and the row is not taken. A reader at a snapshot may hand in only
 //! what is the newest version, which it is when no commit after the snapshot had started before the
@@ -191,6 +191,10 @@ impl RowCache {
         if bucket.version != ticket.version || bucket.find(tag, key).is_some() {
             return;
         }
+        self.insert(&mut bucket, tag, bytes, || join(value, key, None));
+    }
+
+    fn insert(&self, bucket: &mut Bucket, tag: u32, bytes: usize, row: impl FnOnce() -> Row) {
         let full = self.bytes.load(Ordering::Relaxed) + bytes > self.bytes_max;
         let empty = bucket.rows.iter().position(Option::is_none);
         let way = match empty.filter(|_| !full) {
@@ -199,11 +203,10 @@ impl RowCache {
         };
         let old = bucket.rows[way].as_ref().map_or(0, |row| row.len());
         if full && old < bytes {
-            self.remove(&mut bucket, way);
-            return;
+            return self.remove(bucket, way);
         }
         bucket.tags[way] = tag;
-        bucket.rows[way] = Some(join(value, key, None));
+        bucket.rows[way] = Some(row());
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.bytes.fetch_sub(old, Ordering::Relaxed);
     }
@@ -221,25 +224,30 @@ impl RowCache {
     }
 
     /// A commit has written a row: a value whose timestamp is not stamped in yet, or a deletion.
-    pub(crate) fn written(&self, ts: Ts, key: &[u8], value: Option<&[u8]>) {
+    /// With `keep` the row is taken in when it is new, because it is likely to be asked for.
+    pub(crate) fn written(&self, ts: Ts, key: &[u8], value: Option<&[u8]>, keep: bool) {
         let Some(buckets) = self.buckets.get() else {
             return;
         };
         let hash = self.hash(key);
         let mut bucket = Self::bucket(buckets, hash).lock();
         bucket.version = bucket.version.wrapping_add(1);
-        let Some((way, _)) = bucket.find(hash as u32, key) else {
-            return;
-        };
-        let old = bucket.rows[way].as_ref().map_or(0, |row| row.len());
-        match value {
-            Some(value) if value.len() + key.len() + KEY_LENGTH <= ROW_BYTES_MAX => {
+        let value = value.filter(|v| v.len() + key.len() + KEY_LENGTH <= ROW_BYTES_MAX);
+        match (bucket.find(hash as u32, key), value) {
+            (Some((way, _)), Some(value)) => {
                 let row = join(value, key, Some(ts));
+                let old = bucket.rows[way].as_ref().map_or(0, |row| row.len());
                 self.bytes.fetch_add(row.len(), Ordering::Relaxed);
                 self.bytes.fetch_sub(old, Ordering::Relaxed);
                 bucket.rows[way] = Some(row);
             }
-            _ => self.remove(&mut bucket, way),
+            (Some((way, _)), None) => self.remove(&mut bucket, way),
+            (None, Some(value)) if keep => {
+                let bytes = value.len() + key.len() + KEY_LENGTH;
+                let row = || join(value, key, Some(ts));
+                self.insert(&mut bucket, hash as u32, bytes, row);
+            }
+            (None, _) => {}
         }
     }
 
@@ -284,15 +292,20 @@ mod tests {
         assert_eq!(body(&cache, key).unwrap(), b"one");
         assert!(!cache.get(key).ok().unwrap().is_visible_at(Ts(4)));
         assert!(cache.get(key).ok().unwrap().is_visible_at(Ts(5)));
-        cache.written(Ts(7), key, Some(&value(0, b"two")));
+        cache.written(Ts(7), key, Some(&value(0, b"two")), false);
         let found = cache.get(key).ok().unwrap();
         assert_eq!(
             (&found[9..], found.is_visible_at(Ts(6))),
             (&b"two"[..], false)
         );
-        cache.written(Ts(8), key, None);
+        cache.written(Ts(8), key, None, true);
         assert_eq!(body(&cache, key), None);
         assert_eq!(cache.bytes.load(Ordering::Relaxed), 0);
+        cache.written(Ts(9), key, Some(&value(0, b"three")), false);
+        assert_eq!(body(&cache, key), None);
+        cache.written(Ts(10), key, Some(&value(0, b"four")), true);
+        assert_eq!(body(&cache, key).unwrap(), b"four");
+        assert!(!cache.get(key).ok().unwrap().is_visible_at(Ts(9)));
     }
 
     #[test]
@@ -300,7 +313,7 @@ mod tests {
         let cache = RowCache::new(1 << 20);
         let old = ticket(&cache, b"key");
         cache.starting(Ts(9));
-        cache.written(Ts(9), b"key", Some(&value(0, b"new")));
+        cache.written(Ts(9), b"key", Some(&value(0, b"new")), false);
         cache.fill(&old, None, b"key", &value(5, b"old"));
         assert_eq!(body(&cache, b"key"), None);
     }
