@@ -7,6 +7,7 @@
 //!
 //! [`runtime`] holds what both need of a table, compiled once per catalog version.
 
+pub(crate) mod document;
 pub(crate) mod foreign_key;
 pub(crate) mod index;
 pub(crate) mod read;

@@ -40,7 +40,7 @@ pub struct Header {
     pub op_code: i32,
 }
 
-/// Why bytes are not a message; the connection ends after it.
+/// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodecError {
     Length(i32),
@@ -53,6 +53,24 @@ pub enum CodecError {
     Truncated,
     Document(Invalid),
     DocumentTooLarge(usize),
+}
+
+impl CodecError {
+    /// Whether what follows on the connection cannot be trusted. A wrong document inside a message
+    /// of the right length concerns this message only.
+    pub fn ends_connection(&self) -> bool {
+        !matches!(
+            self,
+            CodecError::Document(_) | CodecError::DocumentTooLarge(_)
+        )
+    }
+}
+
+/// Whether the sender of an OP_MSG asked for no reply, as far as that can be read.
+pub fn wants_no_reply(message: &[u8]) -> bool {
+    let op_code = i32_at(message, 12);
+    let flags = i32_at(message, HEADER_LEN).unwrap_or(0) as u32;
+    op_code == Ok(OP_MSG) && flags & MORE_TO_COME != 0
 }
 
 impl fmt::Display for CodecError {

@@ -15,6 +15,7 @@ mod insert;
 mod list;
 mod modify;
 mod namespace;
+pub(crate) mod options;
 mod transaction;
 mod update;
 
@@ -37,6 +38,8 @@ pub(crate) struct Context<'a> {
     pub session: Option<Session>,
     /// Whether the session has a transaction of the client's open.
     pub in_transaction: bool,
+    /// Where the database is, once it was asked for.
+    pub namespace: Option<std::sync::Arc<namespace::Namespace>>,
     pub out: Writer,
 }
 
@@ -70,9 +73,13 @@ impl<'a> Context<'a> {
     }
 
     /// Refuses known options that ask for something this server does not do.
-    pub fn refuse_options(&self, options: &[&str]) -> Result<()> {
-        for option in options {
+    pub fn refuse_options(&self, refused: &[&str]) -> Result<()> {
+        for option in refused {
             let value = self.get(option);
+            if *option == "collation" {
+                options::collation(self.name, value)?;
+                continue;
+            }
             let empty =
                 value.is_missing() || !value.truthy() || (value.is_document() && value.is_empty());
             if !empty {
@@ -250,7 +257,7 @@ async fn execute(client: &mut Client, request: &Request<'_>, name: &str) -> Resu
     if needs != Needs::Nothing && !client.trusted && client.user.is_none() {
         fail!(code::UNAUTHORIZED, "Command {name} requires authentication");
     }
-    write_concern(request)?;
+    options::check(request, name)?;
     let context = Context {
         client,
         request,
@@ -258,39 +265,13 @@ async fn execute(client: &mut Client, request: &Request<'_>, name: &str) -> Resu
         database,
         session: None,
         in_transaction: false,
-        out: Writer::new(),
+        namespace: None,
+        out: Writer::with_capacity(512),
     };
     match needs {
         Needs::Nothing | Needs::Identity => finish(plain(context).await?),
         Needs::Data | Needs::Write => transaction::run(context, needs == Needs::Write).await,
     }
-}
-
-/// A write concern that one server cannot satisfy is refused before anything is written.
-fn write_concern(request: &Request<'_>) -> Result<()> {
-    let concern = request.body.get("writeConcern");
-    if concern.is_missing() {
-        return Ok(());
-    }
-    let w = concern.get("w");
-    if let Some(mode) = w.as_str()
-        && mode != "majority"
-    {
-        fail!(
-            79,
-            "No write concern mode named '{mode}' found in replica set configuration"
-        );
-    }
-    if Number::of(w)
-        .and_then(Number::to_exact_i64)
-        .is_some_and(|w| w > 1)
-    {
-        fail!(
-            code::CANNOT_SATISFY_WRITE_CONCERN,
-            "Not enough data-bearing nodes"
-        );
-    }
-    Ok(())
 }
 
 /// Commands without a session in the engine.

@@ -1,5 +1,7 @@
 //! Options of this protocol.
 
+use std::time::Duration;
+
 /// What the daemon's configuration says of MongoDB connections.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -7,6 +9,9 @@ pub struct Config {
     pub replica_set: String,
     /// `host:port` that clients are told to connect to; by default the address they used.
     pub advertised: Option<String>,
+    /// How long a transaction may be open before it is rolled back: MongoDB's
+    /// `transactionLifetimeLimitSeconds`.
+    pub transaction_lifetime: Duration,
 }
 
 impl Default for Config {
@@ -14,6 +19,7 @@ impl Default for Config {
         Config {
             replica_set: "helios".into(),
             advertised: None,
+            transaction_lifetime: Duration::from_secs(60),
         }
     }
 }

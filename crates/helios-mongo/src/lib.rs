@@ -34,5 +34,6 @@ use std::sync::Arc;
 /// Serves the listener until `shutdown`, then drains.
 pub async fn serve(listener: Listener, engine: Arc<Engine>, config: Config, shutdown: Shutdown) {
     let server = session::Server::new(engine, config);
+    tokio::spawn(server.clone().sweep(shutdown.clone()));
     helios_net::serve(listener, Arc::new(session::FrontEnd { server }), shutdown).await;
 }

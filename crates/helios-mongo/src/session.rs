@@ -11,11 +11,11 @@ pub(crate) use server::{Server, now_ms};
 use crate::codec::{self, CodecError, HEADER_LEN, Request};
 use crate::command;
 use crate::error::{MongoError, Result};
+use bytes::{Bytes, BytesMut};
 use helios_engine::{Protocol, Session, SessionOptions};
 use helios_net::{Connection, Shutdown};
 use helios_planner::document::error::code;
 use helios_planner::document::raw::{Bson, Writer};
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,8 +49,8 @@ pub(crate) struct Client {
     /// Whether the client has introduced itself, which it may do once.
     pub introduced: bool,
     pub application: String,
-    /// Engine sessions by logical database.
-    sessions: HashMap<String, Session>,
+    /// The engine session in the default database.
+    kept: Option<Session>,
     next_reply: i32,
     /// Cuts an awaited hello short when the daemon goes down.
     shutdown: Shutdown,
@@ -69,22 +69,28 @@ impl Client {
             scram: None,
             introduced: false,
             application: String::new(),
-            sessions: HashMap::new(),
+            kept: None,
             next_reply: 1,
             shutdown: connection.shutdown.clone(),
         }
     }
 
     async fn serve(&mut self, mut connection: Connection) -> io::Result<()> {
-        let mut message = Vec::new();
+        let mut incoming = BytesMut::new();
         let mut out = Vec::new();
         loop {
-            if !read_message(&mut connection, &mut message).await? {
+            let Some(message) = next_message(&mut connection, &mut incoming).await? else {
                 return Ok(());
-            }
+            };
             let request = match codec::parse(&message) {
                 Ok(request) => request,
-                Err(error) => return self.refuse(&mut connection, &message, error).await,
+                Err(error) => {
+                    self.refuse(&mut connection, &message, &error).await?;
+                    if error.ends_connection() {
+                        return Ok(());
+                    }
+                    continue;
+                }
             };
             let was_open = self.user.is_some() || self.trusted;
             let mut exhaust = true;
@@ -110,8 +116,8 @@ impl Client {
                 connection.established();
             }
             const KEPT_BYTES: usize = 1 << 20;
-            if message.capacity() > KEPT_BYTES {
-                message = Vec::new();
+            if out.capacity() > KEPT_BYTES {
+                out = Vec::new();
             }
         }
     }
@@ -133,13 +139,16 @@ impl Client {
         }
     }
 
-    /// Answers a message that cannot be understood, and ends the connection.
+    /// Answers a message that cannot be understood.
     async fn refuse(
         &mut self,
         connection: &mut Connection,
         message: &[u8],
-        error: CodecError,
+        error: &CodecError,
     ) -> io::Result<()> {
+        if !error.ends_connection() && codec::wants_no_reply(message) {
+            return Ok(());
+        }
         let number = match error {
             CodecError::Document(_) => code::INVALID_BSON,
             CodecError::DocumentTooLarge(_) => code::BSON_OBJECT_TOO_LARGE,
@@ -179,14 +188,18 @@ impl Client {
 
     /// The connection's own session in a logical database; given back by [`Client::put_session`].
     pub fn take_session(&mut self, database: &str) -> Result<Session> {
-        match self.sessions.remove(database) {
+        match self.kept.take_if(|s| s.database() == database) {
             Some(session) => Ok(session),
             None => self.open_session(database),
         }
     }
 
     pub fn put_session(&mut self, database: &str, session: Session) {
-        self.sessions.insert(database.to_owned(), session);
+        // A session holds its logical database. The default one cannot be dropped anyway; another
+        // is let go, so that an idle connection never keeps it.
+        if database == self.server.engine.default_database() {
+            self.kept = Some(session);
+        }
     }
 
     pub fn shutdown(&self) -> Shutdown {
@@ -195,7 +208,7 @@ impl Client {
 
     /// After authentication nothing of the former identity is kept.
     pub fn forget_sessions(&mut self) {
-        self.sessions.clear();
+        self.kept = None;
     }
 }
 
@@ -207,36 +220,33 @@ pub(crate) async fn wait(shutdown: Shutdown, wait: std::time::Duration) {
     }
 }
 
-/// Reads one whole message; false at the end of the stream.
-async fn read_message(connection: &mut Connection, message: &mut Vec<u8>) -> io::Result<bool> {
-    message.clear();
-    let mut start = [0u8; HEADER_LEN];
-    let mut have = 0;
-    while have < HEADER_LEN {
-        let n = connection.stream.read(&mut start[have..]).await?;
-        if n == 0 {
-            return match have {
-                0 => Ok(false),
-                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+/// The next whole message; none at the end of the stream. What arrives is read as it comes, so
+/// that a message takes one call of the system, and `incoming` keeps what belongs to the next one.
+async fn next_message(
+    connection: &mut Connection,
+    incoming: &mut BytesMut,
+) -> io::Result<Option<Bytes>> {
+    /// Room made at a time: memory grows with what arrives, not with what was declared.
+    const ROOM: std::ops::Range<usize> = 8 << 10..1 << 20;
+    loop {
+        let wanted = match incoming.first_chunk::<HEADER_LEN>().map(codec::header) {
+            None => HEADER_LEN,
+            Some(Ok(header)) if incoming.len() >= header.length => {
+                return Ok(Some(incoming.split_to(header.length).freeze()));
+            }
+            Some(Ok(header)) => header.length,
+            // The codec says what is wrong with it.
+            Some(Err(_)) => return Ok(Some(incoming.split().freeze())),
+        };
+        let missing = wanted.saturating_sub(incoming.len());
+        incoming.reserve(missing.clamp(ROOM.start, ROOM.end));
+        if connection.stream.read_buf(incoming).await? == 0 {
+            return match incoming.is_empty() {
+                true => Ok(None),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
             };
         }
-        have += n;
     }
-    message.extend_from_slice(&start);
-    let Ok(header) = codec::header(&start) else {
-        // The codec says what is wrong with it.
-        return Ok(true);
-    };
-    // Grows with what arrives, not with what was declared.
-    let rest = (header.length - HEADER_LEN) as u64;
-    let got = (&mut connection.stream)
-        .take(rest)
-        .read_to_end(message)
-        .await?;
-    if (got as u64) < rest {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(true)
 }
 
 /// What a command may want of its request beside its own fields.

@@ -26,6 +26,7 @@ pub mod raw;
 pub mod sort;
 pub mod stage;
 pub mod update;
+pub mod variable;
 
 pub use error::{DocError, DocResult};
 pub use raw::{Bson, BsonBuf};

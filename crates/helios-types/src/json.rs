@@ -34,7 +34,7 @@ pub use parse::validate;
 pub use raw::{
     RawEntries, raw_elements, raw_entries, raw_get, raw_index, raw_kind, raw_path, raw_text,
 };
-pub use retype::retype;
+pub use retype::{natural, retype};
 pub use write::write_string;
 
 use crate::numeric::Numeric;

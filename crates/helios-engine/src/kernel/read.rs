@@ -108,7 +108,8 @@ impl<'a> RowView<'a> {
         };
         match place {
             0 => Cell::Made(match document.get("_id") {
-                Some(id) => id.to_text().map_or(Value::Null, |text| Value::text(text)),
+                // A document may have null as its `_id`; the column is never NULL.
+                Some(id) => id.to_text().map_or(Value::text("null"), Value::text),
                 None => Value::Null,
             }),
             _ => Cell::Stored(ValueRef::Jsonb(document)),

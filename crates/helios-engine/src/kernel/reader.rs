@@ -5,6 +5,7 @@ use super::read::Cell;
 use super::runtime::{RuntimeCache, TableRuntime};
 use crate::apply::{KeyPath, Row, ScanRequest, TableReader, TableRows, ValueBound};
 use crate::engine::Engine;
+use foldhash::{HashSet, HashSetExt};
 use helios_planner::catalog::Catalog;
 use helios_storage::{
     KeyColumn, KeyRange, Pinned, ReadView, Scan, ScanOptions, Space, encode_bson_key, encode_key,
@@ -82,10 +83,13 @@ impl TableReader for ViewReader {
                 }
             }
         };
+        // A document has an entry for each element of an array.
+        let repeats = rt.is_document() && matches!(source, Rows::Index(_));
         Ok(Box::new(Reader {
             rt,
             view: self.view.clone(),
             source,
+            seen: repeats.then(HashSet::new),
             columns: request.columns.clone(),
             now_ms: self.now_ms,
         }))
@@ -102,6 +106,8 @@ struct Reader {
     rt: Arc<TableRuntime>,
     view: ReadView,
     source: Rows,
+    /// Keys given already, where an index may lead to a row more than once.
+    seen: Option<HashSet<Vec<u8>>>,
     columns: Arc<[usize]>,
     now_ms: u64,
 }
@@ -133,6 +139,11 @@ impl TableRows for Reader {
                     };
                     let (_, body) = helios_storage::split_header(entry)?;
                     let key = row_key(&self.rt, body);
+                    if let Some(seen) = &mut self.seen
+                        && !seen.insert(key.clone())
+                    {
+                        continue;
+                    }
                     let value: Option<Pinned<'_>> = self.view.get(Space::Row, &key)?;
                     match value {
                         Some(value) => {
@@ -192,7 +203,11 @@ pub(crate) fn key_range(
     upper: &Option<ValueBound>,
 ) -> Result<KeyRange> {
     for (value, column) in equal.iter().zip(columns) {
-        encode_key(&mut prefix, value.as_ref(), *column)?;
+        match value {
+            // A path of a document: values in BSON order.
+            Value::Jsonb(v) => encode_bson_key(&mut prefix, v.as_ref(), column.descending)?,
+            value => encode_key(&mut prefix, value.as_ref(), *column)?,
+        }
     }
     let mut range = KeyRange::prefix(&prefix);
     let Some(column) = columns.get(equal.len()).copied() else {

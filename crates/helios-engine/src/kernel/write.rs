@@ -12,7 +12,7 @@ use helios_planner::catalog::{Catalog, Identity};
 use helios_planner::function::FunctionContext;
 use helios_planner::scalar::ValueEnv;
 use helios_storage::{
-    ChangeOp, ChangeRecord, LockKey, LockMode, Locked, Prefix, RowHeader, Space, Txn, Wait,
+    ChangeOp, ChangeRecord, LockKey, LockMode, Locked, Prefix, RowHeader, Space, TryLock, Txn, Wait,
 };
 use helios_types::{Error, ErrorKind, ObjectId, Result, Value, ValueRef};
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) checks: &'a mut CheckQueue,
     pub(crate) wait: Wait,
     pub(crate) now_ms: u64,
+    /// Whether documents come as JSON, whose types are to be guessed, and not as BSON.
+    pub(crate) json_documents: bool,
 }
 
 /// How an insert ended.
@@ -84,6 +86,9 @@ impl Writer<'_> {
         arbiters: Arbiters<'_>,
     ) -> Result<Inserted> {
         let mut row = self.complete(rt, values, overriding)?;
+        if rt.is_document() {
+            super::document::arrange(&mut row, None, self.json_documents)?;
+        }
         self.validate(rt, &mut row)?;
         let key = if rt.has_hidden_key() {
             self.hidden_key(rt)?
@@ -116,7 +121,7 @@ impl Writer<'_> {
         self.put_entries(rt, &entries, &key);
         self.txn.count(rt.prefix, 1);
         self.log(rt, ChangeOp::Insert, &key, None, Some(&row))?;
-        self.checks.inserted(&self.catalog, rt, &row);
+        self.checks.inserted(rt, &row);
         Ok(Inserted::Row { row, key })
     }
 
@@ -129,6 +134,9 @@ impl Writer<'_> {
         old: &[Value],
         mut new: Vec<Value>,
     ) -> Result<(Vec<Value>, Vec<u8>)> {
+        if rt.is_document() {
+            super::document::arrange(&mut new, Some(old), self.json_documents)?;
+        }
         self.validate(rt, &mut new)?;
         let new_key = if rt.has_hidden_key() {
             key.to_vec()
@@ -155,6 +163,7 @@ impl Writer<'_> {
         }
         if moved {
             self.txn.delete(Space::Row, key);
+            self.txn.note_moved(key, &new_key);
         }
         self.put_row(rt, &new_key, &new)?;
         for (before, after) in before.iter().zip(&after) {
@@ -171,7 +180,7 @@ impl Writer<'_> {
             }
         }
         self.log(rt, ChangeOp::Update, key, Some(old), Some(&new))?;
-        self.checks.updated(&self.catalog, rt, old, &new);
+        self.checks.updated(rt, old, &new);
         Ok((new, new_key))
     }
 
@@ -190,7 +199,7 @@ impl Writer<'_> {
         self.txn.delete(Space::Row, key);
         self.txn.count(rt.prefix, -1);
         self.log(rt, ChangeOp::Delete, key, Some(old), None)?;
-        self.checks.deleted(&self.catalog, rt, old);
+        self.checks.deleted(rt, old);
         Ok(())
     }
 
@@ -320,10 +329,63 @@ impl Writer<'_> {
         }
     }
 
+    /// Locks a row that the statement has found; false when there is nothing to lock, because the
+    /// row is only being inserted by somebody else and the statement's snapshot does not have it.
+    pub(crate) async fn lock_visible(&mut self, key: &[u8], mode: LockMode) -> Result<bool> {
+        let lock = LockKey::Row(Space::Row, key);
+        if self.txn.try_lock(&lock, mode)? == TryLock::Granted {
+            return Ok(true);
+        }
+        if self.txn.view().get(Space::Row, key)?.is_none() {
+            return Ok(false);
+        }
+        self.lock(key, mode).await?;
+        Ok(true)
+    }
+
+    /// The newest version of a row that is locked under `key`, with the key that it has now: one
+    /// whose key was changed meanwhile is locked there too. At READ COMMITTED.
+    pub(crate) async fn follow(
+        &mut self,
+        rt: &TableRuntime,
+        key: &[u8],
+        mode: LockMode,
+    ) -> Result<Option<(Vec<u8>, Vec<Value>)>> {
+        let mut key = key.to_vec();
+        if self.txn.any_moved() {
+            let mut since = self.txn.snapshot_ts();
+            while let Some((moved, new_key)) = self.txn.moved_to(&key, since) {
+                self.lock(&new_key, mode).await?;
+                key = new_key.to_vec();
+                since = moved;
+            }
+        }
+        Ok(self.latest(rt, &key)?.map(|row| (key, row)))
+    }
+
     /// Locks a unique entry's key; the storage key of the row that has it, if any.
     async fn occupant(&mut self, rt: &TableRuntime, entry: &Entry) -> Result<Option<Vec<u8>>> {
         let key = LockKey::Row(Space::Index, &entry.key);
         self.txn.lock(&key, LockMode::Update, self.wait).await?;
+        loop {
+            let Some(row_key) = self.entry_row(rt, entry)? else {
+                return Ok(None);
+            };
+            // Whoever deletes that row or takes the entry from it has the row locked; what becomes
+            // of the entry is known when that transaction has ended.
+            let lock = LockKey::Row(Space::Row, &row_key);
+            let locked = self
+                .txn
+                .wait_unlocked(&lock, LockMode::KeyShare, self.wait)
+                .await?;
+            if locked == Locked::Granted {
+                return Ok(Some(row_key));
+            }
+        }
+    }
+
+    /// The storage key of the row that a unique entry leads to now.
+    fn entry_row(&self, rt: &TableRuntime, entry: &Entry) -> Result<Option<Vec<u8>>> {
         let view = self.txn.view_latest();
         let Some(value) = view.get(Space::Index, &entry.key)? else {
             return Ok(None);

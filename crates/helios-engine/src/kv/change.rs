@@ -7,9 +7,10 @@ use crate::kernel::index::row_key;
 use crate::kernel::runtime::TableRuntime;
 use crate::kernel::write::{Arbiters, Inserted, Writer};
 use helios_planner::scalar::ValueEnv;
-use helios_storage::{Isolation, LockKey, LockMode, ScanOptions, Space};
+use helios_storage::{Isolation, LockMode, ScanOptions, Space};
 use helios_types::value::RowSink;
 use helios_types::{Error, ErrorKind, Result, Value};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl KvPlan {
@@ -58,11 +59,29 @@ impl KvPlan {
                 if limit != u64::MAX || offset != 0 {
                     return Err(Error::internal("a change with a window"));
                 }
+                let target = {
+                    let mut env = ValueEnv {
+                        params,
+                        functions: writer.functions,
+                    };
+                    access.target(rt, &mut env)?
+                };
                 let mut n = 0;
-                for key in self.candidates(writer, params)? {
-                    let Some(old) = lock_newest(writer, rt, &key, modify.lock_mode()).await? else {
+                // Rows that were found under another key than they have now.
+                let mut moved: HashSet<Vec<u8>> = HashSet::new();
+                for found in candidates(writer, rt, &target)? {
+                    let newest = lock_newest(writer, rt, &found, modify.lock_mode()).await?;
+                    let Some((key, old)) = newest else {
                         continue;
                     };
+                    if moved.contains(&key)
+                        || !still_reached(writer, rt, &target, &found, &key, &old)?
+                    {
+                        continue;
+                    }
+                    if key != found {
+                        moved.insert(key.clone());
+                    }
                     if let Some(filter) = filter {
                         let mut env = ValueEnv {
                             params,
@@ -80,49 +99,67 @@ impl KvPlan {
             }
         }
     }
+}
 
-    /// Keys of the rows that may match, as the statement's snapshot has them.
-    fn candidates(&self, writer: &mut Writer<'_>, params: &[Value]) -> Result<Vec<Vec<u8>>> {
-        let KvPlan::Change { rt, access, .. } = self else {
-            return Err(Error::internal("not a change"));
-        };
-        let target = {
-            let mut env = ValueEnv {
-                params,
-                functions: writer.functions,
-            };
-            access.target(rt, &mut env)?
-        };
-        Ok(match target {
-            Target::Nothing => Vec::new(),
-            Target::Keys(keys) => keys,
-            Target::Range {
-                space,
-                range,
-                reverse,
-            } => {
-                let view = writer.txn.view();
-                let mut scan = view.scan(
-                    space,
-                    range,
-                    ScanOptions {
-                        reverse,
-                        ..Default::default()
-                    },
-                )?;
-                let mut keys = Vec::new();
-                while let Some((key, value)) = scan.next()? {
-                    if space == Space::Row {
-                        keys.push(key.to_vec());
-                    } else {
-                        let (_, body) = helios_storage::split_header(value)?;
-                        keys.push(row_key(rt, body));
-                    }
-                }
-                keys
-            }
-        })
+/// Keys of the rows that may match, as the statement's snapshot has them.
+fn candidates(writer: &Writer<'_>, rt: &TableRuntime, target: &Target) -> Result<Vec<Vec<u8>>> {
+    let (space, range, reverse) = match target {
+        Target::Nothing => return Ok(Vec::new()),
+        Target::Keys(keys) => return Ok(keys.clone()),
+        Target::Range {
+            space,
+            range,
+            reverse,
+        } => (*space, range, *reverse),
+    };
+    let view = writer.txn.view();
+    let options = ScanOptions {
+        reverse,
+        ..ScanOptions::default()
+    };
+    let mut scan = view.scan(space, range.clone(), options)?;
+    let mut keys = Vec::new();
+    while let Some((key, value)) = scan.next()? {
+        if space == Space::Row {
+            keys.push(key.to_vec());
+        } else {
+            let (_, body) = helios_storage::split_header(value)?;
+            keys.push(row_key(rt, body));
+        }
     }
+    if space == Space::Index && rt.is_document() {
+        // A document has an entry for each element of an array.
+        keys.sort();
+        keys.dedup();
+    }
+    Ok(keys)
+}
+
+/// Whether the access path still leads to a row, now that it is locked: what it says of the row is
+/// not in the filter.
+fn still_reached(
+    writer: &mut Writer<'_>,
+    rt: &TableRuntime,
+    target: &Target,
+    found: &[u8],
+    key: &[u8],
+    row: &[Value],
+) -> Result<bool> {
+    let (space, range) = match target {
+        Target::Nothing => return Ok(false),
+        Target::Keys(keys) => return Ok(key == found || keys.iter().any(|k| k == key)),
+        Target::Range { space, range, .. } => (*space, range),
+    };
+    if space == Space::Row {
+        return Ok(range.contains(key));
+    }
+    let index = rt
+        .indexes
+        .iter()
+        .find(|i| range.lo.starts_with(&i.prefix.bytes()))
+        .ok_or_else(|| Error::internal("a range of an index that is gone"))?;
+    let entries = index.entries(row, key, &mut writer.env())?;
+    Ok(entries.iter().any(|entry| range.contains(&entry.key)))
 }
 
 impl CompiledModify {
@@ -136,20 +173,26 @@ impl CompiledModify {
     }
 }
 
-/// Locks a row and reads what it is now; `None` when it is gone. Under REPEATABLE READ and
-/// SERIALIZABLE a row that changed since the snapshot is an error instead.
+/// Locks a row and reads what it is now, with the key that it has now; `None` when it is gone.
+/// Under REPEATABLE READ and SERIALIZABLE a row that changed since the snapshot is an error instead.
 async fn lock_newest(
     writer: &mut Writer<'_>,
     rt: &TableRuntime,
     key: &[u8],
     mode: LockMode,
-) -> Result<Option<Vec<Value>>> {
-    writer.lock(key, mode).await?;
-    if writer.txn.isolation() != Isolation::ReadCommitted {
-        writer.txn.check_write_conflict(Space::Row, key)?;
+) -> Result<Option<(Vec<u8>, Vec<Value>)>> {
+    if !writer.lock_visible(key, mode).await? {
+        return Ok(None);
     }
-    writer.txn.note_read_point(Space::Row, key);
-    writer.latest(rt, key)
+    if writer.txn.isolation() == Isolation::ReadCommitted {
+        return writer.follow(rt, key, mode).await;
+    }
+    // A row that came after the snapshot is not there.
+    if writer.txn.view().get(Space::Row, key)?.is_none() {
+        return Ok(None);
+    }
+    writer.txn.check_write_conflict(Space::Row, key)?;
+    Ok(writer.latest(rt, key)?.map(|row| (key.to_vec(), row)))
 }
 
 /// Inserts one input row; the row as written, or `None` when a conflict was answered by nothing.

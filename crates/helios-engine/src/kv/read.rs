@@ -5,6 +5,7 @@ use super::{KvPlan, Output};
 use crate::kernel::index::row_key;
 use crate::kernel::read::{Cell, RowView};
 use crate::kernel::runtime::TableRuntime;
+use foldhash::{HashSet, HashSetExt};
 use helios_planner::scalar::{CompiledExpr, Env};
 use helios_storage::{Pinned, ReadView, ScanOptions, Space, Store};
 use helios_types::value::RowSink;
@@ -95,7 +96,14 @@ impl KvPlan {
                     ..ScanOptions::default()
                 };
                 let mut scan = view.scan(space, range, options)?;
+                // A document has an entry for each element of an array.
+                let mut seen = (space == Space::Index && rt.is_document()).then(HashSet::new);
+                let mut rows = 0u32;
                 while emit.n < emit.limit {
+                    rows = rows.wrapping_add(1);
+                    if rows.is_multiple_of(16) {
+                        env.functions().checkpoint()?;
+                    }
                     let Some((_, value)) = scan.next()? else {
                         break;
                     };
@@ -104,7 +112,10 @@ impl KvPlan {
                         continue;
                     }
                     let (_, body) = helios_storage::split_header(value)?;
-                    if let Some(value) = view.get(Space::Row, &row_key(rt, body))? {
+                    let key = row_key(rt, body);
+                    if let Some(value) = view.get(Space::Row, &key)?
+                        && seen.as_mut().is_none_or(|seen| seen.insert(key))
+                    {
                         emit.value(&value, env, sink)?;
                     }
                 }

@@ -1,12 +1,13 @@
-//! Results that are fetched in pieces: portals, SQL cursors, batches of other protocols.
+//! Results that are fetched in pieces: portals, batches of other protocols.
 
+use super::execute::Columns;
 use super::{Session, State};
 use crate::apply::{Execution, Row};
 use crate::prepared::{Body, Completion, CompletionTag, Prepared};
 use crate::vector::VectorRows;
 use helios_planner::template::OutputColumn;
 use helios_types::value::{RowSink, Rows};
-use helios_types::{Error, Result, Value, ValueRef};
+use helios_types::{Result, Value, ValueRef};
 use std::sync::Arc;
 
 /// A result that waits to be fetched.
@@ -16,7 +17,6 @@ pub struct Cursor {
     completion: Completion,
     /// Rows handed out so far.
     fetched: u64,
-    with_hold: bool,
 }
 
 enum CursorRows {
@@ -52,10 +52,6 @@ impl Cursor {
     pub fn output(&self) -> &[OutputColumn] {
         &self.prepared.output
     }
-
-    pub(crate) fn holds_over_commit(&self) -> bool {
-        self.with_hold
-    }
 }
 
 impl Session {
@@ -67,13 +63,13 @@ impl Session {
             && prepared.streams()
             && !crate::modify::has_steps(&template.plan)
         {
-            self.shared
-                .statement_starts(&prepared.text, self.shares_transaction());
-            let opened = self.open_stream(&prepared, template, &params);
+            self.statement_starts(&prepared);
+            let opened = self.open_stream(&prepared, template, &params).await;
             if opened.is_err() {
                 self.statement_failed();
             }
-            let rows = CursorRows::Running(opened?);
+            let (prepared, rows) = opened?;
+            let rows = CursorRows::Running(rows);
             let completion = Completion {
                 tag: CompletionTag::Command(template.command),
                 rows: 0,
@@ -83,7 +79,6 @@ impl Session {
                 rows,
                 completion,
                 fetched: 0,
-                with_hold: false,
             });
         }
         let mut rows = Rows::default();
@@ -94,19 +89,24 @@ impl Session {
             rows,
             completion,
             fetched: 0,
-            with_hold: false,
         })
     }
 
-    fn open_stream(
+    /// Starts reading; gives the statement too, which may have been bound anew.
+    async fn open_stream(
         &mut self,
         prepared: &Arc<Prepared>,
         template: &Arc<helios_planner::template::PlanTemplate>,
         params: &[Value],
-    ) -> Result<RowSource> {
+    ) -> Result<(Arc<Prepared>, RowSource)> {
         self.authorize(template)?;
         self.start_statement()?;
-        self.open_rows(prepared, template, params)
+        let prepared = match self.lock_relations(prepared, Columns::Told).await? {
+            Some(fresh) => fresh,
+            None => prepared.clone(),
+        };
+        let rows = self.open_rows(&prepared, super::execute::plan_of(&prepared)?, params)?;
+        Ok((prepared, rows))
     }
 
     /// Hands up to `max_rows` rows to `sink` (0: no limit); stops early when the sink has as many
@@ -117,7 +117,9 @@ impl Session {
         sink: &mut dyn RowSink,
         max_rows: u64,
     ) -> Result<Fetched> {
-        let result = self.fetch_inner(cursor, sink, max_rows).await;
+        let result = self
+            .interruptible(async |session| session.fetch_inner(cursor, sink, max_rows).await)
+            .await;
         match &result {
             Err(_) => self.statement_failed(),
             Ok(Fetched::Done(_)) if matches!(cursor.rows, CursorRows::Running(_)) => {
@@ -160,27 +162,6 @@ impl Session {
             let values: Vec<ValueRef<'_>> = row.iter().map(Value::as_ref).collect();
             sink.row(&values)?;
         }
-    }
-
-    /// DECLARE: keeps a cursor under a name until the transaction ends.
-    pub(crate) fn declare(&mut self, name: &str, cursor: Cursor) -> Result<()> {
-        if self.cursors.contains_key(name) {
-            return Err(Error::new(
-                helios_types::ErrorKind::DuplicateCursor,
-                format!("cursor \"{name}\" already exists"),
-            ));
-        }
-        self.cursors.insert(name.to_string(), cursor);
-        Ok(())
-    }
-
-    pub(crate) fn take_cursor(&mut self, name: &str) -> Result<Cursor> {
-        self.cursors.remove(name).ok_or_else(|| {
-            Error::new(
-                helios_types::ErrorKind::UndefinedCursor,
-                format!("cursor \"{name}\" does not exist"),
-            )
-        })
     }
 }
 

@@ -1,10 +1,14 @@
 //! Transactions of a session: explicit ones, and the implicit one around a statement or pipeline.
 
 use super::{Session, now_us};
+use crate::engine::Engine;
 use crate::kernel::foreign_key::CheckQueue;
 use crate::kernel::write::Writer;
+use crate::options::Protocol;
 use helios_planner::catalog::Catalog;
-use helios_storage::{Durability, Isolation, Prefix, Savepoint, Txn, TxnOptions, Wait};
+use helios_storage::{
+    Durability, Isolation, Prefix, Savepoint, SessionLocks, Txn, TxnOptions, Wait,
+};
 use helios_types::{Error, ErrorKind, Result, bail};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +51,47 @@ struct NamedSavepoint {
     catalog: Option<Arc<Catalog>>,
     checks: usize,
     dropped: usize,
+    created: usize,
+}
+
+impl Transaction {
+    /// Undoes everything since a savepoint, and lets go what was locked since then.
+    fn undo_to(&mut self, at: usize, engine: &Engine) {
+        let Some(point) = self.savepoints.get(at) else {
+            return;
+        };
+        // While the catalog is still locked: the next DDL may use the numbers again.
+        for prefix in self.created.drain(point.created..) {
+            let _ = engine.store.drop_object(prefix);
+        }
+        self.txn.rollback_to(point.storage);
+        self.catalog = point.catalog.clone();
+        self.checks.rollback_to(point.checks);
+        self.dropped.truncate(point.dropped);
+    }
+
+    /// Undoes everything.
+    fn undo_all(&mut self, engine: &Engine, locks: &SessionLocks) {
+        for prefix in self.created.drain(..) {
+            let _ = engine.store.drop_object(prefix);
+        }
+        let mut fresh = engine.store.begin(self.txn.options());
+        fresh.set_lock_session(locks);
+        self.txn = fresh;
+        self.catalog = None;
+        self.checks.rollback_to(0);
+        self.dropped.clear();
+    }
+
+    /// After an error nothing of the transaction can be kept but what stands before the last
+    /// savepoint; nobody shall wait for the rest until the client says ROLLBACK.
+    fn fail(&mut self, engine: &Engine, locks: &SessionLocks) {
+        self.failed = true;
+        match self.savepoints.len().checked_sub(1) {
+            Some(last) => self.undo_to(last, engine),
+            None => self.undo_all(engine, locks),
+        }
+    }
 }
 
 impl Session {
@@ -179,7 +224,12 @@ impl Session {
                 self.abort();
                 Ok(())
             }
-            None => Ok(()),
+            None => {
+                // Settings that were made without a transaction.
+                self.state.settings.end_transaction(commit);
+                self.settings_changed();
+                Ok(())
+            }
         }
     }
 
@@ -230,11 +280,11 @@ impl Session {
         let Some(t) = self.transaction.take() else {
             return;
         };
-        let created = t.created;
-        t.txn.rollback();
-        for prefix in created {
-            let _ = self.engine.store.drop_object(prefix);
+        // While the catalog is still locked: the next DDL may use the numbers again.
+        for prefix in &t.created {
+            let _ = self.engine.store.drop_object(*prefix);
         }
+        t.txn.rollback();
         self.after_transaction(false);
     }
 
@@ -242,8 +292,7 @@ impl Session {
         self.state.settings.end_transaction(committed);
         self.settings_changed();
         self.state.transaction_id = None;
-        self.cursors
-            .retain(|_, c| c.holds_over_commit() && committed);
+        self.cursors.retain(|_, c| c.survives(committed));
     }
 
     async fn finish_commit(&mut self) -> Result<()> {
@@ -301,6 +350,7 @@ impl Session {
             catalog: t.catalog.clone(),
             checks: t.checks.mark(),
             dropped: t.dropped.len(),
+            created: t.created.len(),
         };
         t.savepoints.push(point);
         Ok(())
@@ -318,13 +368,10 @@ impl Session {
 
     /// ROLLBACK TO: also what revives a failed transaction.
     pub fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let engine = self.engine.clone();
         let t = self.explicit_transaction("ROLLBACK TO SAVEPOINT")?;
         let at = find_savepoint(t, name)?;
-        let point = &t.savepoints[at];
-        t.txn.rollback_to(point.storage);
-        t.catalog = point.catalog.clone();
-        t.checks.rollback_to(point.checks);
-        t.dropped.truncate(point.dropped);
+        t.undo_to(at, &engine);
         t.savepoints.truncate(at + 1);
         t.failed = false;
         Ok(())
@@ -344,10 +391,8 @@ impl Session {
     /// transaction.
     pub(crate) fn statement_failed(&mut self) {
         match &mut self.transaction {
-            Some(t) if t.explicit || self.implicit => {
-                t.failed = true;
-                t.checks.rollback_to(t.checks.mark());
-            }
+            Some(t) if t.failed => {}
+            Some(t) if t.explicit || self.implicit => t.fail(&self.engine, &self.state.locks),
             Some(_) => self.abort(),
             None => {}
         }
@@ -433,6 +478,7 @@ impl Session {
             checks: &mut t.checks,
             wait,
             now_ms: (self.state.statement_time_us / 1000) as u64,
+            json_documents: self.state.protocol != Protocol::Mongo,
             functions: &mut self.state,
         };
         work(&mut writer).await

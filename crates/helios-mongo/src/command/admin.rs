@@ -5,6 +5,7 @@
 use super::{Context, cursor, list, namespace};
 use crate::error::{Result, fail, string};
 use crate::translate::{Collection, Params, Query, Statement, quote};
+use helios_engine::TransactionMode;
 use helios_planner::document::error::code;
 use helios_planner::document::raw::*;
 use helios_types::value::Rows;
@@ -78,6 +79,8 @@ pub(crate) async fn drop(context: &mut Context<'_>) -> Result<()> {
     };
     require_document(&collection, "dropped")?;
     let indexes = collection.table.indexes.len() as i32 + 1;
+    let server = context.client.server.clone();
+    server.close_cursors(|namespace| namespace == collection.namespace);
     run(context, &format!("DROP TABLE {}", collection.name())).await?;
     context
         .out
@@ -91,6 +94,11 @@ pub(crate) async fn drop_database(context: &mut Context<'_>) -> Result<()> {
     let namespace = context.namespace()?;
     let catalog = context.session()?.catalog();
     let (tables, all) = list::document_tables(&catalog, &namespace);
+    let (server, name) = (context.client.server.clone(), context.database);
+    server.close_cursors(|namespace| {
+        let rest = namespace.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    });
     for table in &tables {
         run(
             context,
@@ -139,7 +147,7 @@ pub(crate) async fn rename(context: &mut Context<'_>) -> Result<()> {
     namespace::check_collection_name(to_db, to)?;
     let engine = context.client.server.engine.clone();
     let place = namespace::Namespace::of(&engine, from_db)?;
-    let own = context.namespace()?.database;
+    let own = context.namespace()?.database.clone();
     if place.database != own {
         fail!(
             code::COMMAND_NOT_SUPPORTED,
@@ -154,6 +162,13 @@ pub(crate) async fn rename(context: &mut Context<'_>) -> Result<()> {
         );
     };
     require_document(&source, "renamed")?;
+    let server = context.client.server.clone();
+    server.close_cursors(|namespace| {
+        let known = namespace.strip_prefix(from_db);
+        let known = known.and_then(|rest| rest.strip_prefix('.'));
+        known.is_some_and(|name| name == from || name == to)
+    });
+    context.session()?.begin(TransactionMode::default())?;
     if let Some(target) = place.collection(&catalog, to_db, to) {
         if !context.get("dropTarget").truthy() {
             fail!(code::NAMESPACE_EXISTS, "target namespace exists");
@@ -165,7 +180,15 @@ pub(crate) async fn rename(context: &mut Context<'_>) -> Result<()> {
         context,
         &format!("ALTER TABLE {} RENAME TO {}", source.name(), quote(to)),
     )
-    .await
+    .await?;
+    // Indexes carry the name of their collection in front.
+    for index in &source.table.indexes {
+        let old = format!("{}.{}", quote(&source.schema), quote(&index.name));
+        let new = quote(&format!("{to}.{}", source.index_name(index)));
+        run(context, &format!("ALTER INDEX {old} RENAME TO {new}")).await?;
+    }
+    context.session()?.commit().await?;
+    Ok(())
 }
 
 async fn row_count(context: &mut Context<'_>, collection: &Collection) -> Result<i64> {
@@ -177,35 +200,93 @@ async fn row_count(context: &mut Context<'_>, collection: &Collection) -> Result
         .unwrap_or(0))
 }
 
+/// What `collStats` and `$collStats` tell of a collection.
+#[derive(Default)]
+struct Stats {
+    count: i64,
+    size: i64,
+    indexes: i32,
+}
+
+impl Stats {
+    async fn of(context: &mut Context<'_>, name: &str, scale: i64) -> Result<Stats> {
+        let Some(collection) = context.find_collection(name)? else {
+            return Ok(Stats::default());
+        };
+        let count = row_count(context, &collection).await?;
+        let size = list::table_size(context, &collection.schema, &collection.table.name).await;
+        let indexes = collection.table.indexes.iter().filter(|i| !i.primary);
+        Ok(Stats {
+            count,
+            size: size / scale,
+            indexes: indexes.count() as i32 + 1,
+        })
+    }
+
+    fn write(&self, scale: i64, out: &mut Writer) {
+        out.put_i64("size", self.size).put_i64("count", self.count);
+        if self.count > 0 {
+            out.put_i64("avgObjSize", self.size / self.count);
+        }
+        out.put_i64("storageSize", self.size)
+            .put_bool("capped", false)
+            .put_i32("nindexes", self.indexes);
+        out.put_i64("totalSize", self.size)
+            .put_i64("scaleFactor", scale);
+    }
+}
+
 pub(crate) async fn collection_stats(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["scale", "freeStorage"])?;
     let name = context.collection_name()?;
     let scale = context.integer("scale")?.unwrap_or(1).max(1);
+    let stats = Stats::of(context, name, scale).await?;
     let namespace = format!("{}.{name}", context.database);
-    let (mut n, mut size, mut indexes) = (0, 0, 0);
-    if let Some(collection) = context.find_collection(name)? {
-        n = row_count(context, &collection).await?;
-        size = list::table_size(context, &collection.schema, &collection.table.name).await / scale;
-        indexes = collection
-            .table
-            .indexes
-            .iter()
-            .filter(|i| !i.primary)
-            .count() as i32
-            + 1;
-    }
-    let out = &mut context.out;
-    out.put_str("ns", &namespace)
-        .put_i64("size", size)
-        .put_i64("count", n);
-    if n > 0 {
-        out.put_i64("avgObjSize", size / n);
-    }
-    out.put_i64("storageSize", size)
-        .put_bool("capped", false)
-        .put_i32("nindexes", indexes);
-    out.put_i64("totalSize", size).put_i64("scaleFactor", scale);
+    context.out.put_str("ns", &namespace);
+    stats.write(scale, &mut context.out);
     Ok(())
+}
+
+/// The document of a `$collStats` stage.
+pub(crate) async fn stats_document(
+    context: &mut Context<'_>,
+    name: &str,
+    wanted: Bson<'_>,
+) -> Result<Vec<u8>> {
+    if !wanted.is_document() {
+        fail!(
+            5447000,
+            "$collStats must take a nested object but found: {wanted:?}"
+        );
+    }
+    if let Some((other, _)) = wanted
+        .fields()
+        .find(|(part, _)| !["storageStats", "count"].contains(part))
+    {
+        fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "'{other}' of $collStats is not supported"
+        );
+    }
+    let storage = wanted.get("storageStats");
+    let scale = storage.get("scale");
+    let scale = crate::command::options::whole("storageStats.scale", scale)?.unwrap_or(1);
+    let stats = Stats::of(context, name, scale.max(1)).await?;
+    let mut out = Writer::new();
+    out.put_str("ns", &format!("{}.{name}", context.database));
+    out.put(
+        "localTime",
+        BsonBuf::date(crate::session::now_ms()).as_bson(),
+    );
+    if !storage.is_missing() {
+        out.start_document("storageStats");
+        stats.write(scale.max(1), &mut out);
+        out.end();
+    }
+    if !wanted.get("count").is_missing() {
+        out.put_i64("count", stats.count);
+    }
+    Ok(out.finish())
 }
 
 pub(crate) async fn database_stats(context: &mut Context<'_>) -> Result<()> {
@@ -239,6 +320,7 @@ pub(crate) async fn database_stats(context: &mut Context<'_>) -> Result<()> {
 pub(crate) async fn validate(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&[
         "full",
+        "scandata",
         "repair",
         "metadata",
         "checkBSONConformance",

@@ -1,12 +1,13 @@
 //! aggregate and explain.
 
-use super::{Context, cursor, find};
+use super::{Context, admin, cursor, find, options};
 use crate::error::{Result, fail, string};
 use crate::translate::{Query, Statement};
 use helios_engine::ExplainFormat;
 use helios_planner::document::error::code;
 use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
+use helios_planner::document::variable::Place;
 
 const FIELDS: &[&str] = &[
     "pipeline",
@@ -21,9 +22,9 @@ const FIELDS: &[&str] = &[
 
 pub(crate) async fn aggregate(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(FIELDS)?;
-    context.refuse_options(&["collation", "let"])?;
+    context.refuse_options(&["collation"])?;
     if context.get("explain").truthy() {
-        let statement = plan(context)?;
+        let statement = plan(context).await?;
         return explained(context, statement);
     }
     let options = context.get("cursor");
@@ -51,7 +52,7 @@ pub(crate) async fn aggregate(context: &mut Context<'_>) -> Result<()> {
         Some(name) => format!("{}.{name}", context.database),
         None => format!("{}.$cmd.aggregate", context.database),
     };
-    let statement = plan(context)?;
+    let statement = plan(context).await?;
     let wanted = cursor::Wanted {
         batch_size,
         single: false,
@@ -60,7 +61,7 @@ pub(crate) async fn aggregate(context: &mut Context<'_>) -> Result<()> {
     cursor::answer(context, &namespace, statement, wanted).await
 }
 
-fn plan(context: &mut Context<'_>) -> Result<Statement> {
+async fn plan(context: &mut Context<'_>) -> Result<Statement> {
     let (command, target) = context.request.command();
     let pipeline = context.get("pipeline");
     if !pipeline.is_array() {
@@ -77,10 +78,22 @@ fn plan(context: &mut Context<'_>) -> Result<Statement> {
     }
     let name = string(command, command, target)?;
     super::namespace::check_collection_name(context.database, name)?;
-    let collection = context.find_collection(name)?;
+    let variables = options::Variables::of(context)?;
+    let pipeline = variables.bind(pipeline, Place::Expression);
+    let pipeline = pipeline.as_bson();
+    let first = pipeline.element(0);
+    if let Some(("$collStats", wanted)) = first.fields().next() {
+        // Not of the documents: one row that is known already.
+        let document = admin::stats_document(context, name, wanted).await?;
+        let resolve = context.resolver()?;
+        let mut query = Query::of_document(Bson::document(&document), &resolve);
+        query.stages(pipeline.elements().skip(1))?;
+        return Ok(query.finish());
+    }
+    let collection = context.read_collection(name)?;
+    options::hint(collection.as_ref(), context.get("hint"))?;
     let resolve = context.resolver()?;
     // A first $match goes to the table, where keys can answer it.
-    let first = pipeline.element(0);
     let leading = first
         .fields()
         .next()
@@ -125,6 +138,7 @@ pub(crate) async fn explain(context: &mut Context<'_>) -> Result<()> {
         database: context.database,
         session,
         in_transaction: context.in_transaction,
+        namespace: None,
         out: Writer::new(),
     };
     let statement = match name {
@@ -132,7 +146,7 @@ pub(crate) async fn explain(context: &mut Context<'_>) -> Result<()> {
             let collection = nested.collection_name()?;
             find::plan(&mut nested, collection).map(|(statement, _)| statement)
         }
-        "aggregate" => plan(&mut nested),
+        "aggregate" => plan(&mut nested).await,
         "count" | "distinct" => super::count::plan(&mut nested).map(|(statement, _)| statement),
         other => fail!(
             code::COMMAND_NOT_SUPPORTED,

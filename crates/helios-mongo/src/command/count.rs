@@ -1,6 +1,6 @@
 //! count and distinct.
 
-use super::{Context, cursor};
+use super::{Context, cursor, options};
 use crate::error::{Result, fail, string};
 use crate::translate::{Query, Statement};
 use helios_planner::document::number::fitting_integer;
@@ -35,7 +35,8 @@ pub(crate) fn plan(context: &mut Context<'_>) -> Result<(Statement, bool)> {
     let counts = context.request.command().0 == "count";
     let name = context.collection_name()?;
     let filter = context.document("query")?;
-    let collection = context.find_collection(name)?;
+    let collection = context.read_collection(name)?;
+    options::hint(collection.as_ref(), context.get("hint"))?;
     let resolve = context.resolver()?;
     let query = Query::over(collection.as_ref(), filter, &resolve)?;
     if !counts {

@@ -1,6 +1,6 @@
 //! First batches, getMore and killCursors.
 
-use super::{Context, session_id};
+use super::{Context, options, session_id};
 use crate::error::{MongoError, Result, fail};
 use crate::session::{Batch, OpenCursor, Rows};
 use crate::translate::Statement;
@@ -9,7 +9,7 @@ use helios_planner::document::error::code;
 use helios_planner::document::raw::*;
 use helios_types::Value;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Documents of a first batch when the client does not say.
 pub(crate) const FIRST_BATCH: i64 = 101;
@@ -32,6 +32,8 @@ pub(crate) async fn answer(
 ) -> Result<()> {
     let Statement { text, params } = statement;
     let in_transaction = context.in_transaction;
+    let started = Instant::now();
+    let limit = options::max_time(context.body())?.map(Duration::from_millis);
     let owner = session_id(context.request);
     let session = context.session()?;
     let prepared = session.prepare(&text, &params.types)?;
@@ -82,6 +84,7 @@ pub(crate) async fn answer(
         owner,
         rows,
         last_use: Instant::now(),
+        time_left: limit.map(|limit| limit.saturating_sub(started.elapsed())),
     };
     let id = context.client.server.keep_cursor(open);
     write(context, namespace, &batch.documents, id, "firstBatch")
@@ -112,6 +115,12 @@ pub(crate) async fn get_more(context: &mut Context<'_>) -> Result<()> {
         "term",
         "lastKnownCommittedOpTime",
     ])?;
+    if !context.get("maxTimeMS").is_missing() {
+        fail!(
+            code::BAD_VALUE,
+            "cannot set maxTimeMS on getMore command for a non-awaitData cursor"
+        );
+    }
     let (_, id) = context.request.command();
     let Some(id) = id.as_i64() else {
         fail!(
@@ -141,7 +150,7 @@ pub(crate) async fn get_more(context: &mut Context<'_>) -> Result<()> {
             "Requested getMore on namespace '{namespace}', but cursor belongs to a different namespace or session: {belongs}"
         );
     }
-    let (batch, more) = next_batch(&mut cursor.rows, size as u64).await?;
+    let (batch, more) = next_batch(&mut cursor, size as u64).await?;
     if more {
         server.put_cursor(id, cursor);
     }
@@ -154,14 +163,22 @@ pub(crate) async fn get_more(context: &mut Context<'_>) -> Result<()> {
     )
 }
 
-async fn next_batch(rows: &mut Rows, size: u64) -> Result<(Batch, bool)> {
+async fn next_batch(open: &mut OpenCursor, size: u64) -> Result<(Batch, bool)> {
     let mut batch = Batch::default();
-    match rows {
+    match &mut open.rows {
         Rows::Engine { session, cursor } => {
+            let started = Instant::now();
+            if let Some(left) = open.time_left {
+                // 0 would be no limit.
+                let left = left.as_millis().max(1).to_string();
+                session.set_setting("statement_timeout", &left)?;
+            }
             let fetched = session
                 .fetch(cursor, &mut batch, size)
                 .await
                 .map_err(MongoError::from)?;
+            let spent = started.elapsed();
+            open.time_left = open.time_left.map(|left| left.saturating_sub(spent));
             Ok((batch, fetched == Fetched::More))
         }
         Rows::Ready(rest) => {

@@ -1,15 +1,16 @@
 //! delete.
 
 use super::insert::{Writes, check_batch};
-use super::{Context, modify, update};
+use super::{Context, modify, options, update};
 use crate::error::{Result, fail};
 use helios_planner::document::error::code;
 use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
+use helios_planner::document::variable::Place;
 
 pub(crate) async fn delete(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["deletes", "ordered", "let"])?;
-    context.refuse_options(&["let"])?;
+    let variables = options::Variables::of(context)?;
     let name = context.collection_name()?;
     let statements = context.request.documents("deletes");
     check_batch("delete", "deletes", statements.len())?;
@@ -17,7 +18,7 @@ pub(crate) async fn delete(context: &mut Context<'_>) -> Result<()> {
     let mut n = 0;
     for (at, statement) in statements.iter().enumerate() {
         writes.next(context)?;
-        let result = one(context, name, *statement).await;
+        let result = one(context, name, *statement, &variables).await;
         match writes.done(context, at, result)? {
             Some(deleted) => n += deleted,
             None if writes.stops() => break,
@@ -30,7 +31,12 @@ pub(crate) async fn delete(context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Result<u64> {
+async fn one(
+    context: &mut Context<'_>,
+    name: &str,
+    statement: Bson<'_>,
+    variables: &options::Variables,
+) -> Result<u64> {
     for (field, value) in statement.fields() {
         if !["q", "limit", "collation", "hint"].contains(&field) {
             fail!(
@@ -38,11 +44,8 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
                 "BSON field 'delete.deletes.{field}' is an unknown field."
             );
         }
-        if field == "collation" && !value.is_empty() {
-            fail!(
-                code::COMMAND_NOT_SUPPORTED,
-                "option 'collation' of delete is not supported"
-            );
+        if field == "collation" {
+            options::collation("delete", value)?;
         }
     }
     let filter = statement.get("q");
@@ -53,6 +56,8 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
             filter.type_name()
         );
     }
+    let filter = variables.bind(filter, Place::Filter);
+    let filter = filter.as_bson();
     let single = match Number::of(statement.get("limit")).and_then(Number::to_exact_i64) {
         Some(0) => false,
         Some(1) => true,
@@ -70,6 +75,10 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
         return Ok(0);
     };
     if !single {
+        options::refuse_retry(context)?;
+    }
+    options::hint(Some(&collection), statement.get("hint"))?;
+    if !single || modify::is_point(&collection, filter) {
         return modify::delete_all(context, &collection, filter).await;
     }
     let own = update::open(context)?;

@@ -1,11 +1,14 @@
 //! find.
 
-use super::{Context, cursor};
+use super::{Context, cursor, options};
 use crate::error::{Result, fail};
 use crate::translate::{Query, Statement};
+use helios_planner::document::error::code;
 use helios_planner::document::matcher::Matcher;
+use helios_planner::document::number::Number;
 use helios_planner::document::projection::{Dialect, Projection};
 use helios_planner::document::raw::Bson;
+use helios_planner::document::variable::Place;
 
 const FIELDS: &[&str] = &[
     "filter",
@@ -30,8 +33,8 @@ const FIELDS: &[&str] = &[
     "let",
 ];
 
-/// Options that would change the answer and are not there. `hint`, `noCursorTimeout`,
-/// `allowDiskUse` and `allowPartialResults` change only how it is found.
+/// Options that would change the answer and are not there. `allowDiskUse` and
+/// `allowPartialResults` change only how it is found.
 const REFUSED: &[&str] = &[
     "max",
     "min",
@@ -40,8 +43,8 @@ const REFUSED: &[&str] = &[
     "tailable",
     "awaitData",
     "collation",
-    "let",
     "oplogReplay",
+    "noCursorTimeout",
 ];
 
 pub(crate) async fn find(context: &mut Context<'_>) -> Result<()> {
@@ -55,8 +58,11 @@ pub(crate) async fn find(context: &mut Context<'_>) -> Result<()> {
 /// The statement of a find command.
 pub(crate) fn plan(context: &mut Context<'_>, name: &str) -> Result<(Statement, cursor::Wanted)> {
     context.refuse_options(REFUSED)?;
-    let filter = context.document("filter")?;
-    let projection = context.document("projection")?;
+    let variables = options::Variables::of(context)?;
+    let filter = variables.bind(context.document("filter")?, Place::Filter);
+    let filter = filter.as_bson();
+    let projection = variables.bind(context.document("projection")?, Place::Expression);
+    let projection = projection.as_bson();
     let sort = context.document("sort")?;
     let skip = context.integer("skip")?.unwrap_or(0);
     let limit = context.integer("limit")?.unwrap_or(0);
@@ -81,19 +87,24 @@ pub(crate) fn plan(context: &mut Context<'_>, name: &str) -> Result<(Statement, 
             Matcher::compile(filter)?;
         }
     }
-    let collection = context.find_collection(name)?;
+    let collection = context.read_collection(name)?;
+    options::hint(collection.as_ref(), context.get("hint"))?;
     let resolve = context.resolver()?;
     let mut query = Query::over(collection.as_ref(), filter, &resolve)?;
-    if sort.is_document() && !sort.is_empty() && sort.get("$natural").is_missing() {
+    let point = query.point;
+    if is_natural(sort)? {
+        // The order of the rows as they are stored.
+    } else if sort.is_document() && !sort.is_empty() {
         query.sort(sort)?;
     }
-    let point = query.point;
+    // One row at most needs no limit.
+    let bound = if point && skip == 0 { 0 } else { limit };
     let filter = if filter.is_missing() {
         Bson::document(helios_planner::document::raw::EMPTY)
     } else {
         filter
     };
-    let statement = query.finish_find(projection, filter, skip, limit);
+    let statement = query.finish_find(projection, filter, skip, bound);
     if single && batch < limit && batch != 0 {
         return Ok((
             statement,
@@ -117,4 +128,23 @@ pub(crate) fn plan(context: &mut Context<'_>, name: &str) -> Result<(Statement, 
             point,
         },
     ))
+}
+
+/// Whether the order asked for is that of the rows as they are stored, which is known forwards only.
+fn is_natural(sort: Bson<'_>) -> Result<bool> {
+    let natural = sort.get("$natural");
+    if natural.is_missing() {
+        return Ok(false);
+    }
+    match Number::of(natural).map(Number::to_f64) {
+        Some(1.0) if sort.len() == 1 => Ok(true),
+        Some(-1.0) if sort.len() == 1 => fail!(
+            code::COMMAND_NOT_SUPPORTED,
+            "a backward $natural sort is not supported"
+        ),
+        _ => fail!(
+            code::BAD_VALUE,
+            "$natural sort cannot be set to a value other than -1 or 1."
+        ),
+    }
 }

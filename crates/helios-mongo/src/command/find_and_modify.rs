@@ -1,6 +1,6 @@
 //! findAndModify.
 
-use super::{Context, modify, update};
+use super::{Context, modify, options, update};
 use crate::error::{Result, fail};
 use crate::session::now_ms;
 use helios_planner::document::error::code;
@@ -8,6 +8,7 @@ use helios_planner::document::matcher::Matcher;
 use helios_planner::document::projection::{Dialect, Projection};
 use helios_planner::document::raw::*;
 use helios_planner::document::update::{Context as UpdateContext, Update};
+use helios_planner::document::variable::Place;
 
 const FIELDS: &[&str] = &[
     "query",
@@ -35,10 +36,11 @@ struct Outcome {
 
 pub(crate) async fn find_and_modify(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(FIELDS)?;
-    context.refuse_options(&["collation", "let"])?;
+    context.refuse_options(&["collation"])?;
     let name = context.collection_name()?;
-    let remove = context.get("remove").truthy();
-    let upsert = context.get("upsert").truthy();
+    let remove = flag(context, "remove")?;
+    let upsert = flag(context, "upsert")?;
+    flag(context, "new")?;
     let change = context.get("update");
     if remove && !change.is_missing() {
         fail!(
@@ -68,16 +70,29 @@ pub(crate) async fn find_and_modify(context: &mut Context<'_>) -> Result<()> {
     write(context, &outcome, remove)
 }
 
+fn flag(context: &Context<'_>, name: &str) -> Result<bool> {
+    let field = format!("findAndModify.{name}");
+    options::flag(&field, context.get(name), true)
+}
+
 async fn run(context: &mut Context<'_>, name: &str, remove: bool, upsert: bool) -> Result<Outcome> {
+    let variables = options::Variables::of(context)?;
     let filter = match context.document("query")? {
         filter if filter.is_missing() => Bson::document(EMPTY),
         filter => filter,
+    };
+    let filter = variables.bind(filter, Place::Filter);
+    let filter = filter.as_bson();
+    let wanted = context.get("update");
+    let wanted = match wanted.is_array() {
+        true => variables.bind(wanted, Place::Expression),
+        false => options::Bound::AsSent(wanted),
     };
     let matcher = Matcher::compile(filter)?;
     let change = match remove {
         true => None,
         false => Some(Update::compile(
-            context.get("update"),
+            wanted.as_bson(),
             context.get("arrayFilters"),
         )?),
     };
@@ -88,6 +103,7 @@ async fn run(context: &mut Context<'_>, name: &str, remove: bool, upsert: bool) 
         None if upsert => context.make_collection(name).await?,
         None => return Ok(Outcome::default()),
     };
+    options::hint(Some(&collection), context.get("hint"))?;
     let own = update::open(context)?;
     let mut found = modify::locked(context, &collection, filter, sort, 1).await?;
     let mut outcome = Outcome::default();

@@ -24,6 +24,7 @@ struct Wanted {
 
 pub(crate) async fn create(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["indexes", "commitQuorum", "ignoreUnknownIndexOptions"])?;
+    context.refuse_options(&["ignoreUnknownIndexOptions"])?;
     let name = context.collection_name()?;
     let specs = context.get("indexes");
     if !specs.is_array() {
@@ -39,7 +40,7 @@ pub(crate) async fn create(context: &mut Context<'_>) -> Result<()> {
     let wanted = specs.elements().map(parse).collect::<Result<Vec<_>>>()?;
     let existed = context.find_collection(name)?.is_some();
     let collection = context.make_collection(name).await?;
-    let before = listed(&collection).len() as i32;
+    let before = listed(&collection).count() as i32 + 1;
     let mut made = 0;
     for index in &wanted {
         if !stands(&collection, index)? {
@@ -59,6 +60,10 @@ pub(crate) async fn create(context: &mut Context<'_>) -> Result<()> {
 
 fn parse(spec: Bson<'_>) -> Result<Wanted> {
     for (option, value) in spec.fields() {
+        // What is said to be off is off.
+        if value.as_bool() == Some(false) {
+            continue;
+        }
         if !OPTIONS.contains(&option) {
             let known = matches!(
                 option,
@@ -139,33 +144,9 @@ fn parse(spec: Bson<'_>) -> Result<Wanted> {
     })
 }
 
-fn keys_of(collection: &Collection, index: &Index) -> Vec<(String, bool)> {
-    let name = |key: &IndexKey| match key {
-        IndexKey::Path(path) => path.clone(),
-        IndexKey::Column(at) => collection
-            .table
-            .columns
-            .get(*at)
-            .map_or(String::new(), |c| c.name.clone()),
-        IndexKey::Expression(text, _) => text.clone(),
-    };
-    index
-        .columns
-        .iter()
-        .map(|c| (name(&c.key), c.descending))
-        .collect()
-}
-
-/// The name without the collection in front.
-fn short_name<'i>(collection: &Collection, index: &'i Index) -> &'i str {
-    index
-        .name
-        .strip_prefix(&format!("{}.", collection.table.name))
-        .unwrap_or(&index.name)
-}
-
-fn listed(collection: &Collection) -> Vec<&Index> {
-    collection.table.indexes.iter().collect()
+/// Indexes beside that of the key.
+fn listed(collection: &Collection) -> impl Iterator<Item = &Index> {
+    collection.table.indexes.iter().filter(|i| !i.primary)
 }
 
 /// Whether the index is there already; the same name or keys with another meaning is an error.
@@ -176,8 +157,8 @@ fn stands(collection: &Collection, wanted: &Wanted) -> Result<bool> {
         return Ok(true);
     }
     for index in listed(collection) {
-        let keys = keys_of(collection, index);
-        let same_name = short_name(collection, index) == wanted.name;
+        let keys = collection.index_keys(index);
+        let same_name = collection.index_name(index) == wanted.name;
         if same_name && keys == wanted.keys && index.unique == wanted.unique {
             return Ok(true);
         }
@@ -189,11 +170,11 @@ fn stands(collection: &Collection, wanted: &Wanted) -> Result<bool> {
                 index.name
             );
         }
-        if keys == wanted.keys && !index.primary {
+        if keys == wanted.keys {
             fail!(
                 code::INDEX_OPTIONS_CONFLICT,
                 "Index already exists with a different name: {}",
-                short_name(collection, index)
+                collection.index_name(index)
             );
         }
     }
@@ -261,13 +242,13 @@ pub(crate) fn list(context: &mut Context<'_>) -> Result<()> {
         .end()
         .put_str("name", "_id_");
     documents.push(id.finish());
-    for index in listed(&collection).into_iter().filter(|i| !i.primary) {
+    for index in listed(&collection) {
         let mut out = Writer::new();
         out.put_i32("v", 2).start_document("key");
-        for (path, descending) in keys_of(&collection, index) {
+        for (path, descending) in collection.index_keys(index) {
             out.put_i32(&path, if descending { -1 } else { 1 });
         }
-        out.end().put_str("name", short_name(&collection, index));
+        out.end().put_str("name", collection.index_name(index));
         if index.unique {
             out.put_bool("unique", true);
         }
@@ -295,12 +276,9 @@ pub(crate) async fn drop(context: &mut Context<'_>) -> Result<()> {
         );
     }
     let which = context.get("index");
-    let before = listed(&collection).iter().filter(|i| !i.primary).count() as i32 + 1;
+    let before = listed(&collection).count() as i32 + 1;
     let chosen: Vec<&Index> = match which.tag {
-        STRING if which.as_str() == Some("*") => listed(&collection)
-            .into_iter()
-            .filter(|i| !i.primary)
-            .collect(),
+        STRING if which.as_str() == Some("*") => listed(&collection).collect(),
         STRING => vec![named(&collection, which.as_str().unwrap_or(""))?],
         ARRAY => {
             let mut chosen = Vec::new();
@@ -319,10 +297,7 @@ pub(crate) async fn drop(context: &mut Context<'_>) -> Result<()> {
                     )
                 })
                 .collect();
-            match listed(&collection)
-                .into_iter()
-                .find(|i| keys_of(&collection, i) == keys)
-            {
+            match listed(&collection).find(|i| collection.index_keys(i) == keys) {
                 Some(index) => vec![index],
                 None => fail!(
                     code::INDEX_NOT_FOUND,
@@ -355,10 +330,7 @@ fn named<'c>(collection: &'c Collection, name: &str) -> Result<&'c Index> {
     if name == "_id_" {
         fail!(code::INVALID_OPTIONS, "cannot drop _id index");
     }
-    match listed(collection)
-        .into_iter()
-        .find(|i| !i.primary && short_name(collection, i) == name)
-    {
+    match listed(collection).find(|i| collection.index_name(i) == name) {
         Some(index) => Ok(index),
         None => fail!(code::INDEX_NOT_FOUND, "index not found with name [{name}]"),
     }

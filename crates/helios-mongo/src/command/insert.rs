@@ -1,6 +1,6 @@
 //! insert, and what all writes of several documents share.
 
-use super::{Context, modify};
+use super::{Context, modify, options};
 use crate::codec::WRITE_BATCH_MAX;
 use crate::error::{MongoError, Result, fail};
 use helios_engine::TransactionMode;
@@ -62,13 +62,14 @@ const SAVEPOINT: &str = "write";
 impl Writes {
     /// A single write needs no transaction around it unless it reads first.
     pub fn begin(context: &mut Context<'_>, n: usize) -> Result<Writes> {
+        let ordered = context.get("ordered");
+        let named = options::flag("ordered", ordered, false)?;
         let own = n > 1 && !context.in_transaction;
         if own {
             context.session()?.begin(TransactionMode::default())?;
         }
-        let ordered = context.get("ordered");
         Ok(Writes {
-            ordered: ordered.is_missing() || ordered.truthy(),
+            ordered: ordered.is_missing() || named,
             own,
             in_transaction: context.in_transaction,
             errors: Vec::new(),

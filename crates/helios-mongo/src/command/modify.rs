@@ -3,9 +3,8 @@
 use super::{Context, cursor};
 use crate::error::{MongoError, Result, fail};
 use crate::translate::{Collection, Params, Predicate, Query, Statement, quote};
-use helios_planner::catalog::{Column, IndexKey};
+use helios_planner::catalog::Column;
 use helios_planner::document::error::code;
-use helios_planner::document::expression::to_text;
 use helios_planner::document::order::equal;
 use helios_planner::document::path::{Path, lookup};
 use helios_planner::document::raw::*;
@@ -67,18 +66,10 @@ pub(crate) async fn insert_row(
     let stored = storable(document, context.client.server.object_id())?;
     let whole = Bson::document(&stored);
     let statement = if collection.is_document() {
-        let id = whole.get("_id");
         let mut params = Params::default();
-        // What SQL shows as `_id`; the key itself is made from the document.
-        let text = to_text(id).unwrap_or_else(|_| format!("{id:?}"));
-        let (id, doc) = (params.text(&text), params.bson(whole));
-        Statement {
-            text: format!(
-                "INSERT INTO {} (_id, doc) VALUES ({id}, {doc})",
-                collection.name()
-            ),
-            params,
-        }
+        let doc = params.bson(whole);
+        let text = format!("INSERT INTO {} (doc) VALUES ({doc})", collection.name());
+        Statement { text, params }
     } else {
         insert_columns(collection, whole, document.get("_id"))?
     };
@@ -147,12 +138,12 @@ fn key_columns<'c>(collection: &'c Collection, id: Bson<'_>) -> Result<Vec<(&'c 
         .filter_map(|at| collection.table.columns.get(*at))
         .collect();
     match columns.as_slice() {
-        _ if id.is_missing() => Ok(Vec::new()),
         [] => fail!(
             code::ILLEGAL_OPERATION,
             "table {} has no primary key and cannot be written to",
             collection.namespace
         ),
+        _ if id.is_missing() => Ok(Vec::new()),
         [only] => {
             let makes_its_own = only.default.is_some() || only.identity.is_some();
             if id.tag == OBJECT_ID && makes_its_own && !only.ty.is_string() {
@@ -263,7 +254,10 @@ pub(crate) async fn replace_row(
                 params.push(column.ty, convert(column, value)?)
             ));
         }
-        let gone = |name: &str| name != "_id" && after.get(name).is_missing();
+        // The key is told by `_id`, also where a replacement leaves its columns out.
+        let keys = collection.key_names();
+        let gone =
+            |name: &str| name != "_id" && !keys.contains(&name) && after.get(name).is_missing();
         for (name, value) in before.fields().filter(|(n, _)| gone(n)) {
             if value.tag != NULL {
                 sets.push(format!("{} = NULL", quote(name)));
@@ -314,6 +308,92 @@ pub(crate) async fn locked(
     cursor::collect(context, query.finish_locking(limit)).await
 }
 
+/// The conditions of a statement that changes what a filter finds.
+struct Found {
+    conditions: Vec<String>,
+    params: Params,
+    /// Whether one row at most is found, by its key.
+    point: bool,
+}
+
+impl Found {
+    fn by(collection: &Collection, filter: Bson<'_>) -> Found {
+        let mut params = Params::default();
+        let split = Predicate::split(collection, filter, "t", &mut params);
+        let mut conditions = split.conditions;
+        let rest = Bson::document(&split.rest);
+        if !rest.is_empty() {
+            let rest = params.bson(rest);
+            conditions.push(format!("bson_match({}, {rest})", collection.document("t")));
+        }
+        Found {
+            conditions,
+            params,
+            point: split.point,
+        }
+    }
+
+    fn tail(&self) -> String {
+        if self.conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", self.conditions.join(" AND "))
+    }
+}
+
+/// Whether a filter gives the whole key, so that one statement can change the row.
+pub(crate) fn is_point(collection: &Collection, filter: Bson<'_>) -> bool {
+    Predicate::split(collection, filter, "t", &mut Params::default()).point
+}
+
+/// How an update of the one document that a filter gives the key of ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PointUpdate {
+    Missing,
+    Unchanged,
+    Changed,
+}
+
+/// Updates the document of a key with one statement; `None` when the filter does not give a key.
+///
+/// The statement changes the row only if the update does, so that an update without effect writes
+/// nothing; whether there is a row at all is asked afterwards, in that case only.
+pub(crate) async fn update_point(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    filter: Bson<'_>,
+    spec: Bson<'_>,
+    now_ms: i64,
+) -> Result<Option<PointUpdate>> {
+    if !collection.is_document() {
+        return Ok(None);
+    }
+    let found = Found::by(collection, filter);
+    if !found.point {
+        return Ok(None);
+    }
+    let name = collection.name();
+    let find = Statement {
+        text: format!("SELECT 1::int8 FROM {name} AS t{}", found.tail()),
+        params: found.params.clone(),
+    };
+    let tail = found.tail();
+    let mut params = found.params;
+    let (spec, now) = (params.bson(spec), params.integer(now_ms));
+    let text = format!(
+        "UPDATE {name} AS t SET doc = bson_update(t.doc, {spec}, {now}){tail} AND bson_updates(t.doc, {spec}, {now})"
+    );
+    match cursor::change(context, Statement { text, params }).await {
+        Ok(0) => {}
+        Ok(_) => return Ok(Some(PointUpdate::Changed)),
+        Err(error) => return Err(duplicate(error, collection, filter)),
+    }
+    Ok(Some(match cursor::scalar(context, find).await? {
+        Some(_) => PointUpdate::Unchanged,
+        None => PointUpdate::Missing,
+    }))
+}
+
 /// Deletes every document that matches with one statement; how many.
 pub(crate) async fn delete_all(
     context: &mut Context<'_>,
@@ -321,20 +401,9 @@ pub(crate) async fn delete_all(
     filter: Bson<'_>,
 ) -> Result<u64> {
     helios_planner::document::matcher::Matcher::compile(filter)?;
-    let mut params = Params::default();
-    let split = Predicate::split(collection, filter, "t", &mut params);
-    let mut conditions = split.conditions;
-    let rest = Bson::document(&split.rest);
-    if !rest.is_empty() {
-        let rest = params.bson(rest);
-        conditions.push(format!("bson_match({}, {rest})", collection.document("t")));
-    }
-    let tail = if conditions.is_empty() {
-        String::new()
-    } else {
-        format!(" WHERE {}", conditions.join(" AND "))
-    };
-    let text = format!("DELETE FROM {} AS t{tail}", collection.name());
+    let found = Found::by(collection, filter);
+    let text = format!("DELETE FROM {} AS t{}", collection.name(), found.tail());
+    let params = found.params;
     cursor::change(context, Statement { text, params }).await
 }
 
@@ -354,22 +423,7 @@ pub(crate) fn duplicate(
         .find(|i| i.name == name && !i.primary);
     let fields: Vec<(String, bool)> = match index {
         None => vec![("_id".to_owned(), false)],
-        Some(index) => index
-            .columns
-            .iter()
-            .map(|c| {
-                let name = match &c.key {
-                    IndexKey::Path(path) => path.clone(),
-                    IndexKey::Column(at) => collection
-                        .table
-                        .columns
-                        .get(*at)
-                        .map_or(String::new(), |c| c.name.clone()),
-                    IndexKey::Expression(text, _) => text.clone(),
-                };
-                (name, c.descending)
-            })
-            .collect(),
+        Some(index) => collection.index_keys(index),
     };
     let mut pattern = Writer::new();
     let mut values = Writer::new();
@@ -387,7 +441,7 @@ pub(crate) fn duplicate(
     error.message = format!(
         "E11000 duplicate key error collection: {} index: {} dup key: {:?}",
         collection.namespace,
-        index.map_or("_id_", |i| &i.name),
+        index.map_or("_id_", |i| collection.index_name(i)),
         Bson::document(&values)
     );
     let mut extra = Writer::new();

@@ -1,12 +1,14 @@
 //! Names: which database and schema a MongoDB database is, and which table a collection.
 
 use super::Context;
-use crate::error::{Result, fail, string};
+use crate::error::{Result, fail};
 use crate::translate::Collection;
 use helios_engine::{Engine, Session};
 use helios_planner::catalog::{Catalog, PUBLIC_SCHEMA_NAME, Relation};
 use helios_planner::document::error::code;
+use helios_planner::document::raw::STRING;
 use helios_types::limits::IDENTIFIER_BYTES_MAX;
+use std::sync::Arc;
 
 /// A MongoDB database in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,15 @@ impl Namespace {
         catalog.relation_named(schema.id, name)
     }
 
+    /// What a name stands for, to be read.
+    pub fn readable(&self, catalog: &Catalog, database: &str, name: &str) -> Option<Collection> {
+        if let Some(found) = self.collection(catalog, database, name) {
+            return Some(found);
+        }
+        let relation = self.relation(catalog, name)?;
+        Collection::read_only(relation, &self.schema, format!("{database}.{name}"))
+    }
+
     pub fn collection(&self, catalog: &Catalog, database: &str, name: &str) -> Option<Collection> {
         match self.relation(catalog, name)? {
             Relation::Table(table) => Some(Collection {
@@ -68,14 +79,25 @@ impl Namespace {
 }
 
 impl<'a> Context<'a> {
-    pub fn namespace(&self) -> Result<Namespace> {
-        Namespace::of(&self.client.server.engine, self.database)
+    /// Where the command's database is; looked up once.
+    pub fn namespace(&mut self) -> Result<Arc<Namespace>> {
+        if let Some(known) = &self.namespace {
+            return Ok(known.clone());
+        }
+        let found = Namespace::of(&self.client.server.engine, self.database)?;
+        Ok(self.namespace.insert(Arc::new(found)).clone())
     }
 
     /// The collection that the command's first field names.
     pub fn collection_name(&self) -> Result<&'a str> {
         let (command, value) = self.request.command();
-        let name = string(command, command, value)?;
+        let Some(name) = value.as_str().filter(|_| value.tag == STRING) else {
+            fail!(
+                code::INVALID_NAMESPACE,
+                "collection name of {command} has invalid type {}",
+                value.type_name()
+            );
+        };
         check_collection_name(self.database, name)?;
         Ok(name)
     }
@@ -96,12 +118,19 @@ impl<'a> Context<'a> {
         Ok(namespace.collection(&catalog, database, name))
     }
 
+    /// The collection for a command that only reads: a table, a view, or rows of the engine's.
+    pub fn read_collection(&mut self, name: &str) -> Result<Option<Collection>> {
+        let namespace = self.namespace()?;
+        let catalog = self.session()?.catalog();
+        Ok(namespace.readable(&catalog, self.database, name))
+    }
+
     /// Finds the other collections of the database, for stages that read them.
     pub fn resolver(&mut self) -> Result<impl Fn(&str) -> Option<Collection> + use<>> {
         let namespace = self.namespace()?;
         let database = self.database.to_owned();
         let catalog = self.session()?.catalog();
-        Ok(move |name: &str| namespace.collection(&catalog, &database, name))
+        Ok(move |name: &str| namespace.readable(&catalog, &database, name))
     }
 
     /// The collection, made as MongoDB does when something is written to it.

@@ -4,13 +4,14 @@
 //! connection sends the next command of it. It reads one snapshot; a write to a row that somebody
 //! else changed since fails at once with a write conflict, and the driver runs it all again.
 
-use super::{Context, data, finish};
+use super::{Context, data, finish, options};
 use crate::error::{MongoError, Result, fail};
 use crate::session::{Logical, Transaction, logical_id};
 use helios_engine::{Isolation, Session, TransactionMode};
 use helios_planner::document::error::code;
 use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
+use std::time::Instant;
 
 /// What the request says of transactions.
 struct Wanted {
@@ -81,13 +82,14 @@ pub(crate) async fn run(mut context: Context<'_>, write: bool) -> Result<Vec<u8>
         }
         logical.number = *number;
     }
-    let database = context.namespace()?.database;
-    context.session = Some(context.client.take_session(&database)?);
-    let result = data(&mut context).await;
+    let place = context.namespace()?;
+    let database = place.database.as_str();
+    context.session = Some(context.client.take_session(database)?);
+    let result = limited(&mut context).await;
     if let Some(mut session) = context.session.take() {
         // A command that failed half-way leaves nothing open.
         session.rollback();
-        context.client.put_session(&database, session);
+        context.client.put_session(database, session);
     }
     result.map_err(|error| retryable(error, kept.is_some()))?;
     let reply = finish(context)?;
@@ -95,6 +97,20 @@ pub(crate) async fn run(mut context: Context<'_>, write: bool) -> Result<Vec<u8>
         logical.remember(*number, reply.clone());
     }
     Ok(reply)
+}
+
+/// Runs a command within its `maxTimeMS`.
+async fn limited(context: &mut Context<'_>) -> Result<()> {
+    let Some(limit) = options::max_time(context.body())? else {
+        return data(context).await;
+    };
+    let session = context.session()?;
+    session.set_setting("statement_timeout", &limit.to_string())?;
+    let result = data(context).await;
+    if let Some(session) = &mut context.session {
+        session.set_setting("statement_timeout", "0")?;
+    }
+    result
 }
 
 /// Faults after which drivers may send a retryable write once more.
@@ -111,6 +127,9 @@ fn retryable(mut error: MongoError, write: bool) -> MongoError {
     }
 }
 
+/// MongoDB's `maxTransactionLockRequestTimeoutMillis`.
+const LOCK_TIMEOUT_MS: &str = "5";
+
 fn begin(context: &Context<'_>, database: &str) -> Result<Session> {
     let level = context.get("readConcern").get("level");
     if let Some(level) = level.as_str()
@@ -122,6 +141,8 @@ fn begin(context: &Context<'_>, database: &str) -> Result<Session> {
         );
     }
     let mut session = context.client.open_session(database)?;
+    // Whoever meets a row that another transaction holds fails at once and runs again.
+    session.set_setting("lock_timeout", LOCK_TIMEOUT_MS)?;
     let mode = TransactionMode {
         isolation: Some(Isolation::RepeatableRead),
         read_only: None,
@@ -155,7 +176,7 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
     let logical = context.client.server.logical(wanted.id);
     let mut logical = logical.lock().await;
     logical.touch();
-    let database = context.namespace()?.database;
+    let database = context.namespace()?.database.clone();
     if wanted.start {
         if wanted.number < logical.number {
             fail!(
@@ -165,18 +186,26 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
                 logical.number
             );
         }
+        if logical.number == wanted.number && logical.transaction.is_some() {
+            fail!(
+                code::CONFLICTING_OPERATION_IN_PROGRESS,
+                "Cannot start a transaction at given transaction number {} on session because a transaction with the same number has already started",
+                wanted.number
+            );
+        }
         logical.number = wanted.number;
         let session = Box::new(begin(&context, &database)?);
         logical.transaction = Some(Transaction::Open {
             number: wanted.number,
             database: database.clone(),
             session,
+            started: Instant::now(),
         });
     }
-    let session = take_open(&mut logical, wanted.number, &database)?;
+    let (session, started) = take_open(&mut logical, wanted.number, &database)?;
     context.session = Some(*session);
     context.in_transaction = true;
-    let result = data(&mut context).await;
+    let result = limited(&mut context).await;
     let session = context.session.take();
     match (result, session) {
         (Ok(()), Some(session)) => {
@@ -184,6 +213,7 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
                 number: wanted.number,
                 database,
                 session: Box::new(session),
+                started,
             });
             finish(context)
         }
@@ -196,17 +226,23 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
             logical.transaction = Some(Transaction::Aborted {
                 number: wanted.number,
             });
-            let transient = matches!(
-                error.code,
-                code::WRITE_CONFLICT | code::LOCK_TIMEOUT | code::NO_SUCH_TRANSACTION
-            );
-            Err(if transient {
-                error.with_label("TransientTransactionError")
-            } else {
-                error
+            Err(match error.code {
+                code::LOCK_TIMEOUT => write_conflict(),
+                code::WRITE_CONFLICT | code::NO_SUCH_TRANSACTION => {
+                    error.with_label("TransientTransactionError")
+                }
+                _ => error,
             })
         }
     }
+}
+
+fn write_conflict() -> MongoError {
+    MongoError::new(
+        code::WRITE_CONFLICT,
+        "Caused by :: Write conflict during plan execution and yielding is disabled. :: Please retry your operation or multi-document transaction.",
+    )
+    .with_label("TransientTransactionError")
 }
 
 fn no_such(number: i64) -> MongoError {
@@ -217,25 +253,27 @@ fn no_such(number: i64) -> MongoError {
     .with_label("TransientTransactionError")
 }
 
-fn take_open(logical: &mut Logical, number: i64, wanted: &str) -> Result<Box<Session>> {
+fn take_open(logical: &mut Logical, number: i64, wanted: &str) -> Result<(Box<Session>, Instant)> {
     match logical.transaction.take() {
         Some(Transaction::Open {
             number: open,
             database,
             session,
+            started,
         }) if open == number => {
             if database != wanted {
                 logical.transaction = Some(Transaction::Open {
                     number,
                     database,
                     session,
+                    started,
                 });
                 fail!(
                     code::OPERATION_NOT_SUPPORTED_IN_TRANSACTION,
                     "a transaction may not span logical databases"
                 );
             }
-            Ok(session)
+            Ok((session, started))
         }
         Some(Transaction::Committed { number: done }) if done == number => {
             logical.transaction = Some(Transaction::Committed { number });

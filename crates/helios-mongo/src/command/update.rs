@@ -1,7 +1,8 @@
 //! update: each statement finds and locks its documents, computes the new ones, writes them back.
 
 use super::insert::{Writes, check_batch};
-use super::{Context, modify};
+use super::modify::PointUpdate;
+use super::{Context, modify, options};
 use crate::error::{Result, fail};
 use crate::session::now_ms;
 use crate::translate::Collection;
@@ -10,6 +11,7 @@ use helios_planner::document::error::code;
 use helios_planner::document::matcher::Matcher;
 use helios_planner::document::raw::*;
 use helios_planner::document::update::{Context as UpdateContext, Update};
+use helios_planner::document::variable::Place;
 
 const FIELDS: &[&str] = &[
     "q",
@@ -33,7 +35,7 @@ struct Outcome {
 
 pub(crate) async fn update(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["updates", "ordered", "bypassDocumentValidation", "let"])?;
-    context.refuse_options(&["let"])?;
+    let variables = options::Variables::of(context)?;
     let name = context.collection_name()?;
     let statements = context.request.documents("updates");
     check_batch("update", "updates", statements.len())?;
@@ -42,7 +44,7 @@ pub(crate) async fn update(context: &mut Context<'_>) -> Result<()> {
     let mut upserted = ArrayWriter::new();
     for (at, statement) in statements.iter().enumerate() {
         writes.next(context)?;
-        let result = one(context, name, *statement).await;
+        let result = one(context, name, *statement, &variables).await;
         if let Some(outcome) = writes.done(context, at, result)? {
             total.matched += outcome.matched;
             total.modified += outcome.modified;
@@ -66,7 +68,12 @@ pub(crate) async fn update(context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Result<Outcome> {
+async fn one(
+    context: &mut Context<'_>,
+    name: &str,
+    statement: Bson<'_>,
+    variables: &options::Variables,
+) -> Result<Outcome> {
     for (field, value) in statement.fields() {
         if !FIELDS.contains(&field) {
             fail!(
@@ -74,17 +81,20 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
                 "BSON field 'update.updates.{field}' is an unknown field."
             );
         }
-        if matches!(field, "c" | "collation") && value.truthy() && !value.is_empty() {
+        if field == "c" {
             fail!(
                 code::COMMAND_NOT_SUPPORTED,
-                "option '{field}' of update is not supported"
+                "option 'c' of update is not supported"
             );
+        }
+        if field == "collation" {
+            options::collation("update", value)?;
         }
     }
     let (filter, multi, upsert) = (
         statement.get("q"),
-        statement.get("multi").truthy(),
-        statement.get("upsert").truthy(),
+        options::flag("update.updates.multi", statement.get("multi"), false)?,
+        options::flag("update.updates.upsert", statement.get("upsert"), false)?,
     );
     if !filter.is_document() {
         fail!(
@@ -93,7 +103,19 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
             filter.type_name()
         );
     }
-    let update = Update::compile(statement.get("u"), statement.get("arrayFilters"))?;
+    if multi {
+        options::refuse_retry(context)?;
+    }
+    let filter = variables.bind(filter, Place::Filter);
+    let filter = filter.as_bson();
+    let change = statement.get("u");
+    let change = match change.is_array() {
+        true => variables.bind(change, Place::Expression),
+        false => options::Bound::AsSent(change),
+    };
+    let change = change.as_bson();
+    let array_filters = statement.get("arrayFilters");
+    let update = Update::compile(change, array_filters)?;
     if multi && update.is_replacement() {
         fail!(
             code::FAILED_TO_PARSE,
@@ -106,9 +128,15 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
         None if upsert => context.make_collection(name).await?,
         None => return Ok(Outcome::default()),
     };
+    options::hint(Some(&collection), statement.get("hint"))?;
+    let sort = statement.get("sort");
+    if sort.is_missing() && modify::is_point(&collection, filter) && collection.is_document() {
+        let spec = spec(&update, change, array_filters, filter);
+        return point(context, &collection, filter, &update, &spec, upsert).await;
+    }
     let own = open(context)?;
     let limit = if multi { 0 } else { 1 };
-    let found = modify::locked(context, &collection, filter, statement.get("sort"), limit).await?;
+    let found = modify::locked(context, &collection, filter, sort, limit).await?;
     let mut outcome = Outcome::default();
     for document in &found {
         let before = Bson::document(document);
@@ -132,6 +160,63 @@ async fn one(context: &mut Context<'_>, name: &str, statement: Bson<'_>) -> Resu
     }
     close(context, own).await?;
     Ok(outcome)
+}
+
+/// What `bson_update` is told of an update.
+fn spec(update: &Update, change: Bson<'_>, array_filters: Bson<'_>, filter: Bson<'_>) -> Vec<u8> {
+    let mut out = Writer::with_capacity(change.bytes.len() + 32);
+    out.put("u", change);
+    if update.is_positional() {
+        out.put("q", filter);
+    }
+    if !array_filters.is_missing() {
+        out.put("a", array_filters);
+    }
+    out.finish()
+}
+
+/// An update of the one document whose `_id` the filter gives.
+async fn point(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    filter: Bson<'_>,
+    update: &Update,
+    spec: &[u8],
+    upsert: bool,
+) -> Result<Outcome> {
+    let mut attempts = 0;
+    loop {
+        let spec = Bson::document(spec);
+        let done = modify::update_point(context, collection, filter, spec, now_ms()).await?;
+        let mut outcome = Outcome::default();
+        match done {
+            Some(PointUpdate::Changed) => (outcome.matched, outcome.modified) = (1, 1),
+            Some(PointUpdate::Unchanged) => outcome.matched = 1,
+            _ if upsert => match insert_new(context, collection, update, filter).await {
+                Ok((_, id)) => outcome.upserted = Some(id),
+                // Somebody else has just inserted it: now there is something to update.
+                Err(error) if again(context, &error) && attempts < UPSERTS_MAX => {
+                    attempts += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
+            _ => {}
+        }
+        return Ok(outcome);
+    }
+}
+
+/// How often an upsert that meets another one is tried.
+const UPSERTS_MAX: usize = 10;
+
+/// Whether a failed insert may be followed by another statement: not inside a transaction, which
+/// has failed with it.
+fn again(context: &mut Context<'_>, error: &crate::error::MongoError) -> bool {
+    let idle = context
+        .session()
+        .is_ok_and(|s| s.transaction_status() == TransactionStatus::Idle);
+    error.code == code::DUPLICATE_KEY && idle
 }
 
 /// Inserts what an upsert makes; the document and its `_id`.

@@ -4,7 +4,7 @@ use helios_engine::{Cursor, Session};
 use helios_types::value::RowSink;
 use helios_types::{Error, Result, ValueRef};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most bytes of documents in one reply; one document more may pass it.
 const BATCH_BYTES: usize = 15 * 1024 * 1024;
@@ -16,6 +16,8 @@ pub(crate) struct OpenCursor {
     pub owner: Option<[u8; 16]>,
     pub rows: Rows,
     pub last_use: Instant,
+    /// What is left of the command's `maxTimeMS`, which counts over all batches.
+    pub time_left: Option<Duration>,
 }
 
 /// Where the rest of the rows is.

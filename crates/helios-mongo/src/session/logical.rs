@@ -3,7 +3,7 @@
 use super::server::SESSION_TIMEOUT;
 use helios_engine::Session;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the server keeps of one `lsid`.
 pub(crate) struct Logical {
@@ -20,6 +20,7 @@ pub(crate) enum Transaction {
         number: i64,
         database: String,
         session: Box<Session>,
+        started: Instant,
     },
     Committed {
         number: i64,
@@ -50,6 +51,21 @@ impl Logical {
 
     pub fn is_expired(&self) -> bool {
         self.last_use.elapsed() > SESSION_TIMEOUT
+    }
+
+    /// Rolls a transaction back that was left open for too long.
+    pub fn end_abandoned(&mut self, lifetime: Duration) {
+        if let Some(Transaction::Open {
+            number,
+            session,
+            started,
+            ..
+        }) = &mut self.transaction
+            && started.elapsed() > lifetime
+        {
+            session.rollback();
+            self.transaction = Some(Transaction::Aborted { number: *number });
+        }
     }
 
     /// The reply that a write with this number got already.

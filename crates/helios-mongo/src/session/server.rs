@@ -3,6 +3,7 @@
 use super::{Logical, OpenCursor};
 use crate::config::Config;
 use helios_engine::Engine;
+use helios_net::Shutdown;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Cursors end when they were not used for this long.
 pub(crate) const CURSOR_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// How often that is looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// Most logical sessions kept.
 const SESSIONS_MAX: usize = 100_000;
 /// Most cursors kept open.
@@ -76,6 +79,31 @@ impl Server {
         sessions.entry(id).or_default().clone()
     }
 
+    /// Ends what was left behind, until the daemon goes down: transactions, sessions, cursors.
+    pub async fn sweep(self: Arc<Self>, shutdown: Shutdown) {
+        let lifetime = self.config.transaction_lifetime;
+        while !shutdown.is_triggered() {
+            super::wait(shutdown.clone(), SWEEP_INTERVAL.min(lifetime)).await;
+            let sessions: Vec<_> = locked(&self.logical)
+                .iter()
+                .map(|(id, s)| (*id, s.clone()))
+                .collect();
+            let mut expired = Vec::new();
+            for (id, session) in sessions {
+                // One that is in use is not left behind.
+                let Ok(mut logical) = session.try_lock() else {
+                    continue;
+                };
+                logical.end_abandoned(lifetime);
+                if logical.is_expired() {
+                    expired.push(id);
+                }
+            }
+            self.end_sessions(expired.into_iter());
+            locked(&self.cursors).retain(|_, c| c.last_use.elapsed() < CURSOR_TIMEOUT);
+        }
+    }
+
     /// Ends logical sessions; open transactions of theirs are rolled back.
     pub fn end_sessions(&self, ids: impl Iterator<Item = SessionKey>) {
         let mut sessions = locked(&self.logical);
@@ -108,6 +136,11 @@ impl Server {
     pub fn take_cursor(&self, id: i64) -> Option<OpenCursor> {
         let cursor = locked(&self.cursors).remove(&id)?;
         (cursor.last_use.elapsed() < CURSOR_TIMEOUT).then_some(cursor)
+    }
+
+    /// Closes the cursors of collections that are about to go: they would keep them.
+    pub fn close_cursors(&self, of: impl Fn(&str) -> bool) {
+        locked(&self.cursors).retain(|_, c| !of(&c.namespace));
     }
 
     pub fn put_cursor(&self, id: i64, mut cursor: OpenCursor) {

@@ -29,15 +29,20 @@ impl Predicate {
         let mut conditions = Vec::new();
         let mut rest = Writer::new();
         let mut point = false;
+        // `_id` is the key unless a column that is not the key has this name.
+        let id_is_key = collection.is_document()
+            || collection.table.column("_id").is_none()
+            || collection.key_names() == ["_id"];
         for (name, operand) in filter.fields() {
             let found = if collection.is_document() {
                 document_id(name, operand, alias, params)
+                    .or_else(|| indexed_path(collection, name, operand, alias, params))
             } else {
                 relational(collection, name, operand, alias, params)
             };
             match found {
                 Some(condition) => {
-                    point |= name == "_id" && !is_operators(operand);
+                    point |= id_is_key && name == "_id" && !is_operators(equality(operand));
                     conditions.push(condition);
                 }
                 None => {
@@ -61,13 +66,41 @@ fn is_operators(value: Bson<'_>) -> bool {
             .is_some_and(|(n, _)| n.starts_with('$'))
 }
 
-/// Equality with a document's `_id`, which is the key of the row.
-fn document_id(name: &str, operand: Bson<'_>, alias: &str, params: &mut Params) -> Option<String> {
+/// The operand of `{path: operand}` or `{path: {$eq: operand}}`.
+fn equality(operand: Bson<'_>) -> Bson<'_> {
     let only = (operand.is_document() && operand.len() == 1).then(|| operand.get("$eq"));
-    let value = match only {
+    match only {
         Some(value) if !value.is_missing() => value,
         _ => operand,
-    };
+    }
+}
+
+/// Equality of a path that an index has among its keys. Null and arrays have more than one meaning
+/// there, and a number in a path may be a field or a position: these stay in the filter.
+fn indexed_path(
+    collection: &Collection,
+    name: &str,
+    operand: Bson<'_>,
+    alias: &str,
+    params: &mut Params,
+) -> Option<String> {
+    let value = equality(operand);
+    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let plain = !name.starts_with('$')
+        && !name.split('.').any(number)
+        && !is_operators(value)
+        && !matches!(value.tag, REGEX | NULL | UNDEFINED | ARRAY)
+        && collection.is_indexed(name);
+    let path = super::relation::literal(name);
+    plain.then(|| {
+        let value = params.bson(value);
+        format!("bson_path_equals({alias}.doc, {path}, {value})")
+    })
+}
+
+/// Equality with a document's `_id`, which is the key of the row.
+fn document_id(name: &str, operand: Bson<'_>, alias: &str, params: &mut Params) -> Option<String> {
+    let value = equality(operand);
     let plain = name == "_id"
         && !is_operators(value)
         && !matches!(value.tag, REGEX | NULL | UNDEFINED | ARRAY);

@@ -14,6 +14,8 @@ use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
 use helios_planner::document::sort::SortSpec;
 use helios_planner::document::stage::{Transform, Unwind};
+use helios_planner::document::variable::{self, Place};
+use helios_types::{Jsonb, Value};
 
 /// Most stages of a pipeline, as MongoDB has it.
 const STAGES_MAX: usize = 1000;
@@ -33,6 +35,12 @@ pub struct Query<'r> {
     next: usize,
     depth: usize,
     resolve: Resolve<'r>,
+    /// Documents of `let` variables as SQL text, those of the innermost pipeline last.
+    variables: Vec<String>,
+    /// The names of these variables, each with null: what specifications are checked with.
+    names: Vec<u8>,
+    /// The parameter of the `bson_stage` that the document is, to which the next stage is added.
+    last_stage: Option<usize>,
     /// Whether the conditions fix the key of one row.
     pub point: bool,
 }
@@ -45,6 +53,26 @@ impl<'r> Query<'r> {
         resolve: Resolve<'r>,
     ) -> Result<Query<'r>> {
         Self::with_params(collection, filter, resolve, Params::default(), 0)
+    }
+
+    /// One document that is given.
+    pub fn of_document(document: Bson<'_>, resolve: Resolve<'r>) -> Query<'r> {
+        let mut params = Params::default();
+        let document = params.bson(document);
+        Query {
+            from: format!("(SELECT {document} AS doc) AS t0"),
+            document: "t0.doc".to_owned(),
+            conditions: Vec::new(),
+            order: None,
+            params,
+            next: 1,
+            depth: 0,
+            resolve,
+            variables: Vec::new(),
+            names: EMPTY.to_vec(),
+            last_stage: None,
+            point: false,
+        }
     }
 
     fn with_params(
@@ -63,6 +91,9 @@ impl<'r> Query<'r> {
             next: next + 1,
             depth: 0,
             resolve,
+            variables: Vec::new(),
+            names: EMPTY.to_vec(),
+            last_stage: None,
             point: false,
         };
         let alias = format!("t{next}");
@@ -86,17 +117,32 @@ impl<'r> Query<'r> {
         if filter.is_missing() || filter.is_empty() {
             return Ok(());
         }
-        check_filter(filter)?;
         let split = Predicate::split(collection, filter, alias, &mut self.params);
         self.point = split.point;
         self.conditions.extend(split.conditions);
         let rest = Bson::document(&split.rest);
         if !rest.is_empty() {
+            check_filter(rest)?;
             let rest = self.params.bson(rest);
             self.conditions
                 .push(format!("bson_match({}, {rest})", self.document));
         }
         Ok(())
+    }
+
+    /// A specification as an argument of a document function, `let` variables put in.
+    fn spec(&mut self, value: Bson<'_>, place: Place) -> String {
+        let mut text = self.params.bson(value);
+        for variables in self.variables.iter().rev() {
+            let filter = place == Place::Filter;
+            text = format!("bson_bind({text}, {variables}, {filter})");
+        }
+        text
+    }
+
+    /// A specification as it is compiled before anything runs: with null for every variable.
+    fn probe(&self, value: Bson<'_>, place: Place) -> BsonBuf {
+        variable::bind(value, Bson::document(&self.names), place)
     }
 
     fn where_clause(&self) -> String {
@@ -133,6 +179,7 @@ impl<'r> Query<'r> {
         self.next += 1;
         self.from = format!("({inner}) AS {alias}");
         self.document = format!("{alias}.doc");
+        self.last_stage = None;
         self.conditions.clear();
         self.order = ordered.then(|| format!("{alias}.k"));
     }
@@ -267,9 +314,9 @@ impl<'r> Query<'r> {
         match name {
             "$match" => self.match_stage(argument),
             "$project" | "$addFields" | "$set" | "$unset" | "$replaceRoot" | "$replaceWith" => {
-                Transform::compile(name, argument)?;
-                let stage = self.params.bson(stage);
-                self.document = format!("bson_stage({}, {stage})", self.document);
+                let probe = self.probe(argument, Place::Expression);
+                Transform::compile(name, probe.as_bson())?;
+                self.transform(stage);
                 Ok(())
             }
             "$sort" => {
@@ -303,20 +350,42 @@ impl<'r> Query<'r> {
             "$sortByCount" => self.sort_by_count(argument),
             "$facet" => self.facet(argument),
             "$unionWith" => self.union(argument),
+            "$collStats" => fail!(
+                40602,
+                "$collStats is only valid as the first stage in a pipeline"
+            ),
             _ => unsupported(name),
         }
+    }
+
+    /// Applies a stage that makes one document of one; stages in a row are one call.
+    fn transform(&mut self, stage: Bson<'_>) {
+        let before = self
+            .last_stage
+            .and_then(|at| self.params.values.get_mut(at));
+        if let Some(Value::Jsonb(stages)) = before {
+            let known: Bson<'_> = stages.as_ref().into();
+            let all = array_of(known.elements().chain([stage]));
+            *stages = Jsonb::new(all.tag, &all.bytes);
+            return;
+        }
+        let at = self.params.values.len();
+        let stages = array_of([stage]);
+        let spec = self.spec(stages.as_bson(), Place::Expression);
+        self.document = format!("bson_stage({}, {spec})", self.document);
+        self.last_stage = Some(at);
     }
 
     fn match_stage(&mut self, filter: Bson<'_>) -> Result<()> {
         if !filter.is_document() {
             fail!(15959, "the match filter must be an expression in an object");
         }
-        check_filter(filter)?;
+        check_filter(self.probe(filter, Place::Filter).as_bson())?;
         if !filter.is_empty() {
             if self.document.contains('(') {
                 self.close("");
             }
-            let filter = self.params.bson(filter);
+            let filter = self.spec(filter, Place::Filter);
             self.conditions
                 .push(format!("bson_match({}, {filter})", self.document));
         }
@@ -324,12 +393,12 @@ impl<'r> Query<'r> {
     }
 
     fn group(&mut self, spec: Bson<'_>) -> Result<()> {
-        Group::compile(spec)?;
+        Group::compile(self.probe(spec, Place::Expression).as_bson())?;
         if self.document.contains('(') {
             self.close("");
         }
         let order = self.order_clause();
-        let spec = self.params.bson(spec);
+        let spec = self.spec(spec, Place::Expression);
         let inner = format!(
             "SELECT bson_group({0}, {spec}{order}) AS doc FROM {1}{2} GROUP BY bson_group_key({0}, {spec})",
             self.document,
@@ -431,13 +500,16 @@ impl<'r> Query<'r> {
     fn foreign(&mut self, name: &str) -> Result<Query<'r>> {
         let collection = (self.resolve)(name);
         let params = std::mem::take(&mut self.params);
-        Query::with_params(
+        let mut query = Query::with_params(
             collection.as_ref(),
             Bson::MISSING,
             self.resolve,
             params,
             self.next,
-        )
+        )?;
+        query.variables = self.variables.clone();
+        query.names = self.names.clone();
+        Ok(query)
     }
 
     fn lookup(&mut self, argument: Bson<'_>) -> Result<()> {
@@ -455,10 +527,11 @@ impl<'r> Query<'r> {
                     value.type_name()
                 ),
                 "from" | "localField" | "foreignField" | "as" | "pipeline" => {}
-                "let" if value.is_document() && value.is_empty() => {}
+                "let" if value.is_document() => {}
                 "let" => fail!(
-                    code::COMMAND_NOT_SUPPORTED,
-                    "'let' of $lookup is not supported"
+                    code::FAILED_TO_PARSE,
+                    "$lookup argument 'let: {value:?}' must be an object, is type {}",
+                    value.type_name()
                 ),
                 _ => fail!(code::FAILED_TO_PARSE, "unknown argument to $lookup: {name}"),
             }
@@ -481,7 +554,12 @@ impl<'r> Query<'r> {
         };
         self.close("");
         let outer = self.document.clone();
+        let bound = self.bind_variables(argument.get("let"), &outer)?;
         let mut foreign = self.foreign(from)?;
+        if let Some((variables, names)) = bound {
+            foreign.variables.push(variables);
+            foreign.names = names;
+        }
         if joins {
             let spec = foreign.params.bson(argument);
             let condition = format!("bson_lookup_match({}, {outer}, {spec})", foreign.document);
@@ -491,10 +569,45 @@ impl<'r> Query<'r> {
         let target = self.params.text(target);
         let alias = format!("t{}", self.next);
         self.next += 1;
+        self.last_stage = None;
         self.document = format!(
             "bson_set({outer}, {target}, (SELECT bson_array_agg({alias}.doc) FROM ({inner}) AS {alias}))"
         );
         Ok(())
+    }
+
+    /// What `let` of a `$lookup` computes of a document of the outer pipeline, and all the names
+    /// that are known inside.
+    fn bind_variables(
+        &mut self,
+        variables: Bson<'_>,
+        outer: &str,
+    ) -> Result<Option<(String, Vec<u8>)>> {
+        if variables.is_missing() || variables.is_empty() {
+            return Ok(None);
+        }
+        let mut names = Writer::new();
+        for (name, _) in Bson::document(&self.names)
+            .fields()
+            .chain(variables.fields())
+        {
+            if !name.starts_with(|c: char| c.is_lowercase() || !c.is_ascii()) {
+                fail!(
+                    code::FAILED_TO_PARSE,
+                    "'{name}' starts with an invalid character for a user variable name"
+                );
+            }
+            names.put(name, Bson::NULL);
+        }
+        let mut stage = Writer::new();
+        stage.put("$replaceWith", variables);
+        let stage = stage.finish();
+        let stage = Bson::document(&stage);
+        let probe = self.probe(variables, Place::Expression);
+        Transform::compile("$replaceWith", probe.as_bson())?;
+        let spec = self.spec(stage, Place::Expression);
+        let names = names.finish();
+        Ok(Some((format!("bson_stage({outer}, {spec})"), names)))
     }
 
     fn facet(&mut self, argument: Bson<'_>) -> Result<()> {
@@ -543,6 +656,9 @@ impl<'r> Query<'r> {
                 next: self.next + 1,
                 depth: 0,
                 resolve: self.resolve,
+                variables: self.variables.clone(),
+                names: self.names.clone(),
+                last_stage: None,
                 point: false,
             };
             let inner = self.nested(query, stages.elements())?;
@@ -632,7 +748,6 @@ fn unsupported(name: &str) -> Result<()> {
         "$listLocalSessions",
         "$listSessions",
         "$planCacheStats",
-        "$collStats",
         "$indexStats",
         "$changeStream",
         "$documents",

@@ -149,6 +149,14 @@ fn stages_nest_in_their_order() {
             r#"SELECT t2.doc AS doc FROM (SELECT t1.doc AS doc, bson_sort_key(t1.doc, $2) AS k FROM (SELECT bson_stage(t0.doc, $1) AS doc FROM "shop"."people" AS t0) AS t1 ORDER BY bson_sort_key(t1.doc, $2) LIMIT $3) AS t2 ORDER BY t2.k"#,
         ),
         (
+            r#"[{"$project": {"a": 1}}, {"$addFields": {"b": 1}}, {"$unset": "c"}]"#,
+            r#"SELECT bson_stage(t0.doc, $1) AS doc FROM "shop"."people" AS t0"#,
+        ),
+        (
+            r#"[{"$lookup": {"from": "x", "let": {"v": "$a"}, "as": "y", "pipeline": [{"$match": {"$expr": {"$eq": ["$b", "$$v"]}}}]}}]"#,
+            r#"SELECT bson_set(t1.doc, $3, (SELECT bson_array_agg(t3.doc) FROM (SELECT t2.doc AS doc FROM "shop"."people" AS t2 WHERE bson_match(t2.doc, bson_bind($2, bson_stage(t1.doc, $1), true))) AS t3)) AS doc FROM (SELECT t0.doc AS doc FROM "shop"."people" AS t0) AS t1"#,
+        ),
+        (
             r#"[{"$group": {"_id": "$a", "n": {"$sum": 1}}}]"#,
             r#"SELECT t1.doc AS doc FROM (SELECT bson_group(t0.doc, $1) AS doc FROM "shop"."people" AS t0 GROUP BY bson_group_key(t0.doc, $1)) AS t1"#,
         ),

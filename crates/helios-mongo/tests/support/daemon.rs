@@ -14,6 +14,10 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start() -> Daemon {
+        Self::start_with(helios_mongo::Config::default())
+    }
+
+    pub fn start_with(config: helios_mongo::Config) -> Daemon {
         let directory = tempfile::tempdir().unwrap();
         let options = EngineOptions {
             data_dir: directory.path().join("data"),
@@ -38,7 +42,7 @@ impl Daemon {
             tokio::spawn(helios_mongo::serve(
                 listener,
                 engine,
-                helios_mongo::Config::default(),
+                config,
                 shutdown.clone(),
             ));
             address

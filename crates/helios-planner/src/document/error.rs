@@ -112,6 +112,8 @@ codes! {
     CLIENT_METADATA_CANNOT_BE_MUTATED = 186, "ClientMetadataCannotBeMutated";
     INVALID_UUID = 207, "InvalidUUID";
     QUERY_FEATURE_NOT_ALLOWED = 224, "QueryFeatureNotAllowed";
+    UNKNOWN_REPL_WRITE_CONCERN = 79, "UnknownReplWriteConcern";
+    CONFLICTING_OPERATION_IN_PROGRESS = 117, "ConflictingOperationInProgress";
     TRANSACTION_TOO_OLD = 225, "TransactionTooOld";
     CONVERSION_FAILURE = 241, "ConversionFailure";
     NO_SUCH_TRANSACTION = 251, "NoSuchTransaction";

@@ -12,6 +12,8 @@ use super::projection::{Dialect, Projection};
 use super::raw::*;
 use super::sort::SortSpec;
 use super::stage::{Transform, Unwind};
+use super::update::{Context as UpdateContext, Update};
+use super::variable::{self, Place};
 use crate::function::{Accumulator, FunctionContext, FunctionDef, Implementation, Volatility};
 use helios_types::{Error, ErrorKind, Jsonb, Oid, Result, Type, Value};
 use std::any::Any;
@@ -20,6 +22,8 @@ use std::rc::Rc;
 
 /// `bson_id_equals`, which lowering knows as the key of a document table.
 pub const ID_EQUALS: Oid = 9005;
+/// `bson_path_equals`, which lowering knows as the key of an index over a path.
+pub const PATH_EQUALS: Oid = 9016;
 
 const JSONB: Oid = Type::JSONB.oid;
 const TEXT: Oid = Type::TEXT.oid;
@@ -78,6 +82,11 @@ functions! {
     9006 "bson_lookup_match"(JSONB, JSONB, JSONB) -> Type::BOOL.oid, true, Scalar lookup_match;
     9007 "bson_set"(JSONB, TEXT, JSONB) -> JSONB, false, Scalar set;
     9008 "bson_count"(Type::INT8.oid, TEXT) -> JSONB, true, Scalar count;
+    9009 "bson_bind"(JSONB, JSONB, Type::BOOL.oid) -> JSONB, true, Scalar bind;
+    9014 "bson_updates"(JSONB, JSONB, Type::INT8.oid) -> Type::BOOL.oid, true, Scalar updates;
+    9015 "bson_update"(JSONB, JSONB, Type::INT8.oid) -> JSONB, true, Scalar update;
+    9017 "bson_json"(JSONB) -> JSONB, true, Scalar json;
+    PATH_EQUALS "bson_path_equals"(JSONB, TEXT, JSONB) -> Type::BOOL.oid, true, Scalar path_equals;
     9010 "bson_unwind"(JSONB, JSONB) -> JSONB, true, Set unwind;
     9011 "bson_group"(JSONB, JSONB) -> JSONB, true, Aggregate |_| Box::new(GroupState::default());
     9012 "bson_array_agg"(JSONB) -> JSONB, true, Aggregate |_| Box::new(ArrayState::default());
@@ -160,20 +169,151 @@ fn matches(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     ))
 }
 
-/// `{"$project": …}` and every other stage that makes one document of one.
+/// `{"$project": …}` and every other stage that makes one document of one, or an array of them.
 fn stage(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
-    let transform = compiled(jsonb(args, 1)?, |spec| {
-        let Some((name, argument)) = spec.fields().next() else {
-            return Err(DocError::new(
-                40323,
-                "A pipeline stage specification object must contain exactly one field.",
-            ));
-        };
-        Transform::compile(name, argument)?.ok_or_else(|| {
-            DocError::new(40324, format!("Unrecognized pipeline stage name: '{name}'"))
-        })
+    let transforms = compiled(jsonb(args, 1)?, |spec| match spec.tag {
+        ARRAY => spec.elements().map(transform).collect(),
+        _ => Ok(vec![transform(spec)?]),
     })?;
-    Ok(document(&transform.apply(jsonb(args, 0)?.as_ref().into())?))
+    let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
+    let Some((first, rest)) = transforms.split_first() else {
+        return Ok(document(input.bytes));
+    };
+    let mut current = first.apply(input)?;
+    for transform in rest {
+        current = transform.apply(Bson::document(&current))?;
+    }
+    Ok(document(&current))
+}
+
+fn transform(spec: Bson<'_>) -> DocResult<Transform> {
+    let Some((name, argument)) = spec.fields().next() else {
+        return Err(DocError::new(
+            40323,
+            "A pipeline stage specification object must contain exactly one field.",
+        ));
+    };
+    Transform::compile(name, argument)?
+        .ok_or_else(|| DocError::new(40324, format!("Unrecognized pipeline stage name: '{name}'")))
+}
+
+/// A specification with the values of `let` in place of their names.
+fn bind(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let place = match args.get(2) {
+        Some(Value::Bool(true)) => Place::Filter,
+        _ => Place::Expression,
+    };
+    let (spec, variables) = (jsonb(args, 0)?, jsonb(args, 1)?);
+    Ok(value(&variable::bind(
+        spec.as_ref().into(),
+        variables.as_ref().into(),
+        place,
+    )))
+}
+
+/// `{u: update, q: filter, a: arrayFilters}`; the filter only where the update asks for the
+/// position that it matched.
+struct CompiledUpdate {
+    update: Update,
+    filter: Option<Matcher>,
+}
+
+impl CompiledUpdate {
+    fn compile(spec: Bson<'_>) -> DocResult<CompiledUpdate> {
+        let filter = spec.get("q");
+        Ok(CompiledUpdate {
+            update: Update::compile(spec.get("u"), spec.get("a"))?,
+            filter: filter
+                .is_document()
+                .then(|| Matcher::compile(filter))
+                .transpose()?,
+        })
+    }
+
+    /// The document after the update; `None` when nothing changes.
+    fn apply(&self, document: Bson<'_>, now_ms: i64) -> DocResult<Option<Vec<u8>>> {
+        let matched = match &self.filter {
+            Some(filter) => filter.matches_at(document)?.1,
+            None => None,
+        };
+        let context = UpdateContext {
+            matched,
+            inserting: false,
+            now_ms,
+        };
+        self.update.apply(document, &context)
+    }
+}
+
+/// What an update made of a document last: the condition of an UPDATE asks whether the row
+/// changes, and its assignment then asks for the very same result.
+struct LastUpdate {
+    document: Jsonb,
+    spec: Jsonb,
+    now_ms: i64,
+    after: Option<Value>,
+}
+
+thread_local! {
+    static LAST_UPDATE: RefCell<Option<LastUpdate>> = const { RefCell::new(None) };
+}
+
+fn same(a: &Jsonb, b: &Jsonb) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    a.len() == b.len() && a.as_ptr() == b.as_ptr()
+}
+
+fn updated(args: &[Value]) -> Result<Option<Value>> {
+    let (before, spec) = (jsonb(args, 0)?, jsonb(args, 1)?);
+    let now_ms = args.get(2).and_then(Value::as_i64).unwrap_or(0);
+    let known = LAST_UPDATE.with(|last| {
+        let last = last.borrow();
+        let known = last
+            .as_ref()
+            .filter(|l| same(&l.document, before) && same(&l.spec, spec) && l.now_ms == now_ms);
+        known.map(|l| l.after.clone())
+    });
+    if let Some(after) = known {
+        return Ok(after);
+    }
+    let update = compiled(spec, CompiledUpdate::compile)?;
+    let after = update.apply(before.as_ref().into(), now_ms)?;
+    let after = after.map(|bytes| document(&bytes));
+    LAST_UPDATE.with(|last| {
+        *last.borrow_mut() = Some(LastUpdate {
+            document: before.clone(),
+            spec: spec.clone(),
+            now_ms,
+            after: after.clone(),
+        });
+    });
+    Ok(after)
+}
+
+/// Whether an update changes a document.
+fn updates(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    Ok(Value::Bool(updated(args)?.is_some()))
+}
+
+/// A document after an update.
+fn update(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let after = updated(args)?;
+    LAST_UPDATE.with(|last| *last.borrow_mut() = None);
+    match after {
+        Some(after) => Ok(after),
+        None => Ok(Value::Jsonb(jsonb(args, 0)?.clone())),
+    }
+}
+
+/// Whether a path of a document leads to a value, or to an array that has it as an element.
+fn path_equals(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let path = Path::new(text(args, 1)?);
+    let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
+    let wanted: Bson<'_> = jsonb(args, 2)?.as_ref().into();
+    let found = visit(input, &path.parts, Leaf::Elements, &mut |value, _| {
+        !value.is_missing() && equal(value, wanted)
+    });
+    Ok(Value::Bool(found))
 }
 
 /// A projection of `find`; the filter is there for the positional operator.
@@ -248,6 +388,11 @@ fn count(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     let mut out = Writer::new();
     out.put(text(args, 1)?, super::number::fitting_integer(n).as_bson());
     Ok(document(&out.finish()))
+}
+
+/// A column of jsonb as part of a document: numbers as a MongoDB client would have sent them.
+fn json(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    helios_types::json::natural(jsonb(args, 0)?.as_ref()).map(Value::Jsonb)
 }
 
 /// Names and values in turn, as a document.

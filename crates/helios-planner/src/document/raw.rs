@@ -222,9 +222,13 @@ impl<'a> Bson<'a> {
 
     /// The first field of this name.
     pub fn get(self, name: &str) -> Bson<'a> {
-        self.fields()
-            .find(|(n, _)| *n == name)
-            .map_or(Bson::MISSING, |(_, v)| v)
+        let mut fields = self.fields();
+        while let Some((found, value)) = fields.next_raw() {
+            if found == name.as_bytes() {
+                return value;
+            }
+        }
+        Bson::MISSING
     }
 
     pub fn element(self, index: usize) -> Bson<'a> {
@@ -232,11 +236,11 @@ impl<'a> Bson<'a> {
     }
 
     pub fn len(self) -> usize {
-        self.fields().count()
+        self.elements().count()
     }
 
     pub fn is_empty(self) -> bool {
-        self.fields().next().is_none()
+        self.fields().next_raw().is_none()
     }
 
     pub fn to_buf(self) -> BsonBuf {
@@ -311,17 +315,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = (&'a str, Bson<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Fields<'a> {
+    /// The next field, its name as bytes: looking for a name needs no text.
+    fn next_raw(&mut self) -> Option<(&'a [u8], Bson<'a>)> {
         let (tag, rest) = self.rest.split_first()?;
         let parsed = (|| {
             let end = memchr(rest)?;
-            let name = std::str::from_utf8(&rest[..end]).ok()?;
             let after = &rest[end + 1..];
             let len = value_len(*tag, after)?;
-            Some((name, &after[..len], &after[len..]))
+            Some((&rest[..end], &after[..len], &after[len..]))
         })();
         match parsed {
             Some((name, bytes, rest)) => {
@@ -329,6 +331,21 @@ impl<'a> Iterator for Fields<'a> {
                 Some((name, Bson { tag: *tag, bytes }))
             }
             None => {
+                self.rest = &[];
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a str, Bson<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, value) = self.next_raw()?;
+        match std::str::from_utf8(name) {
+            Ok(name) => Some((name, value)),
+            Err(_) => {
                 self.rest = &[];
                 None
             }
@@ -344,7 +361,7 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Bson<'a>;
 
     fn next(&mut self) -> Option<Bson<'a>> {
-        self.0.next().map(|(_, v)| v)
+        self.0.next_raw().map(|(_, v)| v)
     }
 }
 

@@ -101,6 +101,16 @@ impl Update {
         matches!(self, Update::Replace(_))
     }
 
+    /// Whether it names the element that the filter matched.
+    pub fn is_positional(&self) -> bool {
+        match self {
+            Update::Operators(changes) => changes
+                .iter()
+                .any(|c| c.parts.iter().any(|p| matches!(p, Part::Matched))),
+            _ => false,
+        }
+    }
+
     /// The document after the update, `None` when nothing changed.
     pub fn apply(&self, document: Bson<'_>, context: &Context) -> DocResult<Option<Vec<u8>>> {
         let after = match self {

@@ -11,6 +11,7 @@
 
 use crate::catalog::{IndexKey, Shape, Table};
 use crate::function::as_pg_function;
+use crate::pgtype::literal_value;
 use crate::template::{AccessPath, Bound};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
@@ -178,9 +179,72 @@ impl Matcher<'_> {
         })
     }
 
+    /// Rows of a document table whose paths equal values, through an index that begins with these
+    /// paths. The index has an entry for each element of an array; executors give a row once, and
+    /// the conditions are checked again on the document.
+    fn document_index(&self, table: &Table, conditions: &[&Expr]) -> Option<Choice> {
+        if table.shape != Shape::Document {
+            return None;
+        }
+        let document = table.column("doc")?.0;
+        let equalities: Vec<(String, &Expr)> = conditions
+            .iter()
+            .filter_map(|condition| {
+                let Expr::ScalarFunction(call) = condition else {
+                    return None;
+                };
+                let function = as_pg_function(&call.func)?;
+                let [subject, path, value] = call.args.as_slice() else {
+                    return None;
+                };
+                let known = function.def.oid == crate::document::function::PATH_EQUALS
+                    && (self.column)(subject) == Some(document)
+                    && (self.constant)(value);
+                let path = literal_value(path).filter(|_| known)?.ok()?.0;
+                Some((path.as_str()?.to_owned(), value))
+            })
+            .collect();
+        let best = table
+            .indexes
+            .iter()
+            .filter(|i| i.ready && !i.primary && i.predicate.is_none())
+            .filter_map(|index| {
+                let equal: Vec<Expr> = index
+                    .columns
+                    .iter()
+                    .map_while(|column| {
+                        let IndexKey::Path(path) = &column.key else {
+                            return None;
+                        };
+                        let (_, value) = equalities.iter().find(|(p, _)| p == path)?;
+                        Some((*value).clone())
+                    })
+                    .collect();
+                (!equal.is_empty()).then_some((index, equal))
+            })
+            .max_by_key(|(index, equal)| (equal.len(), index.unique))?;
+        let (index, equal) = best;
+        Some(Choice {
+            path: AccessPath::Range {
+                index: Some(index.id),
+                equal,
+                lower: None,
+                upper: None,
+                reverse: false,
+            },
+            implied: Vec::new(),
+            ordered: false,
+            unique: false,
+        })
+    }
+
     /// The best path for these conditions (already split, see [`conjuncts`]).
     pub fn choose(&self, table: &Table, conditions: &[&Expr], order: &[OrderColumn]) -> Choice {
         if let Some(choice) = self.document_key(table, conditions) {
+            return choice;
+        }
+        if let Some(mut choice) = self.document_index(table, conditions) {
+            choice.ordered = order.is_empty();
             return choice;
         }
         let facts = Facts(

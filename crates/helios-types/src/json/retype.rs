@@ -26,9 +26,18 @@ pub fn retype(old: JsonbRef<'_>, new: JsonbRef<'_>) -> Result<Jsonb> {
             }
             Ok(array.finish())
         }
-        _ if old.to_string() == new.to_string() => Ok(old.to_jsonb()),
+        _ if is_printed_as(old, new) => Ok(old.to_jsonb()),
         _ => natural(new),
     }
+}
+
+/// Whether `new` is what `old` is printed as. Some types are printed as objects, whose members JSON
+/// keeps in an order of its own.
+fn is_printed_as(old: JsonbRef<'_>, new: JsonbRef<'_>) -> bool {
+    let (before, after) = (old.to_string(), new.to_string());
+    before == after
+        || (new.element == element::DOCUMENT
+            && Jsonb::parse(&before).is_ok_and(|parsed| parsed.to_string() == after))
 }
 
 fn retype_object(old: JsonbRef<'_>, new: JsonbRef<'_>) -> Result<Jsonb> {
@@ -49,7 +58,7 @@ fn retype_object(old: JsonbRef<'_>, new: JsonbRef<'_>) -> Result<Jsonb> {
 }
 
 /// The types that a MongoDB client would have sent for this JSON.
-fn natural(value: JsonbRef<'_>) -> Result<Jsonb> {
+pub fn natural(value: JsonbRef<'_>) -> Result<Jsonb> {
     match value.element {
         element::DOCUMENT => {
             let mut object = ObjectBuilder::new();

@@ -79,12 +79,22 @@ impl super::Update {
         context: &super::Context,
         new_id: [u8; 12],
     ) -> DocResult<Vec<u8>> {
-        let fixed = equality_fields(filter)?;
+        let fixed = match self.is_replacement() {
+            // A replacement takes nothing but the `_id`, so the rest may contradict itself.
+            true => {
+                let mut only = Writer::new();
+                match filter.get("_id") {
+                    id if id.is_missing() => only.put("$and", filter.get("$and")),
+                    id => only.put("_id", id),
+                };
+                let mut fields = equality_fields(Bson::document(&only.finish()))?;
+                fields.retain(|(path, _)| path == "_id");
+                fields
+            }
+            false => equality_fields(filter)?,
+        };
         let mut base = super::tree::Node::Document(Vec::new());
         for (path, value) in &fixed {
-            if self.is_replacement() && path != "_id" {
-                continue;
-            }
             base.set_path(path, value.clone())?;
         }
         let base = base.to_buf();
