@@ -8,6 +8,11 @@ use helios_types::{BranchId, Error, ErrorKind, ObjectId, Result, Value, bail};
 use std::sync::Arc;
 
 impl FunctionContext for State {
+    fn checkpoint(&mut self) -> Result<()> {
+        self.pace.tick();
+        self.cancel.check()
+    }
+
     fn transaction_time(&self) -> i64 {
         self.transaction_time_us
     }

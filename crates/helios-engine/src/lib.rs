@@ -33,12 +33,14 @@ mod kv;
 mod metrics;
 mod modify;
 mod options;
+mod pace;
 mod pg_catalog;
 mod prepared;
 pub mod scram;
 mod session;
 mod settings;
 mod system;
+mod table_size;
 mod template_cache;
 pub mod vector;
 mod virtual_tables;
@@ -54,3 +56,4 @@ pub use session::{
     CancelHandle, Cursor, Fetched, Notice, Session, SimpleQuery, TransactionMode,
     TransactionStatus, durability_named,
 };
+pub use table_size::TableSize;

@@ -4,6 +4,7 @@ mod cursor;
 mod execute;
 mod prepare;
 mod shared;
+mod sql_cursor;
 mod transaction;
 mod utility;
 
@@ -13,8 +14,10 @@ pub use shared::CancelHandle;
 pub(crate) use shared::Shared;
 pub use transaction::{TransactionMode, TransactionStatus, durability_named};
 
+use crate::apply::CancelFlag;
 use crate::engine::{Engine, find_database};
 use crate::options::{Protocol, SessionOptions};
+use crate::pace::Pace;
 use crate::settings::Settings;
 use helios_planner::catalog::Catalog;
 use helios_storage::{Durability, SessionLocks};
@@ -40,12 +43,14 @@ pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) state: State,
     pub(crate) transaction: Option<Transaction>,
+    /// The masked text of the last simple query, of which others see what the client sent.
+    masked: Option<Arc<str>>,
     /// Whether statements outside an explicit transaction share one until `end_implicit`.
     implicit: bool,
     /// Reused by point reads.
     key_buffer: Vec<u8>,
     prepared: HashMap<String, Arc<crate::Prepared>>,
-    cursors: HashMap<String, Cursor>,
+    cursors: HashMap<String, sql_cursor::SqlCursor>,
 }
 
 /// What statements see of the session; apart from the transaction, so that both can be borrowed.
@@ -74,6 +79,8 @@ pub(crate) struct State {
     pub(crate) last_sequence: Option<ObjectId>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) locks: SessionLocks,
+    pub(crate) cancel: Arc<CancelFlag>,
+    pub(crate) pace: Pace,
 }
 
 impl Session {
@@ -100,6 +107,8 @@ impl Session {
         let default_durability = options
             .durability
             .unwrap_or_else(|| options.protocol.default_durability());
+        let locks = SessionLocks::new(&engine.store);
+        let shared = Arc::new(Shared::new(pid, locks.group(), &options));
         let state = State {
             pid,
             protocol: options.protocol,
@@ -121,15 +130,17 @@ impl Session {
             sequences: HashMap::new(),
             last_sequence: None,
             notices: Vec::new(),
-            locks: SessionLocks::new(&engine.store),
+            locks,
+            cancel: shared.cancel_flag().clone(),
+            pace: Pace::new(),
             engine: engine.clone(),
         };
-        let shared = Arc::new(Shared::new(pid, &options));
         let mut session = Session {
             engine,
             shared,
             state,
             transaction: None,
+            masked: None,
             implicit: false,
             key_buffer: Vec::new(),
             prepared: HashMap::new(),
@@ -186,8 +197,16 @@ impl Session {
     /// Sets a setting as SET does.
     pub fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
         self.state.settings.set(name, value, false)?;
-        self.settings_changed();
+        self.settings_made();
         Ok(())
+    }
+
+    /// After SET and the like: outside of a transaction they are one, which commits.
+    pub(crate) fn settings_made(&mut self) {
+        if self.transaction.is_none() && !self.implicit {
+            self.state.settings.end_transaction(true);
+        }
+        self.settings_changed();
     }
 
     /// Settings that PostgreSQL clients are told about, with their values.
@@ -210,6 +229,15 @@ impl Session {
     /// An error outside of a statement's run (in its text, its parameters, its data) fails the
     /// open transaction as one inside does.
     pub fn fail_transaction(&mut self) {
+        self.statement_failed();
+    }
+
+    /// A statement that could not be prepared counts as one that failed, and fails the open
+    /// transaction.
+    pub fn statement_refused(&mut self) {
+        self.engine
+            .metrics
+            .observe(std::time::Duration::ZERO, false);
         self.statement_failed();
     }
 

@@ -124,7 +124,9 @@ pub fn start_plan(
         .iter()
         .map(|f| pgtype::type_of_field(f))
         .collect();
-    let plan = rewrite::rewrite(plan, &options.params, FrozenContext::of(functions))?;
+    let cancel = options.cancel.clone();
+    let context = FrozenContext::of(functions, Box::new(move || cancel.check()));
+    let plan = rewrite::rewrite(plan, &options.params, context)?;
     let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
     let task = runtime()?.spawn(async move {
         let cancel = options.cancel.clone();

@@ -39,7 +39,7 @@ pub use argument::text_context;
 pub use compare::order;
 pub use frozen::FrozenContext;
 pub use registry::{Registry, registry};
-pub use string::{quoted_identifier, quoted_literal};
+pub use string::quoted_literal;
 pub use system::VERSION;
 
 use helios_types::{Error, ObjectId, Oid, Result, Type, Value};
@@ -190,6 +190,11 @@ pub trait FunctionContext: Send {
     /// The value that `lastval()` gives.
     fn last_sequence_value(&self) -> Result<i64>;
     fn transaction_id(&mut self) -> Result<u64>;
+    /// Called now and then by long loops: an error when the statement is to stop. Lets other work
+    /// of the process have its turn.
+    fn checkpoint(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Anything else by name: advisory locks, sizes, cancel; what the engine does not know it
     /// refuses by that name.
     fn system(&mut self, function: &'static str, args: &[Value]) -> Result<Value> {

@@ -184,12 +184,13 @@ pub struct ExecContext<'a> {
 }
 
 impl ExecContext<'_> {
-    /// Called for each row by nodes that read or loop; looks at the cancel flag now and then.
+    /// Called for each row by nodes that read or loop; stops when the statement is to stop.
     #[inline]
     pub fn tick(&mut self) -> Result<()> {
         self.state.ticks = self.state.ticks.wrapping_add(1);
-        if self.state.ticks & 0xff == 0 {
-            self.state.cancel.check()
+        if self.state.ticks & 0xf == 0 {
+            self.state.cancel.check()?;
+            self.functions.checkpoint()
         } else {
             Ok(())
         }

@@ -93,7 +93,7 @@ impl Ddl<'_> {
         };
         self.transaction()?.created.push(index.prefix);
         let mut entries = Vec::new();
-        let mut exclusive = HashSet::new();
+        let mut exclusive = HashSet::with_hasher(foldhash::fast::RandomState::default());
         self.each_row(&rt, |state, key, row| {
             let mut env = helios_planner::scalar::ValueEnv {
                 params: &[],

@@ -4,6 +4,7 @@ use super::Ddl;
 use crate::kernel::runtime::TableRuntime;
 use crate::session::State;
 use helios_planner::catalog::Table;
+use helios_planner::function::FunctionContext;
 use helios_planner::scalar::{CompiledExpr, ValueEnv};
 use helios_storage::{Prefix, RowHeader, ScanOptions, Space};
 use helios_types::{BranchId, Error, ErrorKind, Result, Type, Value};
@@ -40,8 +41,8 @@ impl Ddl<'_> {
         let mut n = 0u32;
         while let Some((key, value)) = scan.next()? {
             n = n.wrapping_add(1);
-            if n.is_multiple_of(1024) {
-                self.session.shared.cancel_flag().check()?;
+            if n.is_multiple_of(16) {
+                self.session.state.checkpoint()?;
             }
             if let Some(row) = rt.decode(value, now_ms)? {
                 visit(&mut self.session.state, key, &row)?;
@@ -63,7 +64,7 @@ impl Ddl<'_> {
         let rt = self.runtime(&new)?;
         let prefix = rt.prefix;
         let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut keys = HashSet::new();
+        let mut keys = HashSet::with_hasher(foldhash::fast::RandomState::default());
         let mut number = 0u64;
         self.each_row(&old_rt, |state, _, row| {
             let new_row = convert_row(old, &old_rt, &new, &rt, rewrite, row, state)?;

@@ -28,8 +28,7 @@ impl Session {
         params: &[Value],
         sink: &mut dyn RowSink,
     ) -> Result<Completion> {
-        self.shared
-            .statement_starts(&prepared.text, self.shares_transaction());
+        self.statement_starts(prepared);
         let started = std::time::Instant::now();
         let result = self.execute_inner(prepared, params, sink).await;
         self.engine
@@ -57,7 +56,7 @@ impl Session {
             }),
             Body::Utility(utility) => {
                 let utility = utility.clone();
-                Box::pin(self.run_utility(&utility, params, sink)).await
+                Box::pin(self.run_utility(prepared, &utility, params, sink)).await
             }
             Body::Plan(_) => {
                 let prepared = self.current(prepared)?;
@@ -65,7 +64,12 @@ impl Session {
                     return Err(Error::internal("a plan became something else"));
                 };
                 self.authorize(template)?;
-                let rows = match self.point_read(&prepared, template, params, sink)? {
+                let read = match self.point_read(&prepared, template, params, sink) {
+                    // The table was changed under the read, which holds no lock.
+                    Err(_) if template.catalog_version != self.catalog().version => None,
+                    read => read?,
+                };
+                let rows = match read {
                     Some(rows) => rows,
                     None => {
                         self.run_in_transaction(&prepared, template, params, sink)
@@ -80,6 +84,16 @@ impl Session {
         }
     }
 
+    /// Shows others what the session does. Of a simple query they see the client's own text, not
+    /// the one whose literals are masked.
+    pub(super) fn statement_starts(&self, prepared: &Prepared) {
+        let shown = self.masked.as_ref();
+        let shown = shown.is_some_and(|text| Arc::ptr_eq(text, &prepared.text));
+        let text = (!shown).then_some(&*prepared.text);
+        self.shared
+            .statement_starts(text, self.shares_transaction());
+    }
+
     /// For a front-end that describes the rows of a statement before it runs it: takes the
     /// statement's locks, and gives it bound anew if its tables were changed while it waited.
     pub async fn settle(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
@@ -90,8 +104,7 @@ impl Session {
         if template.output.is_empty() || fresh && self.reads_a_point(prepared, template)? {
             return Ok(prepared.clone());
         }
-        self.shared
-            .statement_starts(&prepared.text, self.shares_transaction());
+        self.statement_starts(prepared);
         let locked = self.settle_inner(prepared, template).await;
         if locked.is_err() {
             self.statement_failed();
@@ -239,6 +252,10 @@ impl Session {
     pub(crate) async fn lock_for_write(&mut self, table: &Arc<Table>) -> Result<()> {
         self.lock_relation(table, LockMode::RowExclusive).await?;
         let catalog = self.state.catalog.clone();
+        let rt = self.engine.runtimes.get(table, &catalog)?;
+        if table.foreign_keys.is_empty() && rt.referencing.is_empty() {
+            return Ok(());
+        }
         let mut seen = vec![table.id];
         let mut changed = vec![table.clone()];
         while let Some(table) = changed.pop() {
@@ -296,6 +313,7 @@ impl Session {
         &mut self,
         work: impl AsyncFnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
+        self.state.pace.restart();
         let shared = self.shared.clone();
         let limit = self.state.settings.milliseconds("statement_timeout");
         let timer = limit.map(|limit| {

@@ -40,6 +40,8 @@ pub fn invoke(
         })
         .collect::<helios_types::Result<Vec<_>>>()
         .map_err(external)?;
+    // Some operators of DataFusion compute for long between the batches that they give.
+    context.checkpoint().map_err(external)?;
     let mut call = |row: usize, values: &mut Vec<Value>| -> helios_types::Result<Value> {
         values.clear();
         for reader in &readers {

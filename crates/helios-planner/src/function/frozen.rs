@@ -23,7 +23,11 @@ struct Frozen {
     settings: Vec<(&'static str, Option<String>)>,
     backend_pid: i32,
     catalog: Arc<Catalog>,
+    interrupt: Option<Interrupt>,
 }
+
+/// Says with an error that the statement is to stop.
+pub type Interrupt = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// Settings that conversions between values and text look at.
 const SETTINGS: &[&str] = &[
@@ -40,7 +44,8 @@ const SETTINGS: &[&str] = &[
 ];
 
 impl FrozenContext {
-    pub fn of(context: &dyn FunctionContext) -> Self {
+    /// The context of a statement that `interrupt` may stop.
+    pub fn of(context: &dyn FunctionContext, interrupt: Interrupt) -> Self {
         FrozenContext(Arc::new(Frozen {
             transaction_time: context.transaction_time(),
             statement_time: context.statement_time(),
@@ -56,6 +61,7 @@ impl FrozenContext {
                 .collect(),
             backend_pid: context.backend_pid(),
             catalog: context.catalog(),
+            interrupt: Some(interrupt),
         }))
     }
 
@@ -73,6 +79,7 @@ impl FrozenContext {
             settings: Vec::new(),
             backend_pid: 0,
             catalog: Arc::default(),
+            interrupt: None,
         }))
     }
 }
@@ -90,6 +97,9 @@ fn refused<T>() -> Result<T> {
 }
 
 impl FunctionContext for FrozenContext {
+    fn checkpoint(&mut self) -> Result<()> {
+        self.0.interrupt.as_ref().map_or(Ok(()), |stop| stop())
+    }
     fn transaction_time(&self) -> i64 {
         self.0.transaction_time
     }
