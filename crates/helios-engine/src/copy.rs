@@ -18,6 +18,8 @@ pub struct CopyIn {
     columns: Vec<(String, Type)>,
     filter: Option<CompiledExpr>,
     rows: u64,
+    /// Rows of the last batch that were taken before its end or its error.
+    batch_done: usize,
 }
 
 /// What a COPY reads or writes: names and types of the columns, in the order of the data.
@@ -30,6 +32,12 @@ impl CopyIn {
     /// Names and types of the fields of each row.
     pub fn columns(&self) -> &[(String, Type)] {
         &self.columns
+    }
+
+    /// How many rows of the last batch went well: after an error, the number of the one that
+    /// did not, from zero.
+    pub fn batch_done(&self) -> usize {
+        self.batch_done
     }
 }
 
@@ -64,14 +72,25 @@ impl Session {
         self.start_statement()?;
         self.require_read_write("COPY FROM")?;
         self.state.require_privilege(*table, 'a')?;
-        let catalog = self.state.catalog.clone();
-        let Some(table) = catalog.table(*table).cloned() else {
-            bail!(
-                WrongObjectType,
-                "cannot copy to a relation that is not a table"
-            );
+        let not_a_table = || {
+            Error::new(
+                helios_types::ErrorKind::WrongObjectType,
+                "cannot copy to a relation that is not a table",
+            )
         };
-        self.lock_for_write(&table).await?;
+        let found = self.state.catalog.table(*table).cloned();
+        let bound = found.ok_or_else(not_a_table)?;
+        self.lock_for_write(&bound).await?;
+        // Whoever held the lock may have changed the table.
+        self.state.catalog = self.catalog();
+        let catalog = self.state.catalog.clone();
+        let table = catalog.table(*table).cloned().ok_or_else(not_a_table)?;
+        if !Arc::ptr_eq(&table, &bound) {
+            bail!(
+                SerializationFailure,
+                "could not serialize access due to a concurrent change of the table's definition"
+            );
+        }
         let rt = self.engine.runtimes.get(&table, &catalog)?;
         let places = columns
             .iter()
@@ -97,6 +116,7 @@ impl Session {
             columns,
             filter,
             rows: 0,
+            batch_done: 0,
         })
     }
 
@@ -137,6 +157,8 @@ impl Session {
     async fn copy_rows_inner(&mut self, copy: &mut CopyIn, rows: Vec<Vec<Value>>) -> Result<()> {
         let rt = copy.rt.clone();
         let (places, filter) = (&copy.places, &copy.filter);
+        let done = &mut copy.batch_done;
+        *done = 0;
         let n = self
             .with_writer(async |writer| {
                 let mut n = 0;
@@ -155,6 +177,7 @@ impl Session {
                             functions: writer.functions,
                         };
                         if !filter.holds(&row, &mut env)? {
+                            *done += 1;
                             continue;
                         }
                     }
@@ -163,6 +186,7 @@ impl Session {
                         .insert(&rt, values, Some(true), Arbiters::None)
                         .await?;
                     n += 1;
+                    *done += 1;
                 }
                 Ok(n)
             })

@@ -13,6 +13,7 @@ mod alter_column;
 mod constraint;
 mod create;
 mod database;
+mod dependency;
 mod drop;
 mod grant;
 mod index;
@@ -22,6 +23,7 @@ mod sequence;
 mod view;
 
 use crate::catalog_store::{self, Kind};
+use crate::prepared::Prepared;
 use crate::session::Session;
 use crate::session::Transaction;
 use helios_planner::catalog::{Catalog, Relation, Table};
@@ -43,14 +45,27 @@ pub(crate) struct Ddl<'a> {
 }
 
 impl Session {
-    /// Begins a DDL statement.
-    pub(crate) async fn ddl(&mut self) -> Result<Ddl<'_>> {
+    /// Takes the catalog's lock, and gives the statement bound anew when the catalog has changed
+    /// since it was bound.
+    pub(crate) async fn lock_catalog(
+        &mut self,
+        prepared: &Prepared,
+    ) -> Result<Option<Arc<Prepared>>> {
         self.require_read_write("DDL")?;
         let wait = self.lock_wait();
         let t = self.transaction_mut()?;
         t.txn
             .lock(&LockKey::Object(CATALOG), LockMode::AccessExclusive, wait)
             .await?;
+        let stale = self.catalog().version != prepared.catalog_version;
+        if !stale || prepared.text.is_empty() {
+            return Ok(None);
+        }
+        self.prepare(&prepared.text, &[]).map(Some)
+    }
+
+    /// Begins a DDL statement, under the catalog's lock.
+    pub(crate) async fn ddl(&mut self) -> Result<Ddl<'_>> {
         // Whoever held the lock before may have published a newer catalog.
         let catalog = self.catalog();
         self.state.catalog = catalog.clone();

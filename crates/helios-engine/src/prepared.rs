@@ -17,6 +17,8 @@ pub struct Prepared {
     /// Result columns; empty when the statement returns no rows.
     pub output: Vec<OutputColumn>,
     pub(crate) body: Body,
+    /// The catalog's version that it was bound under.
+    pub(crate) catalog_version: u64,
     compiled: OnceLock<Compiled>,
 }
 
@@ -47,7 +49,16 @@ pub(crate) enum Body {
 impl Prepared {
     pub(crate) fn plan(text: Arc<str>, template: PlanTemplate) -> Self {
         let (params, output) = (template.params.clone(), template.output.clone());
-        Self::new(text, params, output, Body::Plan(Arc::new(template)))
+        let catalog_version = template.catalog_version;
+        let body = Body::Plan(Arc::new(template));
+        Self::new(text, params, output, body).bound_under(catalog_version)
+    }
+
+    pub(crate) fn bound_under(self, catalog_version: u64) -> Self {
+        Prepared {
+            catalog_version,
+            ..self
+        }
     }
 
     pub(crate) fn new(
@@ -61,6 +72,7 @@ impl Prepared {
             params,
             output,
             body,
+            catalog_version: 0,
             compiled: OnceLock::new(),
         }
     }

@@ -61,6 +61,8 @@ impl Session {
             if let Some(prepared) = prepared
                 && let Ok(params) = self.literal_values(&prepared, normalised.literals)
             {
+                self.shared.show_statement(sql);
+                self.masked = Some(prepared.text.clone());
                 return Ok(SimpleQuery::Template { prepared, params });
             }
         }
@@ -121,8 +123,9 @@ impl Session {
         }
         let search_path = self.state.search_path();
         let context = self.bind_context(&search_path, &[]);
+        let version = context.catalog.version;
         let plan = build(&context)?;
-        let prepared = self.lower("", plan)?;
+        let prepared = self.lower("", plan, version)?;
         self.remember(key, prepared)
     }
 
@@ -216,8 +219,10 @@ impl Session {
     ) -> Result<Prepared> {
         let search_path = self.state.search_path();
         let context = self.bind_context(&search_path, params);
+        // Of the catalog that it is bound in, which need not be the newest any more.
+        let version = context.catalog.version;
         match helios_planner::sql::bind(statement, &context)? {
-            Bound::Plan(plan) => self.lower(sql, plan),
+            Bound::Plan(plan) => self.lower(sql, plan, version),
             Bound::Utility(utility) => {
                 let output = super::utility::output(&utility, self);
                 Ok(Prepared::new(
@@ -225,12 +230,13 @@ impl Session {
                     Vec::new(),
                     output,
                     Body::Utility(Arc::new(utility)),
-                ))
+                )
+                .bound_under(version))
             }
         }
     }
 
-    fn lower(&self, sql: &str, plan: BoundPlan) -> Result<Prepared> {
+    fn lower(&self, sql: &str, plan: BoundPlan, catalog_version: u64) -> Result<Prepared> {
         let force = match &*self.state.executor_text {
             "auto" => None,
             name => Some(name),
@@ -254,7 +260,7 @@ impl Session {
             params: plan.params,
             output: plan.output,
             command: plan.command,
-            catalog_version: self.catalog().version,
+            catalog_version,
             executor,
             writes: plan.writes,
             privileges: plan.privileges,

@@ -108,12 +108,24 @@ impl Shared {
         self.wake.notify_waiters();
     }
 
-    pub(crate) fn statement_starts(&self, text: &str, in_transaction: bool) {
+    /// A statement begins to run; without a text it is the one that was shown last.
+    pub(crate) fn statement_starts(&self, text: Option<&str>, in_transaction: bool) {
         self.cancelled.reset();
         let mut info = self.info.lock();
         info.running = true;
         info.in_transaction = in_transaction;
         info.statement_started_us = Some(now_us());
+        if let Some(text) = text {
+            Self::show_in(&mut info, text);
+        }
+    }
+
+    /// What the client sent, for others to see.
+    pub(crate) fn show_statement(&self, text: &str) {
+        Self::show_in(&mut self.info.lock(), text);
+    }
+
+    fn show_in(info: &mut SessionInfo, text: &str) {
         info.statement.clear();
         let mut end = text.len().min(STATEMENT_BYTES_MAX);
         while !text.is_char_boundary(end) {

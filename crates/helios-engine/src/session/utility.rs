@@ -4,9 +4,10 @@ use super::transaction::parse_isolation;
 use super::{Session, TransactionMode, TransactionStatus};
 use crate::explain::ExplainFormat;
 use crate::prepared::{Completion, CompletionTag};
+use helios_planner::catalog::Relation;
 use helios_planner::template::OutputColumn;
 use helios_planner::utility::{
-    DiscardTarget, Explain, FetchDirection, Mode, ObjectKind, SetValue, TableLock, Utility,
+    DiscardTarget, ExecuteArguments, Explain, Mode, ObjectKind, SetValue, TableLock, Utility,
 };
 use helios_storage::{LockKey, LockMode, Prefix, Wait};
 use helios_types::value::{RowSink, Rows};
@@ -21,7 +22,7 @@ pub(crate) fn output(utility: &Utility, session: &Session) -> Vec<OutputColumn> 
         origin: None,
     };
     match utility {
-        Utility::Show { name } => vec![text(&name.to_ascii_lowercase())],
+        Utility::Show { name } => vec![text(crate::settings::shown_name(name))],
         Utility::ShowAll => vec![text("name"), text("setting"), text("description")],
         Utility::Explain(_) => vec![text("QUERY PLAN")],
         Utility::Execute { name, .. } => session
@@ -63,6 +64,7 @@ fn ends_transaction(utility: &Utility) -> bool {
 impl Session {
     pub(crate) async fn run_utility(
         &mut self,
+        prepared: &crate::Prepared,
         utility: &Utility,
         params: &[Value],
         sink: &mut dyn RowSink,
@@ -74,6 +76,10 @@ impl Session {
             Utility::Begin(m) => {
                 self.begin(mode(m)?)?;
                 Ok(Completion::utility("BEGIN"))
+            }
+            Utility::StartTransaction(m) => {
+                self.begin(mode(m)?)?;
+                Ok(Completion::utility("START TRANSACTION"))
             }
             Utility::Commit { chain } => {
                 let committed = self.commit().await?;
@@ -128,29 +134,14 @@ impl Session {
                         "DECLARE CURSOR can only be used in transaction blocks"
                     );
                 }
-                if spec.with_hold {
-                    return Err(Error::unsupported("DECLARE CURSOR … WITH HOLD"));
-                }
-                if spec.scroll == Some(true) {
-                    return Err(Error::unsupported("SCROLL cursors"));
-                }
-                let prepared = self.prepare(&spec.query, &[])?;
-                let cursor = self.open(&prepared, Vec::new()).await?;
-                self.declare(&spec.name, cursor)?;
-                Ok(Completion::utility("DECLARE CURSOR"))
+                self.declare_cursor(spec).await
             }
             Utility::Fetch {
                 cursor,
                 direction,
                 move_only,
             } => self.sql_fetch(cursor, *direction, *move_only, sink).await,
-            Utility::Close(name) => {
-                match name {
-                    Some(name) => drop(self.take_cursor(name)?),
-                    None => self.cursors.clear(),
-                }
-                Ok(Completion::utility("CLOSE CURSOR"))
-            }
+            Utility::Close(name) => self.close_cursor(name.as_deref()),
             Utility::Copy(_) => Err(Error::new(
                 ErrorKind::ProtocolViolation,
                 "COPY needs a client that sends or takes its data",
@@ -193,10 +184,21 @@ impl Session {
                 tables,
                 mode,
                 nowait,
-            } => self.lock_tables(tables, *mode, *nowait).await,
+            } => {
+                self.interruptible(async |session| {
+                    session.lock_tables(tables, *mode, *nowait).await
+                })
+                .await
+            }
             _ => {
                 self.start_statement()?;
-                let completion = self.run_ddl(utility, sink).await?;
+                let completion = self
+                    .interruptible(async |session| {
+                        let fresh = session.lock_catalog(prepared).await?;
+                        let utility = fresh.as_ref().and_then(|p| p.utility()).unwrap_or(utility);
+                        session.run_ddl(utility, sink).await
+                    })
+                    .await?;
                 self.finish_statement().await?;
                 Ok(completion)
             }
@@ -251,9 +253,17 @@ impl Session {
     async fn sql_execute(
         &mut self,
         name: &str,
-        args: &[(Value, Type)],
+        args: &ExecuteArguments,
         sink: &mut dyn RowSink,
     ) -> Result<Completion> {
+        let computed;
+        let args = match args {
+            ExecuteArguments::Constants(args) => args.as_slice(),
+            ExecuteArguments::Query(query) => {
+                computed = self.compute_arguments(query).await?;
+                &computed
+            }
+        };
         let Some(prepared) = self.prepared.get(name).cloned() else {
             bail!(
                 UndefinedStatement,
@@ -282,6 +292,18 @@ impl Session {
             });
         }
         Box::pin(self.execute_nested(&prepared, &params, sink)).await
+    }
+
+    /// The one row of a query, with its types.
+    async fn compute_arguments(&mut self, query: &str) -> Result<Vec<(Value, Type)>> {
+        let prepared = self.prepare(query, &[])?;
+        let mut rows = Rows::default();
+        Box::pin(self.execute_nested(&prepared, &[], &mut rows)).await?;
+        let row = rows.0.into_iter().next().unwrap_or_default();
+        Ok(row
+            .into_iter()
+            .zip(prepared.output.iter().map(|c| c.ty))
+            .collect())
     }
 
     /// Forgets prepared statements of PREPARE.
@@ -350,44 +372,6 @@ impl Session {
         })
     }
 
-    async fn sql_fetch(
-        &mut self,
-        name: &str,
-        direction: FetchDirection,
-        move_only: bool,
-        sink: &mut dyn RowSink,
-    ) -> Result<Completion> {
-        let max = match direction {
-            FetchDirection::All => 0,
-            FetchDirection::Count(n) if n > 0 => n as u64,
-            FetchDirection::Count(0) => {
-                return Ok(Completion::utility(if move_only {
-                    "MOVE 0"
-                } else {
-                    "FETCH 0"
-                }));
-            }
-            FetchDirection::Relative(1) => 1,
-            _ => return Err(Error::unsupported("fetching backward or to a position")),
-        };
-        let mut cursor = self.take_cursor(name)?;
-        let mut rows = Rows::default();
-        let result = self.fetch(&mut cursor, &mut rows, max).await;
-        self.cursors.insert(name.to_string(), cursor);
-        result?;
-        let n = rows.0.len() as u64;
-        if !move_only {
-            for row in &rows.0 {
-                let values: Vec<_> = row.iter().map(Value::as_ref).collect();
-                sink.row(&values)?;
-            }
-        }
-        Ok(Completion {
-            tag: CompletionTag::Utility(if move_only { "MOVE" } else { "FETCH" }),
-            rows: n,
-        })
-    }
-
     async fn lock_tables(
         &mut self,
         tables: &[ObjectId],
@@ -450,7 +434,10 @@ impl Session {
                 "SHOW"
             }
             Utility::Reset { name } => {
-                self.state.settings.reset(name)?;
+                match name.as_str() {
+                    "role" | "session_authorization" => self.set_role(None)?,
+                    name => self.state.settings.reset(name)?,
+                }
                 "RESET"
             }
             Utility::ResetAll => {
@@ -475,7 +462,7 @@ impl Session {
             }
             _ => return Err(Error::internal("not a setting")),
         };
-        self.settings_changed();
+        self.settings_made();
         Ok(Completion::utility(tag))
     }
 
@@ -625,8 +612,14 @@ impl Session {
                 "ALTER SEQUENCE"
             }
             Utility::AlterRelation { relation, change } => {
+                let tag = match ddl.catalog.relations.get(relation) {
+                    Some(Relation::View(_)) => "ALTER VIEW",
+                    Some(Relation::Sequence(_)) => "ALTER SEQUENCE",
+                    Some(Relation::Index { .. }) => "ALTER INDEX",
+                    _ => "ALTER TABLE",
+                };
                 ddl.alter_relation(*relation, change).await?;
-                "ALTER TABLE"
+                tag
             }
             Utility::Drop(spec) => {
                 ddl.drop_objects(spec).await?;
