@@ -3,3 +3,4 @@
 mod driver;
 mod pgbench;
 mod psql;
+mod sql;

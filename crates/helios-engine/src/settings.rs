@@ -539,7 +539,10 @@ impl Setting {
         let invalid = || {
             Error::new(
                 ErrorKind::InvalidParameterValue,
-                format!("invalid value for parameter \"{}\": \"{value}\"", self.name),
+                format!(
+                    "invalid value for parameter \"{}\": \"{value}\"",
+                    shown_name(self.name)
+                ),
             )
         };
         let lower = value.trim().to_ascii_lowercase();
@@ -594,6 +597,21 @@ impl Setting {
             }
         })
     }
+}
+
+/// The name as PostgreSQL writes it: a few have capitals.
+pub(crate) fn shown_name(name: &str) -> &str {
+    const CAPITALS: [&str; 3] = ["DateStyle", "IntervalStyle", "TimeZone"];
+    CAPITALS
+        .into_iter()
+        .find(|c| c.eq_ignore_ascii_case(name))
+        .or_else(|| {
+            SETTINGS
+                .iter()
+                .map(|s| s.name)
+                .find(|s| s.eq_ignore_ascii_case(name))
+        })
+        .unwrap_or(name)
 }
 
 fn unknown(name: &str) -> Error {

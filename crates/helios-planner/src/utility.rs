@@ -12,6 +12,8 @@ use helios_types::{DatabaseId, ObjectId, Type, Value};
 pub enum Utility {
     // --- transactions
     Begin(Mode),
+    /// The same, answered by its own words.
+    StartTransaction(Mode),
     Commit {
         chain: bool,
     },
@@ -134,7 +136,7 @@ pub enum Utility {
     },
     Execute {
         name: String,
-        args: Vec<(Value, Type)>,
+        args: ExecuteArguments,
     },
     /// No name: all.
     Deallocate(Option<String>),
@@ -175,6 +177,14 @@ pub enum Utility {
         tag: &'static str,
         notice: Option<String>,
     },
+}
+
+/// The arguments of EXECUTE.
+#[derive(Clone, Debug)]
+pub enum ExecuteArguments {
+    Constants(Vec<(Value, Type)>),
+    /// A SELECT of them, where they have to be computed.
+    Query(String),
 }
 
 /// BEGIN's and SET TRANSACTION's options; levels by their SQL name in lower case.

@@ -100,6 +100,9 @@ impl Ddl<'_> {
             }
             AlterTable::Object(change) => {
                 self.check_alter(&table.name, table.schema, change)?;
+                if !matches!(change, AlterObject::Owner(_)) {
+                    self.require_unread(table.id, "a new name or schema")?;
+                }
                 match change {
                     AlterObject::Rename(name) => table.name = name.clone(),
                     AlterObject::Owner(role) => table.owner = *role,
@@ -158,6 +161,9 @@ impl Ddl<'_> {
                     .state
                     .require_owner(view.owner, "view", &view.name)?;
                 self.check_alter(&view.name, view.schema, change)?;
+                if !matches!(change, AlterObject::Owner(_)) {
+                    self.require_unread(id, "a new name or schema")?;
+                }
                 let mut view: View = (*view).clone();
                 match change {
                     AlterObject::Rename(name) => view.name = name.clone(),
@@ -171,6 +177,9 @@ impl Ddl<'_> {
                     .state
                     .require_owner(sequence.owner, "sequence", &sequence.name)?;
                 self.check_alter(&sequence.name, sequence.schema, change)?;
+                if !matches!(change, AlterObject::Owner(_)) {
+                    self.require_unread(id, "a new name or schema")?;
+                }
                 let mut sequence: Sequence = (*sequence).clone();
                 match change {
                     AlterObject::Rename(name) => sequence.name = name.clone(),
@@ -213,6 +222,16 @@ impl Ddl<'_> {
         match change {
             AlterObject::Rename(name) => {
                 self.require_free_schema(schema.database, name)?;
+                let inside: Vec<ObjectId> = self
+                    .catalog
+                    .relations
+                    .values()
+                    .filter(|r| r.schema() == id)
+                    .map(Relation::id)
+                    .collect();
+                for relation in inside {
+                    self.require_unread(relation, "a new name for the schema")?;
+                }
                 schema.name = name.clone();
             }
             AlterObject::Owner(role) => schema.owner = *role,

@@ -258,6 +258,7 @@ impl Ddl<'_> {
                 table.name
             );
         }
+        self.require_unread(table.id, "a new name for a column")?;
         let named_in_text = table.checks.iter().any(|c| c.columns.contains(&at))
             || table.columns.iter().any(|c| c.generated.is_some())
             || table.indexes.iter().any(|i| {
@@ -288,6 +289,7 @@ impl Ddl<'_> {
         if table.columns[at].ty == ty && using.is_none() {
             return Ok(table);
         }
+        self.require_unread(table.id, "a new type for a column")?;
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         let value = self.compile(using.unwrap_or(&quoted), &old, true, ty)?;
         table.columns[at].ty = ty;

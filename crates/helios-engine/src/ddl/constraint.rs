@@ -231,7 +231,7 @@ impl Ddl<'_> {
             );
         }
         for (&a, &b) in own.iter().zip(&parent_columns) {
-            require_comparable(&table, a, &parent, b, spec)?;
+            require_comparable(&table, a, &parent, b, &own, spec)?;
         }
         let taken = constraint_names(&table);
         let name = match &spec.name {
@@ -472,6 +472,7 @@ fn require_comparable(
     a: usize,
     parent: &Table,
     b: usize,
+    columns: &[usize],
     spec: &ConstraintSpec,
 ) -> Result<()> {
     let (left, right) = (&table.columns[a], &parent.columns[b]);
@@ -487,7 +488,13 @@ fn require_comparable(
             "foreign key constraint \"{}\" cannot be implemented",
             spec.name
                 .clone()
-                .unwrap_or_else(|| format!("{}_{}_fkey", table.name, left.name))
+                .unwrap_or_else(|| {
+                    let names: Vec<&str> = columns
+                        .iter()
+                        .map(|c| table.columns[*c].name.as_str())
+                        .collect();
+                    format!("{}_{}_fkey", table.name, names.join("_"))
+                })
         ),
     )
     .with_detail(format!(

@@ -12,6 +12,9 @@ impl Ddl<'_> {
         for notice in &spec.notices {
             self.notice(notice.clone());
         }
+        if spec.kind != ObjectKind::Schema {
+            self.check_dependents(&spec.objects, spec.cascade)?;
+        }
         for &id in &spec.objects {
             match spec.kind {
                 ObjectKind::Schema => self.drop_schema(id, spec.cascade).await?,
@@ -44,6 +47,9 @@ impl Ddl<'_> {
                 self.session
                     .state
                     .require_owner(sequence.owner, "sequence", &sequence.name)?;
+                for (table, column) in self.sequence_users(id) {
+                    self.release_sequence(table, column, &sequence.name, cascade)?;
+                }
                 if let Some((table, column)) = sequence.owned_by
                     && !together.contains(&table)
                 {
@@ -140,7 +146,6 @@ impl Ddl<'_> {
                     format!("view {view_name} depends on {kind} {name}"),
                 ));
             }
-            self.notice(format!("drop cascades to view {view_name}"));
             Box::pin(self.drop_relation(view, true, together)).await?;
         }
         Ok(())
@@ -202,41 +207,15 @@ impl Ddl<'_> {
         self.session
             .state
             .require_owner(schema.owner, "schema", &schema.name)?;
-        let inside: Vec<ObjectId> = self
+        let mut inside: Vec<ObjectId> = self
             .catalog
             .relations
             .values()
             .filter(|r| r.schema() == id && !matches!(r, Relation::Index { .. }))
             .map(Relation::id)
             .collect();
-        if !inside.is_empty() && !cascade {
-            let names: Vec<String> = inside
-                .iter()
-                .filter_map(|id| self.catalog.relations.get(id))
-                .map(|r| match r {
-                    Relation::Table(t) => format!(
-                        "table {}.{} depends on schema {}",
-                        schema.name, t.name, schema.name
-                    ),
-                    Relation::View(v) => format!(
-                        "view {}.{} depends on schema {}",
-                        schema.name, v.name, schema.name
-                    ),
-                    Relation::Sequence(s) => format!(
-                        "sequence {}.{} depends on schema {}",
-                        schema.name, s.name, schema.name
-                    ),
-                    _ => String::new(),
-                })
-                .collect();
-            return Err(depends(
-                format!(
-                    "cannot drop schema {} because other objects depend on it",
-                    schema.name
-                ),
-                names.join("\n"),
-            ));
-        }
+        inside.sort();
+        self.check_schema_empty(&schema.name, &inside, cascade)?;
         for &object in &inside {
             self.drop_relation(object, true, &inside).await?;
         }
@@ -255,13 +234,14 @@ impl Ddl<'_> {
         let mut at = 0;
         while let Some(&id) = all.get(at) {
             at += 1;
-            let referencing: Vec<(ObjectId, String, String)> = self
+            let mut referencing: Vec<(ObjectId, ObjectId, String)> = self
                 .catalog
                 .referencing(id)
                 .filter(|(t, _)| !all.contains(&t.id))
-                .map(|(t, k)| (t.id, t.name.clone(), k.name.clone()))
+                .map(|(t, k)| (k.id, t.id, t.name.clone()))
                 .collect();
-            for (child, name, _key) in referencing {
+            referencing.sort();
+            for (_, child, name) in referencing {
                 if !cascade {
                     return Err(Error::new(
                         ErrorKind::Unsupported,

@@ -11,6 +11,7 @@
 
 pub mod definition;
 mod describe;
+mod keyword;
 pub mod name;
 pub mod privilege;
 

@@ -202,7 +202,9 @@ struct JsonAgg {
 
 impl Accumulator for JsonAgg {
     fn update(&mut self, args: &[Value], context: &mut dyn FunctionContext) -> Result<()> {
-        let is_composite = matches!(args.first(), Some(Value::Array(_) | Value::Record(_)));
+        // A whole row comes as JSON already, and with a flag that says what it was.
+        let is_composite = matches!(args.first(), Some(Value::Array(_) | Value::Record(_)))
+            || matches!(args.get(1), Some(Value::Bool(true)));
         self.text
             .push_str(match (self.text.is_empty(), is_composite) {
                 (true, _) => "[",

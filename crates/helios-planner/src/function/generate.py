@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SUPPORTED = """bool bytea char name int8 int2 int2vector int4 regproc text oid xid oidvector json
     float4 float8 bpchar varchar date time timestamp timestamptz interval numeric regclass regtype
-    record any anyarray void anyelement anynonarray uuid jsonb anycompatible anycompatiblearray
+    record any anyarray void anyelement anynonarray uuid jsonb regnamespace regrole regprocedure regoper regoperator anycompatible anycompatiblearray
     anycompatiblenonarray""".split()
 
 INT = r"(int2|int4|int8|int24|int42|int28|int82|int48|int84)"
@@ -79,7 +79,7 @@ TOPICS = {
         ("/similar_to_escape|similar_escape/", "pattern::similar_to_escape"),
         ("/(text|name|bpchar)regexeq/", "pattern::matches"), ("/(text|name|bpchar)regexne/", "pattern::not_matches"),
         ("/(text|name|bpchar)icregexeq/", "pattern::imatches"), ("/(text|name|bpchar)icregexne/", "pattern::not_imatches"),
-        ("substring(text,text)", "pattern::regexp_substring"),
+        ("substring(text,text)", "pattern::regexp_substring"), ("substring(text,text,text)", "pattern::similar_substring"),
         *[(f, f"pattern::{f}") for f in """regexp_like regexp_replace regexp_match regexp_matches
             regexp_split_to_array regexp_split_to_table regexp_count regexp_substr regexp_instr""".split()],
         *[(f, f"encoding::{f}") for f in """encode decode md5 sha224 sha256 sha384 sha512 convert_to

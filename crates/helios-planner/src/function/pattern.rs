@@ -33,7 +33,8 @@ pub fn like_match(text: &str, pattern: &str, escape: Option<char>) -> Result<boo
                 p += 1;
                 continue;
             }
-            Some(b) if Some(*b) == escape => {
+            // At the end of the text nothing is looked at any more, not even a wrong pattern.
+            Some(b) if Some(*b) == escape && t < text.len() => {
                 let Some(literal) = pattern.get(p + 1) else {
                     bail!(
                         InvalidEscapeSequence,
@@ -46,7 +47,7 @@ pub fn like_match(text: &str, pattern: &str, escape: Option<char>) -> Result<boo
                     continue;
                 }
             }
-            Some(b) if *b != b'_' && text.get(t) == Some(b) => {
+            Some(b) if *b != b'_' && Some(*b) != escape && text.get(t) == Some(b) => {
                 t += 1;
                 p += 1;
                 continue;
@@ -136,20 +137,65 @@ pub fn similar_to_escape(args: &[Value], _: Context) -> Result<Value> {
     }
     let escape = match args.get(1) {
         None => Some('\\'),
-        Some(Value::Text(e)) if e.is_empty() => None,
-        Some(Value::Text(e)) => {
-            let mut chars = e.chars();
-            let first = chars.next();
-            if chars.next().is_some() {
-                return Err(error!(InvalidEscapeSequence, "invalid escape string")
-                    .with_hint("Escape string must be empty or one character."));
-            }
-            first
-        }
+        Some(Value::Text(e)) => escape_character(e)?,
         Some(_) => return Ok(Value::Null),
     };
     let mut out = String::from("^(?:");
-    let mut chars = text(args, 0)?.chars();
+    similar_to_regex(text(args, 0)?, escape, ".*", &mut out);
+    out.push_str(")$");
+    Ok(Value::from(out))
+}
+
+/// The character of ESCAPE; an empty text means none.
+fn escape_character(text: &str) -> Result<Option<char>> {
+    let mut chars = text.chars();
+    let first = chars.next();
+    if chars.next().is_some() {
+        return Err(error!(InvalidEscapeSequence, "invalid escape string")
+            .with_hint("Escape string must be empty or one character."));
+    }
+    Ok(first)
+}
+
+/// `substring(text SIMILAR pattern ESCAPE escape)`: escape and `"` stand around the part that is
+/// wanted; without them it is the whole.
+pub fn similar_substring(args: &[Value], context: Context) -> Result<Value> {
+    let escape = escape_character(text(args, 2)?)?;
+    let marker = escape.map(|c| format!("{c}\""));
+    let pattern = text(args, 1)?;
+    let parts: Vec<&str> = match &marker {
+        Some(marker) => pattern.split(marker.as_str()).collect(),
+        None => vec![pattern],
+    };
+    let mut out = String::from("^");
+    match parts.as_slice() {
+        [whole] => {
+            out.push('(');
+            similar_to_regex(whole, escape, ".*", &mut out);
+            out.push(')');
+        }
+        // What stands before takes as little as it can, what is wanted as much.
+        [before, wanted, after] => {
+            out.push_str("(?:");
+            similar_to_regex(before, escape, ".*?", &mut out);
+            out.push_str(")(");
+            similar_to_regex(wanted, escape, ".*", &mut out);
+            out.push_str(")(?:");
+            similar_to_regex(after, escape, ".*", &mut out);
+            out.push(')');
+        }
+        _ => bail!(
+            InvalidEscapeSequence,
+            "SQL regular expression may not contain more than two escape-double-quote separators"
+        ),
+    }
+    out.push('$');
+    regexp_substring(&[value(args, 0)?.clone(), Value::from(out)], context)
+}
+
+/// The body of a SQL regular expression in POSIX syntax; `any` is what `%` becomes.
+fn similar_to_regex(pattern: &str, escape: Option<char>, any: &str, out: &mut String) {
+    let mut chars = pattern.chars();
     let mut in_class = false;
     while let Some(c) = chars.next() {
         if Some(c) == escape {
@@ -170,7 +216,7 @@ pub fn similar_to_escape(args: &[Value], _: Context) -> Result<Value> {
                 in_class = true;
                 out.push(c);
             }
-            '%' => out.push_str(".*"),
+            '%' => out.push_str(any),
             '_' => out.push('.'),
             '(' => out.push_str("(?:"),
             '.' | '^' | '$' => {
@@ -180,8 +226,6 @@ pub fn similar_to_escape(args: &[Value], _: Context) -> Result<Value> {
             _ => out.push(c),
         }
     }
-    out.push_str(")$");
-    Ok(Value::from(out))
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]

@@ -125,6 +125,7 @@ impl Binder<'_> {
         }
         let sorts = self.in_aggregate(|b| b.sort_expressions(agg_order))?;
         let mut order: Vec<SortExpr> = Vec::with_capacity(sorts.len());
+        let order_places: Vec<i32> = sorts.iter().map(|(_, value)| value.at).collect();
         for (mut sort, mut value) in sorts {
             if *agg_within_group {
                 // The aggregated argument takes the declared type, and is an argument too.
@@ -140,8 +141,11 @@ impl Binder<'_> {
             order.push(sort);
         }
         if *agg_distinct {
-            let outside = order.iter().any(|s| !args.iter().any(|a| a.expr == s.expr));
-            if outside {
+            let outside = order
+                .iter()
+                .position(|s| !args.iter().any(|a| a.expr == s.expr));
+            if let Some(outside) = outside {
+                let at = order_places.get(outside).copied().unwrap_or(at);
                 return Err(self.at(
                     error!(
                         InvalidColumnReference,

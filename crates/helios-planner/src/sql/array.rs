@@ -181,26 +181,8 @@ impl Binder<'_> {
                 at,
             ));
         };
-        let mut bounds = Vec::with_capacity(steps.len());
-        let mut slice = false;
-        for step in steps {
-            let NodeEnum::AIndices(indices) = inner(step)? else {
-                return Err(Error::internal("subscript"));
-            };
-            let AIndices {
-                is_slice,
-                lidx,
-                uidx,
-            } = indices.as_ref();
-            slice |= *is_slice;
-            let lower = optional(lidx)
-                .map(|n| self.subscript_value(n))
-                .transpose()?;
-            let upper = optional(uidx)
-                .map(|n| self.subscript_value(n))
-                .transpose()?;
-            bounds.push((*is_slice, lower, upper));
-        }
+        let bounds = self.subscript_bounds(steps, at)?;
+        let slice = bounds.iter().any(|(is_slice, ..)| *is_slice);
         let element = element.with_modifier(value.ty.modifier);
         let ty = value.ty;
         if !slice {
@@ -229,6 +211,34 @@ impl Binder<'_> {
             })
             .collect();
         Ok(Typed::new(construct::slice(value, bounds, ty), ty, at))
+    }
+
+    /// Each subscript: whether it is a slice, its lower and its upper bound; the index of one that
+    /// is no slice is its upper bound.
+    pub fn subscript_bounds(
+        &mut self,
+        steps: &[pg_query::Node],
+        at: i32,
+    ) -> Result<Vec<(bool, Option<Typed>, Option<Typed>)>> {
+        let mut bounds = Vec::with_capacity(steps.len());
+        for step in steps {
+            let NodeEnum::AIndices(indices) = inner(step)? else {
+                return self.unsupported("a field of a composite value here", at);
+            };
+            let AIndices {
+                is_slice,
+                lidx,
+                uidx,
+            } = indices.as_ref();
+            let lower = optional(lidx)
+                .map(|n| self.subscript_value(n))
+                .transpose()?;
+            let upper = optional(uidx)
+                .map(|n| self.subscript_value(n))
+                .transpose()?;
+            bounds.push((*is_slice, lower, upper));
+        }
+        Ok(bounds)
     }
 
     fn subscript_value(&mut self, node: &NodeEnum) -> Result<Typed> {

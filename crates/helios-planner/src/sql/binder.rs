@@ -11,6 +11,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use helios_types::limits::PARAMETERS_MAX;
 use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, Type, bail, error};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Deepest nesting of expressions and queries that is bound.
@@ -57,19 +58,22 @@ pub(crate) struct Typed {
     pub ty: Type,
     /// Byte offset in the source for error messages, -1 when there is none.
     pub at: i32,
+    /// Of the whole row of a FROM item: its columns' names, which the record does not carry.
+    pub names: Option<Rc<[String]>>,
 }
 
 impl Typed {
     pub fn new(expr: Expr, ty: Type, at: i32) -> Self {
-        Typed { expr, ty, at }
+        Typed {
+            expr,
+            ty,
+            at,
+            names: None,
+        }
     }
 
     pub fn bool(expr: Expr, at: i32) -> Self {
-        Typed {
-            expr,
-            ty: Type::BOOL,
-            at,
-        }
+        Typed::new(expr, Type::BOOL, at)
     }
 
     pub fn is_unknown(&self) -> bool {

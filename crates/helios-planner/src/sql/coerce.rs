@@ -117,7 +117,13 @@ impl Binder<'_> {
             return Ok(Some(value));
         }
         if value.is_unknown() {
-            return self.coerce_unknown(value, base).map(Some);
+            // The fields of an interval say what a bare number counts.
+            let read_as = if target.oid == Type::INTERVAL.oid {
+                target
+            } else {
+                base
+            };
+            return self.coerce_unknown(value, read_as).map(Some);
         }
         if target.oid == Type::ANY.oid {
             return Ok(Some(value));

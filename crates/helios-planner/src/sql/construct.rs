@@ -4,6 +4,8 @@
 //! They are [`FunctionDef`]s like all others, with OIDs from 9600 on, so that every executor can
 //! run them. [`COALESCE_OID`] is evaluated lazily by executors that can.
 
+mod assign;
+
 use super::binder::Typed;
 use super::literal::{boolean, int4};
 use crate::function::{
@@ -36,6 +38,9 @@ const FROM_TEXT_OID: Oid = 9611;
 const CAST_ARRAY_OID: Oid = 9612;
 const RELABEL_OID: Oid = 9613;
 const ARRAY_NESTED_OID: Oid = 9614;
+const NAMED_ROW_OID: Oid = 9615;
+const ASSIGN_ELEMENT_OID: Oid = 9616;
+const ASSIGN_SLICE_OID: Oid = 9617;
 
 type Scalar = fn(&[Value], &mut dyn FunctionContext) -> Result<Value>;
 
@@ -142,6 +147,29 @@ static RELABEL: FunctionDef = def(
     relabel_value,
 );
 
+static NAMED_ROW: FunctionDef = def(
+    NAMED_ROW_OID,
+    "row_to_json",
+    true,
+    Volatility::Stable,
+    named_row_value,
+);
+
+static ASSIGN_ELEMENT: FunctionDef = def(
+    ASSIGN_ELEMENT_OID,
+    "assign_element",
+    false,
+    Volatility::Immutable,
+    |args, _| assign::element(args),
+);
+static ASSIGN_SLICE: FunctionDef = def(
+    ASSIGN_SLICE_OID,
+    "assign_slice",
+    false,
+    Volatility::Immutable,
+    |args, _| assign::slice(args),
+);
+
 fn call(def: &'static FunctionDef, args: Vec<Typed>, result: Type) -> Expr {
     let types = args.iter().map(|a| a.ty).collect();
     PgFunction::new(def, types, result).call(args.into_iter().map(|a| a.expr).collect())
@@ -175,6 +203,36 @@ fn row_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
         .map(|pair| (oid_of(&pair[0]), pair[1].clone()))
         .collect();
     Ok(Value::Record(fields.into()))
+}
+
+/// A whole row as JSON, under the names of its columns.
+pub(crate) fn named_row(mut row: Typed) -> Typed {
+    let names = row.names.take().unwrap_or_default();
+    let names = names.iter().map(Value::text).collect();
+    let list = Type::TEXT.array_of().unwrap_or(Type::TEXT);
+    let names = Value::Array(Arc::new(Array::from_values(Type::TEXT.oid, names)));
+    let names = Typed::new(pgtype::literal(&names, list), list, -1);
+    let at = row.at;
+    Typed::new(call(&NAMED_ROW, vec![names, row], Type::JSON), Type::JSON, at)
+}
+
+fn named_row_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
+    let (Some(Value::Array(names)), Some(Value::Record(fields))) = (args.first(), args.get(1))
+    else {
+        return Err(Error::internal("JSON of something that is no row"));
+    };
+    let context = text_context(context);
+    let mut out = String::from("{");
+    for (i, (name, (oid, value))) in names.values.iter().zip(fields.iter()).enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        helios_types::json::value_to_json_text(&mut out, Type::TEXT, name, &context)?;
+        out.push(':');
+        helios_types::json::value_to_json_text(&mut out, Type::new(*oid), value, &context)?;
+    }
+    out.push('}');
+    Ok(Value::from(out))
 }
 
 /// Field number `index`, from zero, of a composite value.
@@ -294,6 +352,30 @@ fn subscript_value(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value>
         }
     }
     Ok(array.values.get(offset).cloned().unwrap_or_default())
+}
+
+/// The array with one element set.
+pub(crate) fn assign_element(array: Typed, indexes: Vec<Typed>, value: Typed, ty: Type) -> Expr {
+    let element = ty.element().map_or(0, |e| e.oid);
+    let mut args = vec![oid_argument(element), array, value];
+    args.extend(indexes);
+    call(&ASSIGN_ELEMENT, args, ty)
+}
+
+/// The array of one dimension with the elements from `lower` to `upper` set.
+pub(crate) fn assign_slice(
+    array: Typed,
+    lower: Typed,
+    upper: Typed,
+    value: Typed,
+    ty: Type,
+) -> Expr {
+    let element = ty.element().map_or(0, |e| e.oid);
+    call(
+        &ASSIGN_SLICE,
+        vec![oid_argument(element), array, value, lower, upper],
+        ty,
+    )
 }
 
 /// `array[a:b][c:d]…`; a missing bound is NULL with a false beside it.
@@ -717,15 +799,5 @@ fn relation_name(
 
 /// An identifier as SQL has to write it.
 pub(crate) fn quoted(name: &str) -> String {
-    let mut chars = name.chars();
-    let plain = chars
-        .next()
-        .is_some_and(|c| c.is_ascii_lowercase() || c == '_')
-        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !super::utility::is_reserved(name);
-    if plain {
-        name.to_string()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+    crate::function::catalog::name::quote_identifier(name)
 }

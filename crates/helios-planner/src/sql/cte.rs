@@ -242,6 +242,17 @@ impl Binder<'_> {
         let step_query = self.in_level(|b| b.select(step, false));
         self.level().ctes.pop();
         let (step_query, _) = step_query?;
+        if working.references.get() > 0
+            && let Some(at) = aggregate_place(step)
+        {
+            return Err(self.at(
+                error!(
+                    InvalidRecursion,
+                    "aggregate functions are not allowed in a recursive query's recursive term"
+                ),
+                at,
+            ));
+        }
         if working.references.get() == 0 {
             return Ok(None);
         }
@@ -430,6 +441,38 @@ impl Binder<'_> {
         });
         Ok(Query { plan, columns })
     }
+}
+
+/// Where the recursive term itself calls an aggregate: its select list, HAVING or ORDER BY.
+fn aggregate_place(step: &SelectStmt) -> Option<i32> {
+    let mut place = None;
+    let lists = step
+        .target_list
+        .iter()
+        .chain(step.having_clause.as_deref())
+        .chain(&step.sort_clause);
+    for node in lists {
+        super::utility::each_call(node, &mut |call| {
+            let aggregate = call.over.is_none()
+                && call.funcname.last().is_some_and(|name| {
+                    super::node::string(name).is_ok_and(|name| {
+                        crate::function::registry()
+                            .functions_named(name)
+                            .iter()
+                            .any(|f| {
+                                matches!(
+                                    f.implementation,
+                                    crate::function::Implementation::Aggregate(_)
+                                )
+                            })
+                    })
+                });
+            if aggregate && place.is_none() {
+                place = Some(call.location);
+            }
+        });
+    }
+    place
 }
 
 /// The plan with the scan of one CTE replaced by its query.

@@ -154,7 +154,15 @@ impl Binder<'_> {
         let fields: Vec<Typed> = (0..count)
             .map(|c| self.use_column(depth, index, c, at))
             .collect::<Result<_>>()?;
-        Ok(Typed::new(construct::row(fields), Type::RECORD, at))
+        let names = self.levels[depth].items[index]
+            .columns
+            .iter()
+            .map(|c| c.name.clone())
+            .collect();
+        Ok(Typed {
+            names: Some(names),
+            ..Typed::new(construct::row(fields), Type::RECORD, at)
+        })
     }
 
     fn type_cast(&mut self, cast: &TypeCast) -> Result<Typed> {
@@ -557,7 +565,13 @@ impl Binder<'_> {
             ] => Ok(()),
             parts => {
                 let full = parts.join(".");
-                self.unsupported(format_args!("collation \"{full}\""), location)
+                Err(self.at(
+                    error!(
+                        UndefinedObject,
+                        "collation \"{full}\" for encoding \"UTF8\" does not exist"
+                    ),
+                    location,
+                ))
             }
         }
     }

@@ -329,8 +329,15 @@ impl Binder<'_> {
         if def.result == Type::ANYARRAY.oid && given == 1 && matches!(inputs[0].oid, 22 | 30) {
             result = inputs[0];
         }
+        let mut rows = false;
         for (arg, ty) in args.iter_mut().zip(&types) {
             let value = std::mem::replace(arg, literal::unknown(None, -1));
+            // JSON of a whole row names its columns.
+            if value.names.is_some() && makes_json(def.name) {
+                *arg = super::construct::named_row(value);
+                rows = true;
+                continue;
+            }
             *arg = if ty.oid == Type::ANY.oid {
                 self.resolve_unknown(value)?
             } else {
@@ -341,6 +348,10 @@ impl Binder<'_> {
             if ty.oid == Type::ANY.oid || ty.oid == Type::UNKNOWN.oid {
                 *ty = arg.ty;
             }
+        }
+        // json_agg sets rows apart from scalars, also those that are JSON by now.
+        if rows && def.name == "json_agg" {
+            args.push(Typed::bool(literal::boolean(true), at));
         }
         if let Some(count) = variadic {
             // `VARIADIC "any"` takes the arguments as they are; a variadic array is built here.
@@ -458,6 +469,24 @@ const HINT: &str = "No function matches the given name and argument types. You m
 fn signature(name: &str, inputs: &[Type]) -> String {
     let types: Vec<String> = inputs.iter().map(|t| display(Type::new(t.oid))).collect();
     format!("{name}({})", types.join(", "))
+}
+
+/// Functions that print a row as a JSON object.
+fn makes_json(name: &str) -> bool {
+    matches!(
+        name,
+        "to_json"
+            | "to_jsonb"
+            | "row_to_json"
+            | "json_agg"
+            | "jsonb_agg"
+            | "json_build_object"
+            | "jsonb_build_object"
+            | "json_build_array"
+            | "jsonb_build_array"
+            | "json_object_agg"
+            | "jsonb_object_agg"
+    )
 }
 
 /// The call as a scalar expression.

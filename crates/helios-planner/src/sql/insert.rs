@@ -70,7 +70,7 @@ impl Binder<'_> {
                 &table,
                 &mut columns,
                 optional(select_stmt),
-                !cols.is_empty(),
+                cols,
             )?;
             let overriding = match OverridingKind::try_from(*r#override) {
                 Ok(OverridingKind::OverridingSystemValue) => Some(true),
@@ -171,7 +171,7 @@ impl Binder<'_> {
         table: &Arc<Table>,
         columns: &mut Vec<usize>,
         source: Option<&NodeEnum>,
-        named: bool,
+        named: &[pg_query::Node],
     ) -> Result<LogicalPlan> {
         let Some(source) = source else {
             columns.clear();
@@ -198,7 +198,7 @@ impl Binder<'_> {
         table: &Arc<Table>,
         columns: &mut Vec<usize>,
         select: &SelectStmt,
-        named: bool,
+        named: &[pg_query::Node],
     ) -> Result<LogicalPlan> {
         let mut width = None;
         let mut bound: Vec<Vec<Option<Typed>>> = Vec::with_capacity(select.values_lists.len());
@@ -273,7 +273,7 @@ impl Binder<'_> {
         &self,
         given: usize,
         columns: &[usize],
-        named: bool,
+        named: &[pg_query::Node],
         items: &[pg_query::Node],
     ) -> Result<()> {
         if given > columns.len() {
@@ -289,10 +289,14 @@ impl Binder<'_> {
                 at,
             ));
         }
-        if named && given < columns.len() {
-            return Err(error!(
-                SyntaxError,
-                "INSERT has more target columns than expressions"
+        if let Some(first) = named.get(given) {
+            let at = first.node.as_ref().map_or(-1, super::node::location);
+            return Err(self.at(
+                error!(
+                    SyntaxError,
+                    "INSERT has more target columns than expressions"
+                ),
+                at,
             ));
         }
         Ok(())
@@ -303,7 +307,7 @@ impl Binder<'_> {
         table: &Arc<Table>,
         columns: &mut Vec<usize>,
         select: &SelectStmt,
-        named: bool,
+        named: &[pg_query::Node],
     ) -> Result<LogicalPlan> {
         let query = self.select(select, false)?;
         self.check_width(query.columns.len(), columns, named, &[])?;
@@ -337,7 +341,7 @@ impl Binder<'_> {
                 },
                 _ => plan::output_column(&query.plan, i),
             };
-            let value = Typed::new(expr.clone(), ty, -1);
+            let value = Typed::new(expr.clone(), ty, source.at);
             let value = self.coerce_assignment(value, column.ty, &column.name)?;
             changed |= value.expr != expr || any_unknown;
             exprs.push((value.expr, column.name.clone(), column.ty));
@@ -407,6 +411,7 @@ impl Binder<'_> {
                 ty: value.ty,
                 origin: target.origin,
                 unknown: false,
+                at: value.at,
             });
             out.push(value.expr);
         }

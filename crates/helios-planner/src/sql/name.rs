@@ -40,6 +40,15 @@ impl Name {
         }
     }
 
+    /// The name of what a utility statement is about, whose absence PostgreSQL reports without
+    /// its place in the text.
+    pub fn of_object(var: &RangeVar) -> Name {
+        Name {
+            at: -1,
+            ..Name::of_range_var(var)
+        }
+    }
+
     pub fn of_list(parts: &[Node]) -> Result<Name> {
         let parts = strings(parts)?;
         let owned = |s: &str| Some(s.to_string());
@@ -214,7 +223,7 @@ impl Binder<'_> {
     }
 
     pub fn relation_of(&self, var: &RangeVar) -> Result<Relation> {
-        self.relation(&Name::of_range_var(var))
+        self.relation(&Name::of_object(var))
     }
 
     /// A base table of this name; every other kind of relation is refused as PostgreSQL does.

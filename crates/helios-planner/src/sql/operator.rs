@@ -104,6 +104,7 @@ impl Binder<'_> {
         }
     }
 
+    /// `a + b` or, of one operand, `- a` does not exist.
     fn no_operator(&self, shown: String, ambiguous: bool, location: i32) -> Error {
         let error = if ambiguous {
             error!(AmbiguousFunction, "operator is not unique: {shown}")
@@ -210,7 +211,13 @@ impl Binder<'_> {
             Choice::One(c) => c.item,
             other => {
                 let shown = format!("{name} {}", display(Type::new(right.ty.oid)));
-                return Err(self.no_operator(shown, matches!(other, Choice::Ambiguous), location));
+                let ambiguous = matches!(other, Choice::Ambiguous);
+                let error = self.no_operator(shown, ambiguous, location);
+                return Err(if ambiguous {
+                    error
+                } else {
+                    error.with_hint("No operator matches the given name and argument type. You might need to add an explicit type cast.")
+                });
             }
         };
         let declared = Type::new(op.right);

@@ -1,7 +1,7 @@
 //! ORDER BY, DISTINCT ON and GROUP BY items: ordinals, output names, expressions.
 
 use super::binder::{Binder, Typed};
-use super::node::{inner, kind, required, string};
+use super::node::{inner, kind, required, string, strings};
 use super::scope::Clause;
 use super::target::Target;
 use datafusion::logical_expr::{Expr, SortExpr};
@@ -27,10 +27,23 @@ pub(crate) fn direction(sort: &SortBy) -> Result<(bool, bool)> {
         location: _,
     } = sort;
     let dir = SortByDir::try_from(*sortby_dir).map_err(Error::internal)?;
-    if dir == SortByDir::SortbyUsing || !use_op.is_empty() {
-        return Err(Error::unsupported("ORDER BY USING"));
-    }
-    let ascending = dir != SortByDir::SortbyDesc;
+    let ascending = if dir == SortByDir::SortbyUsing {
+        match strings(use_op)?.as_slice() {
+            ["<"] | ["pg_catalog", "<"] => true,
+            [">"] | ["pg_catalog", ">"] => false,
+            other => {
+                let name = other.last().copied().unwrap_or_default();
+                return Err(
+                    error!(WrongObjectType, "operator {name} is not a valid ordering operator")
+                        .with_hint(
+                            "Ordering operators must be \"<\" or \">\" members of btree operator families.",
+                        ),
+                );
+            }
+        }
+    } else {
+        dir != SortByDir::SortbyDesc
+    };
     let nulls_first = match SortByNulls::try_from(*sortby_nulls).map_err(Error::internal)? {
         SortByNulls::SortbyNullsFirst => true,
         SortByNulls::SortbyNullsLast => false,

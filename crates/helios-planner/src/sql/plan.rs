@@ -32,6 +32,8 @@ pub(crate) struct QueryColumn {
     pub origin: Option<(ObjectId, i16)>,
     /// Still an untyped constant or parameter, for INSERT … SELECT and set operations.
     pub unknown: bool,
+    /// Where its expression stands in the text, for errors; -1 when nowhere.
+    pub at: i32,
 }
 
 /// `expr AS name`, with its SQL type in the field's metadata.

@@ -41,9 +41,29 @@ impl Binder<'_> {
                         .iter()
                         .zip(inputs)
                         .all(|(to, from)| self.can_coerce(*from, *to, CastContext::Implicit))
+                    && self.consistent(&c.args, inputs)
             })
             .cloned()
             .collect()
+    }
+
+    /// PostgreSQL's `check_generic_type_consistency`: whether the polymorphic arguments can agree.
+    fn consistent(&self, declared: &[Oid], inputs: &[Oid]) -> bool {
+        if !declared.iter().any(|d| is_polymorphic(*d)) {
+            return true;
+        }
+        let inputs: Vec<Type> = inputs.iter().map(|oid| Type::new(*oid)).collect();
+        let needs_common = declared.iter().any(|d| {
+            matches!(
+                *d,
+                ANYCOMPATIBLE | ANYCOMPATIBLEARRAY | ANYCOMPATIBLENONARRAY
+            )
+        });
+        let all_unknown = inputs.iter().all(|ty| ty.oid == UNKNOWN);
+        self.simple_element(declared, &inputs).is_ok()
+            && (!needs_common
+                || all_unknown
+                || self.compatible_element(declared, &inputs).is_some())
     }
 
     /// The candidate that the call means.

@@ -189,6 +189,7 @@ impl Binder<'_> {
                 ty: t.value.ty,
                 origin: t.origin,
                 unknown: t.value.is_unknown(),
+                at: t.value.at,
             })
             .collect();
         let visible = |targets: &[Target]| -> Vec<(Expr, String, Type)> {
@@ -557,6 +558,7 @@ impl Binder<'_> {
                 ty: *ty,
                 origin: None,
                 unknown: false,
+                at: -1,
             })
             .collect();
         let plan = plan::values(&named, out)?;

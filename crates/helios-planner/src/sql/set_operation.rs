@@ -56,9 +56,12 @@ impl Binder<'_> {
             _ => return Err(Error::internal("set operation of no kind")),
         };
         if left.columns.len() != right.columns.len() {
-            return Err(error!(
-                SyntaxError,
-                "each {name} query must have the same number of columns"
+            return Err(self.at(
+                error!(
+                    SyntaxError,
+                    "each {name} query must have the same number of columns"
+                ),
+                right.columns.first().map_or(-1, |c| c.at),
             ));
         }
         let types = self.common_columns(name, &left, &right)?;
@@ -72,6 +75,7 @@ impl Binder<'_> {
                 ty: *ty,
                 origin: None,
                 unknown: false,
+                at: c.at,
             })
             .collect();
         if !all {
@@ -120,7 +124,7 @@ impl Binder<'_> {
             .map(|(i, (l, r))| {
                 let value = |query: &Query, c: &QueryColumn| {
                     let ty = if c.unknown { Type::UNKNOWN } else { c.ty };
-                    Typed::new(plan::output_column(&query.plan, i), ty, -1)
+                    Typed::new(plan::output_column(&query.plan, i), ty, c.at)
                 };
                 let (l, r) = (value(left, l), value(right, r));
                 let ty = self.common_type(&[&l, &r], name)?;
@@ -168,7 +172,8 @@ impl Binder<'_> {
                 } else {
                     column.ty
                 };
-                let value = self.coerce_to_common(Typed::new(bare, ty, -1), types[i], context)?;
+                let value = Typed::new(bare, ty, column.at);
+                let value = self.coerce_to_common(value, types[i], context)?;
                 exprs.push(plan::alias(value.expr, &names[i], types[i]));
             }
             return plan::project(projection.input.as_ref().clone(), exprs);
@@ -180,7 +185,7 @@ impl Binder<'_> {
             } else {
                 column.ty
             };
-            let value = Typed::new(plan::output_column(&query.plan, i), ty, -1);
+            let value = Typed::new(plan::output_column(&query.plan, i), ty, column.at);
             let value = self.coerce_to_common(value, types[i], context)?;
             exprs.push(plan::alias(value.expr, &names[i], types[i]));
         }

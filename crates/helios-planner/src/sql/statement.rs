@@ -8,8 +8,9 @@ use super::scope::{Clause, Level};
 use crate::catalog::Table;
 use crate::template::{Command, OutputColumn, RequiredPrivilege};
 use crate::utility::Utility;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use helios_types::{Error, Result, Type, bail};
+use helios_types::{Error, ObjectId, Result, Type, Value, bail};
 use pg_query::NodeEnum;
 use std::sync::Arc;
 
@@ -100,6 +101,25 @@ pub fn bind_table_expression(
     let mut binder = Binder::new(context.clone(), None);
     let bound = binder.table_expression(&node, table.as_ref(), Clause::Default, target, "value")?;
     Ok(bound.expr)
+}
+
+/// The sequences that an expression takes numbers from by name.
+pub fn sequences_of(text: &str, context: &BindContext<'_>) -> Vec<ObjectId> {
+    let Ok(expr) = bind_table_expression(text, None, None, context) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let _ = expr.apply(|e| {
+        if let Expr::ScalarFunction(call) = e
+            && crate::function::as_pg_function(&call.func).is_some_and(|f| f.def.name == "nextval")
+            && let Some(Expr::Literal(sequence, _)) = call.args.first()
+            && let Ok(Value::Oid(oid)) = crate::pgtype::scalar_to_value(sequence, Type::REGCLASS)
+        {
+            found.push(ObjectId(oid));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// The one expression in a text.

@@ -41,6 +41,16 @@ impl Binder<'_> {
         } = node;
         let at = *location;
         if let Some(reason) = self.table_expression {
+            // Of one expression, so in the singular where the clause's name is a plural.
+            let reason = match reason {
+                "check constraints" => "check constraint",
+                "DEFAULT expressions" => "DEFAULT expression",
+                "index expressions" => "index expression",
+                "index predicates" => "index predicate",
+                "column generation expressions" => "column generation expression",
+                "transform expressions" => "transform expression",
+                other => other,
+            };
             return Err(self.at(error!(Unsupported, "cannot use subquery in {reason}"), at));
         }
         let link = SubLinkType::try_from(*sub_link_type).map_err(Error::internal)?;

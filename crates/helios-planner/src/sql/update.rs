@@ -1,6 +1,7 @@
 //! UPDATE.
 
 use super::binder::{Binder, Typed};
+use super::construct;
 use super::from::CROSS;
 use super::insert::{generated_error, returning_schema};
 use super::node::{inner, kind, optional, required};
@@ -111,17 +112,16 @@ impl Binder<'_> {
                 location,
             } = target.as_ref();
             let at = *location;
-            if !indirection.is_empty() {
-                return self.unsupported("assignment to an array element or field", at);
-            }
             let position = self.column_position(table, name, at)?;
+            if !indirection.is_empty() {
+                let value = self.in_clause(clause, |b| b.expression(required(val)?))?;
+                self.assign_element(target, table, position, value, &mut assignments)?;
+                continue;
+            }
             if assignments.iter().any(|a| a.column == position) {
-                return Err(self.at(
-                    error!(
-                        SyntaxError,
-                        "multiple assignments to same column \"{name}\""
-                    ),
-                    at,
+                return Err(error!(
+                    SyntaxError,
+                    "multiple assignments to same column \"{name}\""
                 ));
             }
             let column = &table.columns[position];
@@ -157,6 +157,66 @@ impl Binder<'_> {
             });
         }
         Ok(assignments)
+    }
+
+    /// `SET array[i] = …` and `SET array[i:j] = …`: the array that this leaves. Several of one
+    /// column build on each other.
+    fn assign_element(
+        &mut self,
+        target: &ResTarget,
+        table: &Arc<Table>,
+        position: usize,
+        value: Typed,
+        assignments: &mut Vec<Assignment>,
+    ) -> Result<()> {
+        let at = target.location;
+        let column = &table.columns[position];
+        let (name, ty) = (&column.name, column.ty);
+        let Some(element) = ty.element().filter(|_| ty.is_array()) else {
+            return self.unsupported("assignment to a part of a value that is no array", at);
+        };
+        if column.generated.is_some() {
+            return Err(generated_error(name, false));
+        }
+        let earlier = assignments.iter().position(|a| a.column == position);
+        let depth = self.levels.len() - 1;
+        let array = match earlier {
+            Some(i) => Typed::new(assignments[i].value.clone(), ty, at),
+            None => self
+                .item_column(depth, 0, name, at)?
+                .ok_or_else(|| Error::internal("column of the target"))?,
+        };
+        let bounds = self.subscript_bounds(&target.indirection, at)?;
+        let slice = bounds.iter().any(|(is_slice, ..)| *is_slice);
+        let value = if slice {
+            self.coerce_assignment(value, ty, name)?
+        } else {
+            self.coerce_assignment(value, element.with_modifier(ty.modifier), name)?
+        };
+        let new = if slice {
+            match <[_; 1]>::try_from(bounds) {
+                Ok([(true, Some(lower), Some(upper))]) => {
+                    construct::assign_slice(array, lower, upper, value, ty)
+                }
+                _ => {
+                    return self.unsupported(
+                        "assignment to a slice without bounds or of several dimensions",
+                        at,
+                    );
+                }
+            }
+        } else {
+            let indexes = bounds.into_iter().filter_map(|(_, _, upper)| upper);
+            construct::assign_element(array, indexes.collect(), value, ty)
+        };
+        match earlier {
+            Some(i) => assignments[i].value = new,
+            None => assignments.push(Assignment {
+                column: position,
+                value: new,
+            }),
+        }
+        Ok(())
     }
 
     /// One column of `SET (a, b) = …`; `None` is DEFAULT.

@@ -11,7 +11,7 @@ mod setting;
 mod table;
 mod text;
 
-pub(crate) use text::is_reserved;
+pub(crate) use text::each_call;
 
 use super::binder::{BindContext, Binder};
 use super::node::{inner, kind, optional};
@@ -124,7 +124,7 @@ impl Binder<'_> {
             let NodeEnum::RangeVar(var) = inner(node)? else {
                 return Err(Error::internal("LOCK"));
             };
-            tables.push(self.table(&super::name::Name::of_range_var(var))?.id);
+            tables.push(self.table(&super::name::Name::of_object(var))?.id);
         }
         let mode = match mode {
             1 => TableLock::AccessShare,
@@ -180,7 +180,7 @@ impl Binder<'_> {
             let Some(var) = &relation.relation else {
                 continue;
             };
-            tables.push(self.table(&super::name::Name::of_range_var(var))?.id);
+            tables.push(self.table(&super::name::Name::of_object(var))?.id);
         }
         Ok(if *is_vacuumcmd {
             Utility::Vacuum { tables, analyze }

@@ -440,14 +440,12 @@ impl Binder<'_> {
                     ));
                 }
                 if v.as_i64().is_some_and(|i| i < 0) {
-                    return Err(self.at(
-                        error!(
-                            InvalidParameterValue,
-                            "frame {which} offset must not be negative"
-                        )
-                        .with_sqlstate(*b"22013"),
-                        offset_at,
-                    ));
+                    // PostgreSQL finds this when it runs, so without a place in the text.
+                    return Err(error!(
+                        InvalidParameterValue,
+                        "frame {which} offset must not be negative"
+                    )
+                    .with_sqlstate(*b"22013"));
                 }
                 match (units, v.as_i64()) {
                     (WindowFrameUnits::Range, _) => Ok(scalar.clone()),

@@ -22,6 +22,8 @@ pub struct CopyState {
     reader: CopyReader,
     copy: CopyIn,
     extended: bool,
+    /// Where in the data an error came.
+    place: String,
     /// The statements after this one in the same simple query.
     pub remaining: Option<Remaining>,
 }
@@ -60,6 +62,7 @@ impl Conversation {
             reader: CopyReader::new(options.clone(), columns, context),
             copy,
             extended,
+            place: String::new(),
             remaining: None,
         });
         Ok(())
@@ -101,17 +104,29 @@ impl Conversation {
         };
         state.reader.push(data)?;
         let mut rows = Vec::new();
+        let mut lines = Vec::new();
         loop {
             let mut row = Vec::new();
-            if !state.reader.next_row(&mut row, at_end)? {
-                break;
+            match state.reader.next_row(&mut row, at_end) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    state.place = state.reader.context();
+                    return Err(error);
+                }
             }
             rows.push(row);
+            lines.push(state.reader.line());
         }
         if rows.is_empty() {
             return Ok(());
         }
-        self.session.copy_rows(&mut state.copy, rows).await
+        let done = self.session.copy_rows(&mut state.copy, rows).await;
+        if done.is_err() {
+            let line = lines.get(state.copy.batch_done()).copied();
+            state.place = format!("line {}", line.unwrap_or_default());
+        }
+        done
     }
 
     /// The data is complete.
@@ -149,7 +164,11 @@ impl Conversation {
         let Some(state) = self.copy.take() else {
             return Ok(Flow::Continue);
         };
-        let context = format!("COPY {}, line {}", state.table, state.reader.line() + 1);
+        let context = if state.place.is_empty() {
+            format!("COPY {}, line {}", state.table, state.reader.line() + 1)
+        } else {
+            format!("COPY {}, {}", state.table, state.place)
+        };
         self.session.copy_fail(state.copy);
         self.fail_in_context(error, Some(&context));
         self.after_failed_copy(state.extended, state.remaining)

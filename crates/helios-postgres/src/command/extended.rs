@@ -200,6 +200,16 @@ impl Conversation {
                     columns => output.row_description(fields(columns, |_| false)),
                 }
             }
+            // A cursor that SQL declared is a portal of its name, as in PostgreSQL.
+            Target::Portal(name)
+                if !self.portals.contains_key(name)
+                    && self.session.cursor_output(name).is_some() =>
+            {
+                if let Some(columns) = self.session.cursor_output(name) {
+                    let output = &mut self.client.output;
+                    output.row_description(fields(columns, |_| false));
+                }
+            }
             Target::Portal(name) => {
                 let (statement, binary) = {
                     let portal = self.portal(name)?;

@@ -34,6 +34,10 @@ pub struct CopyReader {
     /// Fields of the row at hand; kept so that their buffers are used again.
     fields: Vec<Field>,
     line: u64,
+    /// Bytes of the row at hand in `pending`.
+    row: std::ops::Range<usize>,
+    /// What was being read when an error came, for its context.
+    fault: Option<String>,
     header_done: bool,
     /// The end marker or trailer was seen; what follows is ignored.
     finished: bool,
@@ -52,14 +56,28 @@ impl CopyReader {
             line_end: LineEnd::default(),
             fields: Vec::new(),
             line: 0,
+            row: 0..0,
+            fault: None,
             header_done,
             finished: false,
         }
     }
 
-    /// The number of the row that was read last, from one; in errors.
+    /// The line where the row that was read last ends, from one.
     pub fn line(&self) -> u64 {
         self.line
+    }
+
+    /// Where reading failed, as PostgreSQL says it.
+    pub fn context(&self) -> String {
+        let fault = self.fault.as_deref().unwrap_or_default();
+        format!("line {}{fault}", self.line)
+    }
+
+    /// Notes that the whole row at hand is at fault.
+    fn row_at_fault(&mut self) {
+        let row = self.pending.get(self.row.clone()).unwrap_or_default();
+        self.fault = Some(format!(": \"{}\"", shortened(row)));
     }
 
     pub fn push(&mut self, data: &[u8]) -> Result<()> {
@@ -86,43 +104,73 @@ impl CopyReader {
             if self.finished || !self.next_fields(at_end)? {
                 return Ok(false);
             }
-            self.line += 1;
             if self.header_done {
                 break;
             }
             self.header_done = true;
-            if self.options.header == CopyHeader::Match {
-                self.check_header()?;
+            if self.options.header == CopyHeader::Match
+                && let Err(error) = self.check_header()
+            {
+                self.row_at_fault();
+                return Err(error);
             }
         }
-        self.convert(row)?;
-        Ok(true)
+        match self.convert(row) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                if self.fault.is_none() {
+                    self.row_at_fault();
+                }
+                Err(error)
+            }
+        }
     }
 
     fn next_fields(&mut self, at_end: bool) -> Result<bool> {
         let data = self.pending.get(self.start..).unwrap_or_default();
         let csv = self.options.format == CopyFormat::Csv;
         let found = if csv {
-            csv::find_line(data, &self.options, &mut self.line_end, at_end)?
+            csv::find_line(data, &self.options, &mut self.line_end, at_end)
         } else {
-            text::find_line(data, &mut self.line_end, at_end)?
+            text::find_line(data, &mut self.line_end, at_end)
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.line += 1;
+                self.row = self.start..self.pending.len();
+                self.row_at_fault();
+                return Err(error);
+            }
         };
         let Some((line, consumed)) = found else {
             return Ok(false);
         };
+        self.row = self.start..self.start + line;
         self.start += consumed;
         let line = data.get(..line).unwrap_or_default();
         if line == b"\\." {
             self.finished = true;
             return Ok(false);
         }
+        // A quoted value of CSV may go over several lines.
+        let inside = memchr::memchr_iter(b'\n', line).count();
+        self.line += 1 + inside as u64;
         let count = if csv {
-            csv::split(line, &self.options, &mut self.fields)?
+            csv::split(line, &self.options, &mut self.fields)
         } else {
-            text::split(line, &self.options, &mut self.fields)?
+            text::split(line, &self.options, &mut self.fields)
         };
-        self.fields.truncate(count);
-        Ok(true)
+        match count {
+            Ok(count) => {
+                self.fields.truncate(count);
+                Ok(true)
+            }
+            Err(error) => {
+                self.row_at_fault();
+                Err(error)
+            }
+        }
     }
 
     fn check_header(&self) -> Result<()> {
@@ -167,6 +215,10 @@ impl CopyReader {
             row.push(if null {
                 Value::Null
             } else {
+                let shown = || {
+                    let name = &column.name;
+                    Some(format!(", column {name}: \"{}\"", shortened(&field.text)))
+                };
                 let text = crate::codec::utf8(&field.text)?;
                 if memchr::memchr(0, &field.text).is_some() {
                     return Err(error!(
@@ -174,7 +226,7 @@ impl CopyReader {
                         "invalid byte sequence for encoding \"UTF8\": 0x00"
                     ));
                 }
-                parse_text(column.ty, text, &self.context)?
+                parse_text(column.ty, text, &self.context).inspect_err(|_| self.fault = shown())?
             });
         }
         Ok(())
@@ -213,6 +265,16 @@ impl CopyReader {
             }
             binary::Read::More => Ok(false),
         }
+    }
+}
+
+/// Data as an error shows it: not more than its beginning.
+fn shortened(data: &[u8]) -> String {
+    const SHOWN: usize = 100;
+    let text = String::from_utf8_lossy(data);
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into_owned(),
     }
 }
 

@@ -220,6 +220,11 @@ fn pg_partition_ancestors(_: &[Value], _: &mut dyn FunctionContext) -> Result<Ve
     Ok(Vec::new())
 }
 
+/// Whether a publication could name the relation: none can, because there are no publications.
+fn pg_relation_is_publishable(_: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    Ok(Value::Bool(false))
+}
+
 /// The topmost relation above a partition: null for what is none.
 fn pg_partition_root(_: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     Ok(Value::Null)
@@ -499,6 +504,13 @@ pub(super) const FUNCTIONS: &[FunctionDef] = &[
         2205,
         &[],
         pg_partition_ancestors,
+    ),
+    scalar(
+        6121,
+        "pg_relation_is_publishable",
+        &[2205],
+        16,
+        pg_relation_is_publishable,
     ),
     scalar(3424, "pg_partition_root", &[2205], 2205, pg_partition_root),
     set(

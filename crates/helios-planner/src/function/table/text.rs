@@ -109,6 +109,7 @@ pub(super) const FUNCTIONS: &[FunctionDef] = &[
     row(2014, "position", &[17, 17], 23, true, Volatility::Immutable, Implementation::Scalar(string::position)),
     row(2015, "btrim", &[17, 17], 17, true, Volatility::Immutable, Implementation::Scalar(string::btrim)),
     row(2073, "substring", &[25, 25], 25, true, Volatility::Immutable, Implementation::Scalar(pattern::regexp_substring)),
+    row(2074, "substring", &[25, 25, 25], 25, true, Volatility::Immutable, Implementation::Scalar(pattern::similar_substring)),
     row(2085, "substr", &[17, 23, 23], 17, true, Volatility::Immutable, Implementation::Scalar(string::substring)),
     row(2086, "substr", &[17, 23], 17, true, Volatility::Immutable, Implementation::Scalar(string::substring)),
     row(2087, "replace", &[25, 25, 25], 25, true, Volatility::Immutable, Implementation::Scalar(string::replace)),

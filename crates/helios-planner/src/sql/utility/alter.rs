@@ -26,7 +26,7 @@ impl Binder<'_> {
         let var = relation
             .as_ref()
             .ok_or_else(|| Error::internal("ALTER TABLE without a table"))?;
-        let name = Name::of_range_var(var);
+        let name = Name::of_object(var);
         let found = match self.relation(&name) {
             Ok(found) => found,
             Err(_) if *missing_ok => {

@@ -34,7 +34,7 @@ impl Binder<'_> {
         }
         let (source, names) = match relation {
             Some(var) => {
-                let name = Name::of_range_var(var);
+                let name = Name::of_object(var);
                 match self.relation(&name)? {
                     Relation::Table(table) => {
                         let columns = self.copy_columns(&table, attlist)?;
@@ -89,12 +89,31 @@ impl Binder<'_> {
                 (CopySource::Query(statement_text(body.clone())?), names)
             }
         };
+        self.options_once(options)?;
         let options = copy_options(options, &names, *is_from)?;
         Ok(Utility::Copy(Copy {
             source,
             from: *is_from,
             options,
         }))
+    }
+
+    /// Refuses an option that is given twice.
+    fn options_once(&self, options: &[Node]) -> Result<()> {
+        let mut seen = Vec::with_capacity(options.len());
+        for node in options {
+            let NodeEnum::DefElem(option) = inner(node)? else {
+                continue;
+            };
+            if seen.contains(&option.defname.as_str()) {
+                return Err(self.at(
+                    error!(SyntaxError, "conflicting or redundant options"),
+                    option.location,
+                ));
+            }
+            seen.push(&option.defname);
+        }
+        Ok(())
     }
 
     fn copy_columns(&mut self, table: &Arc<Table>, names: &[Node]) -> Result<Vec<usize>> {

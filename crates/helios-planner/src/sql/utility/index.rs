@@ -70,7 +70,7 @@ impl Binder<'_> {
                 ));
             }
         }
-        let name = Name::of_range_var(var);
+        let name = Name::of_object(var);
         let table = self.table(&name)?;
         let mut columns = Vec::with_capacity(index_params.len());
         for param in index_params {

@@ -175,7 +175,7 @@ impl Binder<'_> {
             let NodeEnum::RangeVar(var) = inner(node)? else {
                 return Err(Error::internal("TRUNCATE"));
             };
-            tables.push(self.table(&Name::of_range_var(var))?.id);
+            tables.push(self.table(&Name::of_object(var))?.id);
         }
         Ok(Utility::Truncate {
             tables,
@@ -234,7 +234,7 @@ impl Binder<'_> {
         let var = relation
             .as_ref()
             .ok_or_else(|| Error::internal("RENAME without a relation"))?;
-        let name = Name::of_range_var(var);
+        let name = Name::of_object(var);
         let found = match self.relation(&name) {
             Ok(found) => found,
             Err(_) if *missing_ok => {
@@ -247,7 +247,12 @@ impl Binder<'_> {
         };
         match (&found, what) {
             (Relation::Table(table), ObjectType::ObjectColumn) => {
-                self.column_position(table, subname, -1)?;
+                if table.column(subname).is_none() {
+                    return Err(error!(
+                        UndefinedColumn,
+                        "column \"{subname}\" does not exist"
+                    ));
+                }
                 if table.column(newname).is_some() {
                     let relation = &table.name;
                     return Err(error!(
@@ -307,7 +312,7 @@ impl Binder<'_> {
                 object_name(what)
             )));
         };
-        let name = Name::of_range_var(var);
+        let name = Name::of_object(var);
         let schema = self.schema(newschema, -1)?.id;
         match self.relation(&name) {
             Ok(Relation::Table(table)) => Ok(Utility::AlterTable {
@@ -336,7 +341,7 @@ impl Binder<'_> {
         let what = ObjectType::try_from(*object_type).map_err(Error::internal)?;
         let owner = AlterObject::Owner(self.role_of(newowner.as_ref())?);
         if let Some(var) = relation {
-            let found = self.relation(&Name::of_range_var(var))?;
+            let found = self.relation(&Name::of_object(var))?;
             return Ok(Utility::AlterRelation {
                 relation: found.id(),
                 change: owner,

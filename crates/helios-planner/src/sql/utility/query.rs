@@ -8,14 +8,14 @@ use crate::sql::node::{inner, kind, required, strings};
 use crate::sql::scope::Clause;
 use crate::sql::statement::bind_plan;
 use crate::template::OutputColumn;
-use crate::utility::{CreateTableAs, CreateView, DeclareCursor, Explain, FetchDirection, Utility};
+use crate::utility::{CreateTableAs, CreateView, DeclareCursor, ExecuteArguments, Explain, FetchDirection, Utility};
 use helios_types::{Error, ObjectId, Result, Type, error};
 use pg_query::protobuf::{
     CreateTableAsStmt, DeclareCursorStmt, ExecuteStmt, ExplainStmt, FetchDirection as Direction,
-    FetchStmt, IntoClause, ObjectType, OnCommitAction, PrepareStmt, SelectStmt, ViewCheckOption,
+    FetchStmt, IntoClause, ObjectType, OnCommitAction, PrepareStmt, ResTarget, SelectStmt, ViewCheckOption,
     ViewStmt,
 };
-use pg_query::NodeEnum;
+use pg_query::{Node, NodeEnum};
 
 /// FETCH ALL counts as this many.
 const FETCH_ALL: i64 = i64::MAX;
@@ -124,17 +124,17 @@ impl Binder<'_> {
         for node in params {
             let value = self.in_clause(Clause::Execute, |b| b.expression(inner(node)?))?;
             let ty = value.ty;
-            match literal::value_of(&value) {
-                Some(constant) => args.push((constant, ty)),
-                None => {
-                    return self
-                        .unsupported("an EXECUTE argument that is not a constant", value.at);
-                }
-            }
+            let Some(constant) = literal::value_of(&value) else {
+                return Ok(Utility::Execute {
+                    name: name.clone(),
+                    args: ExecuteArguments::Query(select_of(params)?),
+                });
+            };
+            args.push((constant, ty));
         }
         Ok(Utility::Execute {
             name: name.clone(),
-            args,
+            args: ExecuteArguments::Constants(args),
         })
     }
 
@@ -349,6 +349,22 @@ impl Binder<'_> {
             with_data: !*skip_data,
         }))
     }
+}
+
+/// `SELECT` of expressions, as text.
+fn select_of(expressions: &[Node]) -> Result<String> {
+    let targets = expressions.iter().map(|node| Node {
+        node: Some(NodeEnum::ResTarget(Box::new(ResTarget {
+            val: Some(Box::new(node.clone())),
+            ..Default::default()
+        }))),
+    });
+    statement_text(NodeEnum::SelectStmt(Box::new(SelectStmt {
+        target_list: targets.collect(),
+        op: 1,
+        limit_option: 1,
+        ..Default::default()
+    })))
 }
 
 /// A query's columns under the names given, which may be fewer.

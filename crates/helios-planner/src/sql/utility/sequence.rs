@@ -44,7 +44,7 @@ impl Binder<'_> {
         let var = sequence
             .as_ref()
             .ok_or_else(|| Error::internal("ALTER SEQUENCE without a name"))?;
-        let name = Name::of_range_var(var);
+        let name = Name::of_object(var);
         match self.relation(&name) {
             Ok(Relation::Sequence(sequence)) => {
                 let options = self.sequence_options(options)?;

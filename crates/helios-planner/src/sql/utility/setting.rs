@@ -25,7 +25,8 @@ impl Binder<'_> {
         } = node;
         let name = savepoint_name.clone();
         Ok(match Kind::try_from(*kind).map_err(Error::internal)? {
-            Kind::TransStmtBegin | Kind::TransStmtStart => Utility::Begin(mode(options)?),
+            Kind::TransStmtBegin => Utility::Begin(mode(options)?),
+            Kind::TransStmtStart => Utility::StartTransaction(mode(options)?),
             Kind::TransStmtCommit => Utility::Commit { chain: *chain },
             Kind::TransStmtRollback => Utility::Rollback { chain: *chain },
             Kind::TransStmtSavepoint => Utility::Savepoint(name),
@@ -72,13 +73,12 @@ impl Binder<'_> {
                     local,
                 })
             }
-            (VariableSetKind::VarSetDefault | VariableSetKind::VarReset, "role") => {
+            (VariableSetKind::VarSetDefault, "role") => {
                 Ok(Utility::SetRole { role: None, local })
             }
-            (
-                VariableSetKind::VarSetDefault | VariableSetKind::VarReset,
-                "session_authorization",
-            ) => Ok(Utility::SetSessionAuthorization { role: None, local }),
+            (VariableSetKind::VarSetDefault, "session_authorization") => {
+                Ok(Utility::SetSessionAuthorization { role: None, local })
+            }
             (VariableSetKind::VarSetValue, _) => {
                 let value = SetValue::Text(self.set_text(name, args)?);
                 Ok(Utility::Set {

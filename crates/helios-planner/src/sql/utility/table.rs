@@ -159,29 +159,25 @@ impl Binder<'_> {
         }
         // Constraints and generated columns may name every column of the table.
         let table = Arc::new(self.future_table(&create));
+        let mut keys = checks
+            .iter()
+            .filter(|c| c.contype == ConstrType::ConstrPrimary as i32);
+        if let Some(second) = keys.nth(1) {
+            let name = &create.name;
+            return Err(self.at(
+                error!(
+                    InvalidTableDefinition,
+                    "multiple primary keys for table \"{name}\" are not allowed"
+                ),
+                second.location,
+            ));
+        }
         for constraint in &checks {
             let spec = self.constraint(constraint, &table, Some(&create))?;
             create.constraints.push(spec);
         }
         self.check_generated(&create, &table, table_elts)?;
-        self.check_primary_keys(&create)?;
         Ok(Utility::CreateTable(create))
-    }
-
-    fn check_primary_keys(&self, create: &CreateTable) -> Result<()> {
-        let keys = create
-            .constraints
-            .iter()
-            .filter(|c| matches!(c.kind, ConstraintKind::PrimaryKey { .. }))
-            .count();
-        let name = &create.name;
-        if keys > 1 {
-            return Err(error!(
-                InvalidTableDefinition,
-                "multiple primary keys for table \"{name}\" are not allowed"
-            ));
-        }
-        Ok(())
     }
 
     /// The table as its own constraints see it.

@@ -5,21 +5,9 @@ use crate::sql::construct::quoted;
 use crate::sql::node::string;
 use helios_types::{Error, Result};
 use pg_query::protobuf::{
-    FuncCall, KeywordKind, ParseResult, RawStmt, ResTarget, SelectStmt, String as StringNode,
-    Token, a_const,
+    FuncCall, ParseResult, RawStmt, ResTarget, SelectStmt, String as StringNode, a_const,
 };
 use pg_query::{Node, NodeEnum};
-
-/// Whether the word cannot be an identifier without quotes.
-pub(crate) fn is_reserved(word: &str) -> bool {
-    let Ok(scanned) = pg_query::scan(word) else {
-        return true;
-    };
-    !matches!(
-        scanned.tokens.as_slice(),
-        [only] if only.token() == Token::Ident || only.keyword_kind() == KeywordKind::UnreservedKeyword
-    )
-}
 
 impl Binder<'_> {
     /// An expression as text that means the same under any search path.
@@ -272,6 +260,41 @@ fn walk(node: &mut Node, edit: Edit<'_>) {
             walk_all(&mut n.partition_clause, edit);
             walk_all(&mut n.order_clause, edit);
         }
+        _ => {}
+    }
+}
+
+/// Calls `visit` with every function call of an expression, subqueries left out.
+pub(crate) fn each_call(node: &Node, visit: &mut dyn FnMut(&FuncCall)) {
+    let mut all = |nodes: &[Node]| nodes.iter().for_each(|n| each_call(n, visit));
+    match node.node.as_ref() {
+        Some(NodeEnum::FuncCall(n)) => {
+            all(&n.args);
+            visit(n);
+        }
+        Some(NodeEnum::ResTarget(n)) => all(n.val.as_deref().map_or(&[], std::slice::from_ref)),
+        Some(NodeEnum::SortBy(n)) => all(n.node.as_deref().map_or(&[], std::slice::from_ref)),
+        Some(NodeEnum::AExpr(n)) => {
+            all(n.lexpr.as_deref().map_or(&[], std::slice::from_ref));
+            all(n.rexpr.as_deref().map_or(&[], std::slice::from_ref));
+        }
+        Some(NodeEnum::BoolExpr(n)) => all(&n.args),
+        Some(NodeEnum::TypeCast(n)) => all(n.arg.as_deref().map_or(&[], std::slice::from_ref)),
+        Some(NodeEnum::CaseExpr(n)) => {
+            all(n.arg.as_deref().map_or(&[], std::slice::from_ref));
+            all(&n.args);
+            all(n.defresult.as_deref().map_or(&[], std::slice::from_ref));
+        }
+        Some(NodeEnum::CaseWhen(n)) => {
+            all(n.expr.as_deref().map_or(&[], std::slice::from_ref));
+            all(n.result.as_deref().map_or(&[], std::slice::from_ref));
+        }
+        Some(NodeEnum::CoalesceExpr(n)) => all(&n.args),
+        Some(NodeEnum::MinMaxExpr(n)) => all(&n.args),
+        Some(NodeEnum::NullTest(n)) => all(n.arg.as_deref().map_or(&[], std::slice::from_ref)),
+        Some(NodeEnum::AArrayExpr(n)) => all(&n.elements),
+        Some(NodeEnum::RowExpr(n)) => all(&n.args),
+        Some(NodeEnum::List(n)) => all(&n.items),
         _ => {}
     }
 }

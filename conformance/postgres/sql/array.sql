@@ -1,0 +1,36 @@
+-- Arrays.
+SELECT ARRAY[1, 2, 3], '{1,2,3}'::int[], ARRAY['a', 'b c', NULL, 'd"e', ''], ARRAY[[1, 2], [3, 4]], '{}'::text[], ARRAY[]::int[], ARRAY[1, 2.5, 3], '[0:2]={1,2,3}'::int[];
+SELECT ARRAY[];
+SELECT ARRAY[1, 'a'];
+SELECT '{1,2'::int[];
+SELECT '{a}'::int[];
+SELECT ARRAY[[1, 2], [3]];
+SELECT a[1], a[5], a[2:3], a[:2], a[2:], a[-1] FROM (SELECT ARRAY[10, 20, 30, 40] AS a) s;
+SELECT m[1][2], m[2:2][1:1], m[1] FROM (SELECT ARRAY[[1, 2], [3, 4]] AS m) s;
+SELECT array_length(ARRAY[1, 2, 3], 1), array_length('{}'::int[], 1), array_ndims(ARRAY[[1], [2]]), array_dims(ARRAY[[1, 2], [3, 4]]), array_lower('[5:6]={1,2}'::int[], 1), array_upper(ARRAY[1, 2], 1), cardinality(ARRAY[[1, 2], [3, 4]]);
+SELECT ARRAY[1, 2] || 3, 0 || ARRAY[1, 2], ARRAY[1] || ARRAY[2, 3], ARRAY[1, 2] || '{3,4}', ARRAY[[1, 2]] || ARRAY[3, 4], ARRAY['a'] || NULL, NULL || ARRAY[1], ARRAY['a'::text] || 'b'::text, ARRAY['a', 'b'] || ARRAY['c'];
+SELECT array_append(ARRAY[1], 2), array_prepend(0, ARRAY[1]), array_cat(ARRAY[1], ARRAY[2]), array_remove(ARRAY[1, 2, 1], 1), array_replace(ARRAY[1, 2, 1], 1, 9), array_position(ARRAY['a', 'b'], 'b'), array_positions(ARRAY[1, 2, 1], 1), array_fill(7, ARRAY[2, 2]), trim_array(ARRAY[1, 2, 3], 1);
+SELECT ARRAY[1, 2, 3] @> ARRAY[2], ARRAY[2] <@ ARRAY[1, 2], ARRAY[1, 2] && ARRAY[2, 3], ARRAY[1, 2] = ARRAY[1, 2], ARRAY[1, 2] < ARRAY[1, 3], ARRAY[1, 2] < ARRAY[1, 2, 0], ARRAY[NULL] = ARRAY[NULL]::int[];
+SELECT 2 = ANY (ARRAY[1, 2]), 3 <> ALL (ARRAY[1, 2]), 2 = ANY (ARRAY[1, NULL]), 5 > ALL ('{}'::int[]), 'b' LIKE ANY (ARRAY['a%', 'b%']), 1 = ANY ('{1,2}');
+SELECT unnest(ARRAY[[1, 2], [3, 4]]);
+SELECT array_agg(x), array_agg(ARRAY[x, x * 2]) FROM generate_series(1, 3) x;
+SELECT array_agg(x) FROM generate_series(1, 0) x;
+SELECT generate_subscripts(ARRAY['a', 'b'], 1);
+SELECT ARRAY(SELECT x * x FROM generate_series(1, 4) x ORDER BY x DESC);
+SELECT '{1,2}'::text[]::int[], ARRAY[1, 2]::text[], ARRAY['2024-01-01']::date[], ARRAY[1, 2]::text, '{t,f}'::bool[], ARRAY[1.5, 2.5]::int[];
+CREATE TABLE ar (id int PRIMARY KEY, tags text[], grid int[][], n int[] DEFAULT '{}');
+INSERT INTO ar VALUES (1, '{a,b}', '{{1,2},{3,4}}'), (2, ARRAY['x y', NULL], NULL, ARRAY[5, 6]);
+SELECT * FROM ar ORDER BY id;
+UPDATE ar SET tags[1] = 'changed' WHERE id = 1 RETURNING tags;
+UPDATE ar SET tags[4] = 'far' WHERE id = 1 RETURNING tags;
+UPDATE ar SET n[2:3] = ARRAY[8, 9] WHERE id = 2 RETURNING n;
+UPDATE ar SET n = n || 1 RETURNING id, n;
+SELECT id FROM ar WHERE 'changed' = ANY (tags);
+SELECT id, t FROM ar, unnest(tags) t ORDER BY id, t;
+SELECT id, t.* FROM ar, unnest(tags) WITH ORDINALITY AS t(tag, pos) ORDER BY id, pos;
+SELECT (ARRAY[1, 2, 3])[2], (string_to_array('a.b.c', '.'))[3];
+SELECT array_to_json(ARRAY[1, 2]), to_json(ARRAY['a', NULL]), array_to_string(ARRAY[[1, 2], [3, 4]], '-');
+SELECT array_length(1, 1);
+SELECT ARRAY[1, 2] + 1;
+SELECT ARRAY[1] = ARRAY['a'::text];
+\d ar

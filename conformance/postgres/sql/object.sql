@@ -1,0 +1,113 @@
+-- Schemas, views, sequences, databases, roles.
+CREATE SCHEMA shop;
+CREATE SCHEMA shop;
+CREATE SCHEMA IF NOT EXISTS shop;
+CREATE TABLE shop.orders (id int PRIMARY KEY, total numeric);
+INSERT INTO shop.orders VALUES (1, 10), (2, 20);
+SELECT * FROM shop.orders ORDER BY id;
+SELECT * FROM orders;
+SET search_path = shop, public;
+SELECT orders.total FROM orders ORDER BY id;
+SELECT shop.orders.total FROM shop.orders ORDER BY id;
+CREATE TABLE here (a int);
+\dt
+SET search_path = public;
+\dt
+\dt shop.*
+DROP SCHEMA shop;
+ALTER TABLE shop.here SET SCHEMA public;
+ALTER SCHEMA shop RENAME TO store;
+SELECT count(*) FROM store.orders;
+DROP SCHEMA store CASCADE;
+DROP SCHEMA nosuch;
+DROP SCHEMA IF EXISTS nosuch;
+CREATE TABLE nosuch.t (a int);
+-- Views.
+CREATE TABLE base (id int PRIMARY KEY, name text, price numeric(8,2));
+INSERT INTO base VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3);
+CREATE VIEW cheap AS SELECT id, name, price * 2 AS double FROM base WHERE price < 3;
+SELECT * FROM cheap ORDER BY id;
+\d cheap
+CREATE VIEW cheap AS SELECT 1;
+CREATE OR REPLACE VIEW cheap AS SELECT id, name, price * 2 AS double, price FROM base WHERE price < 2;
+SELECT * FROM cheap ORDER BY id;
+CREATE OR REPLACE VIEW cheap AS SELECT id FROM base;
+CREATE VIEW named (x, y) AS SELECT id, name FROM base;
+SELECT y FROM named WHERE x = 2;
+CREATE VIEW nested AS SELECT n.x, b.price FROM named n JOIN base b ON b.id = n.x;
+SELECT * FROM nested ORDER BY x;
+DROP VIEW named;
+DROP VIEW named CASCADE;
+SELECT * FROM nested;
+DROP TABLE base;
+SELECT * FROM cheap;
+CREATE VIEW simple AS SELECT id, name FROM base;
+SELECT * FROM base ORDER BY id;
+ALTER VIEW simple RENAME TO plain_view;
+DROP VIEW plain_view, cheap;
+DROP VIEW IF EXISTS cheap;
+DROP VIEW base;
+DROP TABLE base;
+CREATE VIEW bad AS SELECT nosuch FROM here;
+-- Sequences.
+CREATE SEQUENCE s1;
+SELECT nextval('s1'), nextval('s1'), currval('s1'), lastval();
+SELECT setval('s1', 100), nextval('s1');
+SELECT setval('s1', 200, false), nextval('s1');
+CREATE SEQUENCE s2 INCREMENT BY -2 MINVALUE -5 MAXVALUE 5 START 3 CYCLE;
+SELECT nextval('s2'), nextval('s2'), nextval('s2'), nextval('s2'), nextval('s2'), nextval('s2');
+CREATE SEQUENCE s3 AS smallint MAXVALUE 2;
+SELECT nextval('s3');
+SELECT nextval('s3');
+SELECT nextval('s3');
+\d s2
+ALTER SEQUENCE s3 MAXVALUE 10 RESTART WITH 5;
+SELECT nextval('s3');
+ALTER SEQUENCE s3 INCREMENT 3;
+SELECT nextval('s3');
+SELECT setval('s3', 11);
+SELECT currval('s2');
+SELECT nextval('nosuch');
+CREATE SEQUENCE s1;
+CREATE SEQUENCE bad INCREMENT 0;
+CREATE SEQUENCE bad MINVALUE 5 MAXVALUE 1;
+CREATE TABLE uses (id int DEFAULT nextval('s1'));
+INSERT INTO uses DEFAULT VALUES RETURNING id;
+DROP SEQUENCE s1;
+ALTER SEQUENCE s2 RENAME TO s4;
+DROP SEQUENCE s4, s3;
+DROP SEQUENCE IF EXISTS s4;
+DROP TABLE uses;
+DROP SEQUENCE s1;
+-- Databases and roles.
+CREATE DATABASE suite_other;
+CREATE DATABASE suite_other;
+DROP DATABASE suite_other;
+DROP DATABASE suite_other;
+DROP DATABASE IF EXISTS suite_other;
+BEGIN;
+CREATE DATABASE suite_other;
+ROLLBACK;
+CREATE ROLE suite_reader LOGIN;
+CREATE ROLE suite_reader;
+GRANT SELECT ON here TO suite_reader;
+SET ROLE suite_reader;
+SELECT current_user;
+SELECT * FROM here;
+INSERT INTO here VALUES (1);
+RESET ROLE;
+REVOKE SELECT ON here FROM suite_reader;
+SET ROLE suite_reader;
+SELECT * FROM here;
+RESET ROLE;
+DROP ROLE suite_reader;
+DROP ROLE suite_reader;
+-- Kinds that are confused.
+SELECT * FROM nosuch;
+SELECT * FROM public.nosuch;
+SELECT * FROM nosuch.nosuch;
+DROP TABLE nosuch;
+DROP VIEW here;
+DROP INDEX here;
+CREATE INDEX ON nosuch (a);
+CREATE INDEX ON here (nosuch);
