@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a wait for a lock lasts that the file does not have: PostgreSQL looks for deadlocks
 /// only when one has lasted for a while.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(1);
 
 /// A server to run on.
