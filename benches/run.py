@@ -70,7 +70,6 @@ def measure(name, options, running, rows):
     for number in range(1, options.rounds + 1):
         for who in ("peer", "heliosdb"):
             server = pair[who]
-            work.before_run(server, options)
             cpu = server.cpu_seconds()
             result = work.run(server, options)
             used = server.cpu_seconds() - cpu

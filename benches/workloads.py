@@ -47,9 +47,6 @@ class Pgbench:
             self.initialised.add(server.name)
         self.bench(server, 1)
 
-    def before_run(self, server, options):
-        pass
-
     def bench(self, server, seconds):
         threads = min(self.clients, os.cpu_count())
         load = ["-M", self.mode, "-c", str(self.clients), "-j", str(threads), "-T", str(max(1, round(seconds)))]
@@ -75,12 +72,12 @@ class RedisBenchmark:
         self.requests = {}
 
     def prepare(self, server, options):
+        self.empty(server, options)
         # How many requests take the time: the tool counts requests, not seconds.
-        self.before_run(server, options)
         rate = self.bench(server, options, 50_000 * (4 if self.pipeline > 1 else 1)).rate
         self.requests[server.name] = max(10_000, int(rate * options.seconds))
 
-    def before_run(self, server, options):
+    def empty(self, server, options):
         """An empty server; for GET one that has every key that will be asked for."""
         with socket.create_connection(("127.0.0.1", server.ports["redis"])) as stream:
             replies = stream.makefile("rb")
