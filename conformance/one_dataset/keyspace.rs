@@ -1,4 +1,4 @@
-//! Keys of Redis: read by SQL, REST and gRPC as the tables of the schema `redis`.
+//! Keys of Redis: read by all others as the tables of the schema `redis`.
 
 use crate::clients::{Clients, redis, sql_error};
 use conformance::daemon::Daemon;
@@ -75,7 +75,7 @@ fn decode_base64(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn keys_of_redis_are_rows_to_sql_rest_and_grpc() {
+fn keys_of_redis_are_rows_to_all_others() {
     let daemon = Daemon::start();
     filled(&daemon);
     let mut c = Clients::of(&daemon);
@@ -103,7 +103,19 @@ fn keys_of_redis_are_rows_to_sql_rest_and_grpc() {
         assert_eq!(rows, expected, "redis.{table} in REST");
 
         assert_eq!(c.grpc.rows(&statement, &json!([])).len(), expected.len());
+
+        let found = c.mongo.run_in("redis", &json!({"find": table}));
+        let documents = found["cursor"]["firstBatch"].as_array().expect("documents");
+        assert_eq!(documents.len(), expected.len(), "redis.{table} in MongoDB");
     }
+    // The key as bytes, which is what it is.
+    let key = json!({"$binary": {"base64": "Z3JlZXRpbmc=", "subType": "00"}});
+    let found = c.mongo.run_in(
+        "redis",
+        &json!({"find": "strings", "filter": {"key": key, "db": 3}}),
+    );
+    let value = &found["cursor"]["firstBatch"][0]["value"]["$binary"]["base64"];
+    assert_eq!(value, "dGhpcmQ=", "{found}");
     // A key by its name, in a join with a table.
     c.sql
         .run("CREATE TABLE word (word text PRIMARY KEY, language text)");
@@ -144,7 +156,6 @@ fn who_may_not_write_keys_is_told_so() {
         (403, "AUTHORIZATION_DENIED".to_owned())
     );
     for command in [
-        json!({"find": "strings"}),
         json!({"insert": "strings", "documents": [{"key": "k"}]}),
         json!({"delete": "strings", "deletes": [{"q": {}, "limit": 0}]}),
     ] {

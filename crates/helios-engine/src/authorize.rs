@@ -108,7 +108,8 @@ fn granted(catalog: &Catalog, role: ObjectId, grants: &[Grant], privilege: char)
     })
 }
 
-fn check(catalog: &Catalog, role: ObjectId, need: &RequiredPrivilege) -> Result<()> {
+/// Refuses a relation to a role that lacks what is needed of it.
+pub(crate) fn check(catalog: &Catalog, role: ObjectId, need: &RequiredPrivilege) -> Result<()> {
     let role = need.as_role.unwrap_or(role);
     if is_superuser(catalog, role) {
         return Ok(());

@@ -14,8 +14,9 @@ use crate::value::{self, RowMessages};
 use helios_engine::{
     Completion, CompletionTag, Isolation, Prepared, Session, TransactionMode, TransactionStatus,
 };
+use helios_net::Alarm;
 use helios_net::lease::new_id;
-use helios_planner::template::Command;
+use helios_planner::template::{Command, Executor};
 use helios_types::text::format_type;
 use helios_types::{Error, ErrorKind, Type, Value};
 use std::collections::HashMap;
@@ -30,8 +31,6 @@ const TRANSACTION_TIMEOUT_DEFAULT_MS: i64 = 30_000;
 const TRANSACTION_TIMEOUT_MAX_MS: i64 = 24 * 3600 * 1000;
 /// Time limit of a call whose client names none.
 const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Time a cancelled statement gets to notice.
-const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 pub struct HeliosService {
     pub app: Arc<App>,
@@ -297,26 +296,38 @@ async fn run(
     rows: &mut RowMessages,
     timeout: Duration,
 ) -> Result<Completion, Error> {
+    // What reads by key is over before any deadline; everything else may compute for as long as
+    // it likes, or wait for a lock.
+    let reads_by_key = prepared
+        .template()
+        .is_some_and(|t| matches!(t.executor, Executor::Kv(_)) && !t.writes);
     let cancel = session.cancel_handle();
-    let running = session.execute(prepared, params, rows);
-    tokio::pin!(running);
-    if let Ok(result) = tokio::time::timeout(timeout, running.as_mut()).await {
-        return result;
-    }
-    cancel.cancel();
-    match tokio::time::timeout(CANCEL_GRACE, running).await {
-        Ok(Ok(completion)) => Ok(completion),
-        Ok(Err(e)) if e.kind() != ErrorKind::QueryCancelled => Err(e),
-        _ => Err(Error::new(
+    let alarm = (!reads_by_key).then(|| Alarm::set(timeout, move || cancel.cancel()));
+    let result = session.execute(prepared, params, rows).await;
+    let rang = alarm.is_some_and(|alarm| alarm.rang());
+    match result {
+        Err(e) if e.kind() == ErrorKind::QueryCancelled && rang => Err(Error::new(
             ErrorKind::StatementTimeout,
             "canceling statement due to statement timeout",
         )),
+        result => result,
     }
 }
 
 /// Prepares the statement. Parameters take the types that the statement gives them; where it
 /// gives none, the types of their messages.
 fn prepare(
+    session: &mut Session,
+    request: &QueryRequest,
+) -> Result<(Arc<Prepared>, Vec<Value>), Error> {
+    let prepared = prepare_typed(session, request);
+    if prepared.is_err() {
+        session.statement_refused();
+    }
+    prepared
+}
+
+fn prepare_typed(
     session: &mut Session,
     request: &QueryRequest,
 ) -> Result<(Arc<Prepared>, Vec<Value>), Error> {

@@ -4,6 +4,7 @@ use crate::error::status;
 use crate::proto::Row;
 use crate::value::RowMessages;
 use helios_engine::{CancelHandle, Fetched, Prepared, Session};
+use helios_net::Alarm;
 use helios_planner::template::OutputColumn;
 use helios_types::{Error, ErrorKind, Value};
 use std::pin::Pin;
@@ -73,15 +74,17 @@ pub async fn start(
     let (sender, receiver) = mpsc::channel(BUFFERED_ROWS);
     let (started, first) = tokio::sync::oneshot::channel();
     let stop = StopOnDrop(session.cancel_handle());
+    let cancel = session.cancel_handle();
     tokio::spawn(async move {
         let mut started = Some(started);
+        let alarm = Alarm::set(timeout, move || cancel.cancel());
         let sending = send(session, prepared, params, &sender, &mut started);
-        let result = match tokio::time::timeout(timeout, sending).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::new(
+        let result = match sending.await {
+            Err(e) if e.kind() == ErrorKind::QueryCancelled && alarm.rang() => Err(Error::new(
                 ErrorKind::StatementTimeout,
                 "canceling statement due to statement timeout",
             )),
+            result => result,
         };
         if let Err(error) = result {
             match started.take() {

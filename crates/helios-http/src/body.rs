@@ -71,6 +71,16 @@ pub async fn read(body: Incoming, max: usize) -> Result<Bytes> {
     }
 }
 
+/// Takes in what is left of a body that the reply does not depend on, if it is small and comes
+/// soon: a reply that overtakes its request's body is an error to clients of HTTP/2, and costs
+/// those of HTTP/1 their connection.
+pub async fn drain(body: Incoming) {
+    const TIME: Duration = Duration::from_secs(1);
+    const BYTES: usize = 1 << 20;
+    // Whether it came or not, the reply is on its way.
+    let _ = tokio::time::timeout(TIME, read_frames(body, BYTES)).await;
+}
+
 async fn read_frames(mut body: Incoming, max: usize) -> Result<Bytes> {
     let declared = body.size_hint().lower();
     if declared > max as u64 {

@@ -438,7 +438,7 @@ impl Failure {
             ("constraint", &fields.constraint),
             ("datatype", &fields.datatype),
         ] {
-            if let Some(value) = value {
+            if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
                 out.extend_from_slice(format!(",\"{name}\":").as_bytes());
                 json::write_str(out, value);
             }

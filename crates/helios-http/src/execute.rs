@@ -5,7 +5,8 @@ use crate::error::{Failure, Result};
 use crate::json;
 use crate::request::Request;
 use helios_engine::{Completion, CompletionTag, Prepared, Session, TransactionStatus};
-use helios_planner::template::Command;
+use helios_net::Alarm;
+use helios_planner::template::{Command, Executor};
 use helios_types::value::RowSink;
 use helios_types::{Error, ErrorKind, Type, Value};
 use serde_json::Value as Json;
@@ -24,6 +25,14 @@ pub struct Ready {
 /// Prepares `sql`. Parameters take the types that the statement gives them; where it gives none,
 /// the types that their JSON values imply.
 pub fn prepare(session: &mut Session, sql: &str, params: &[Json]) -> helios_types::Result<Ready> {
+    let ready = prepare_typed(session, sql, params);
+    if ready.is_err() {
+        session.statement_refused();
+    }
+    ready
+}
+
+fn prepare_typed(session: &mut Session, sql: &str, params: &[Json]) -> helios_types::Result<Ready> {
     let prepared = match session.prepare(sql, &[]) {
         Err(e) if is_untyped(&e) && !params.is_empty() => {
             let implied: Vec<Option<Type>> = params.iter().map(json::implied_type).collect();
@@ -65,6 +74,11 @@ pub async fn run(
     sink: &mut dyn RowSink,
     timeout: Duration,
 ) -> helios_types::Result<Completion> {
+    let template = ready.prepared.template();
+    if !template.is_some_and(|t| matches!(t.executor, Executor::Kv(_))) {
+        return run_long(session, ready, sink, timeout).await;
+    }
+    // What reads and writes by key is over soon or waits for a lock.
     let cancel = session.cancel_handle();
     let running = session.execute(&ready.prepared, &ready.params, sink);
     tokio::pin!(running);
@@ -77,6 +91,22 @@ pub async fn run(
         Ok(Ok(completion)) => Ok(completion),
         Ok(Err(e)) if e.kind() != ErrorKind::QueryCancelled => Err(e),
         _ => Err(timed_out()),
+    }
+}
+
+/// A statement that may compute for as long as it likes without a pause.
+async fn run_long(
+    session: &mut Session,
+    ready: &Ready,
+    sink: &mut dyn RowSink,
+    timeout: Duration,
+) -> helios_types::Result<Completion> {
+    let cancel = session.cancel_handle();
+    let alarm = Alarm::set(timeout, move || cancel.cancel());
+    let result = session.execute(&ready.prepared, &ready.params, sink).await;
+    match result {
+        Err(e) if e.kind() == ErrorKind::QueryCancelled && alarm.rang() => Err(timed_out()),
+        result => result,
     }
 }
 

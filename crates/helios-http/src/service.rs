@@ -86,23 +86,27 @@ struct Exchange {
 impl HttpHandler {
     async fn respond(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let (parts, incoming) = request.into_parts();
+        let mut incoming = Some(incoming);
         let mut exchange = Exchange {
             id: request_id(&parts),
             dialect: dialect::of_path(parts.uri.path(), self.default_dialect),
             started: Instant::now(),
             sql: None,
         };
-        let reply = match self.answer(parts, incoming, peer, &mut exchange).await {
+        let reply = match self.answer(parts, &mut incoming, peer, &mut exchange).await {
             Ok(reply) => reply,
             Err(failure) => error_reply(&failure, &exchange),
         };
+        if let Some(unread) = incoming {
+            body::drain(unread).await;
+        }
         finish(reply, &exchange)
     }
 
     async fn answer(
         &self,
         parts: Parts,
-        incoming: Incoming,
+        incoming: &mut Option<Incoming>,
         peer: SocketAddr,
         exchange: &mut Exchange,
     ) -> Result<Reply> {
@@ -130,7 +134,11 @@ impl HttpHandler {
         let user = self.authorise(endpoint, &parts, peer, exchange.dialect)?;
         let fields = if endpoint.takes_json() {
             check_content_type(&parts)?;
-            Fields::parse(&body::read(incoming, self.app.config.body_bytes_max).await?)?
+            let body = match incoming.take() {
+                Some(body) => body::read(body, self.app.config.body_bytes_max).await?,
+                None => Bytes::new(),
+            };
+            Fields::parse(&body)?
         } else {
             Fields::default()
         };

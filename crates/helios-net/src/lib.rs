@@ -12,6 +12,7 @@
 //!   where it would have waited for the next request, HTTP uses its own graceful shutdown.
 
 mod activity;
+mod alarm;
 pub mod bearer;
 mod connection;
 mod counters;
@@ -23,6 +24,7 @@ mod shutdown;
 mod stream;
 mod tls;
 
+pub use alarm::Alarm;
 pub use connection::Connection;
 pub use counters::Counters;
 pub use listener::{Limits, Listener, TlsMode, bind};

@@ -5,7 +5,7 @@ use crate::config::{Config, Loaded};
 use crate::front_end::{FrontEnds, Wiring};
 use crate::metrics::Surroundings;
 use helios_engine::{Engine, EngineOptions, Protocol, SessionOptions};
-use helios_net::Shutdown;
+use helios_net::{Alarm, DRAIN_DEADLINE, Shutdown};
 use helios_types::value::Rows;
 use helios_types::{Result, error};
 use std::io::Write;
@@ -13,9 +13,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
+
+/// Statements are cancelled so long before the connections are cut.
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Serves until a signal asks to stop.
 pub fn run(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
@@ -25,7 +29,10 @@ pub fn run(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(|e| error!(Io, "could not start the runtime: {e}"))?;
-    runtime.block_on(serve(loaded, ports_file))
+    let result = runtime.block_on(serve(loaded, ports_file));
+    // A statement that does not look up is left to itself: everything acknowledged is on the disk.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result
 }
 
 async fn serve(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
@@ -107,12 +114,23 @@ async fn serve_engine(
         "stopping: no new connections, running requests may finish"
     );
     shutdown.trigger();
+    // What still runs shortly before the connections are cut gets to say goodbye.
+    let statements = engine.clone();
+    let last_call = Alarm::set(DRAIN_DEADLINE - LAST_CALL, move || cancel_all(&statements));
     tokio::select! {
         () = async { while serving.join_next().await.is_some() {} } => {}
         name = signals.next() => warn!(signal = name, "stopping at once"),
     }
+    drop(last_call);
+    cancel_all(engine);
     front_ends.close();
     Ok(ExitCode::SUCCESS)
+}
+
+fn cancel_all(engine: &Engine) {
+    for session in engine.sessions() {
+        engine.cancel_session(session.pid);
+    }
 }
 
 /// Where to listen: loopback while nothing protects the data.

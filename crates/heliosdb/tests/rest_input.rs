@@ -29,7 +29,6 @@ fn what_cannot_be_read_is_refused_and_disturbs_nobody() {
         (b"{\"sql\": \"SELECT $1::integer\", \"params\": []}", 400),
         (b"{\"sql\": \"SELECT 1\", \"params\": [1]}", 400),
         (b"{\"sql\": \"SELECT 1; SELECT 2\"}", 400),
-        (b"{\"sql\": \"\"}", 400),
         (large.as_bytes(), 413),
     ];
     for (n, (body, status)) in (0..).zip(cases) {
@@ -78,7 +77,7 @@ fn what_cannot_be_read_is_refused_and_disturbs_nobody() {
         other(1000);
     }
     // A header that is too large, a path that is no path, a query string that does not decode.
-    let long = format!("X-Long: {}", "x".repeat(1 << 20));
+    let long = format!("X-Long: {}", "x".repeat(100_000));
     let (status, _, _) = daemon.raw("GET", "/api/v1/live", &[&long], "");
     assert_eq!(status, 431);
     for (path, expected) in [

@@ -91,14 +91,15 @@ fn without_privilege(command: &Command) -> Command {
 
 #[test]
 fn a_directory_that_cannot_be_read_or_written_is_one_line() {
-    use std::os::unix::fs::PermissionsExt;
     let work = tempfile::tempdir().unwrap();
     let file = work.path().join("file");
     std::fs::File::create(&file)
         .unwrap()
         .write_all(b"x")
         .unwrap();
-    let line = refusal(command(&file.join("data")));
+    let mut below = command(&file.join("data"));
+    below.current_dir(work.path());
+    let line = refusal(below);
     assert!(line.contains("could not create data directory"), "{line}");
     let line = refusal(command(&file));
     assert!(line.contains(&file.display().to_string()), "{line}");
@@ -106,18 +107,21 @@ fn a_directory_that_cannot_be_read_or_written_is_one_line() {
     let full = work.path().join("full");
     std::fs::create_dir(&full).unwrap();
     assert!(Daemon::start_in(&full, |_| {}).stop().success());
-    for (mode, expected) in [(0o000, "could not "), (0o500, "could not ")] {
+    let chmod = |mode: &str, path: &std::path::Path| {
+        let status = Command::new("chmod").args(["-R", mode]).arg(path).status();
+        assert!(status.unwrap().success());
+    };
+    for mode in ["a-rwx", "a-w"] {
         for data in [work.path().join(format!("empty{mode}")), full.join("data")] {
             std::fs::create_dir_all(&data).unwrap();
-            let set = |mode| std::fs::set_permissions(&data, PermissionsExt::from_mode(mode));
-            set(mode).unwrap();
+            chmod(mode, &data);
             let line = refusal(without_privilege(&command(&data)));
-            set(0o700).unwrap();
+            chmod("u+rwX", &data);
             assert!(
-                line.starts_with(expected)
+                line.starts_with("could not ")
                     && line.contains(&data.display().to_string())
                     && line.contains("ermission denied"),
-                "{mode:o}: {line}"
+                "{mode}: {line}"
             );
         }
     }

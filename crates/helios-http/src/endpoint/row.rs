@@ -116,6 +116,9 @@ fn selected(target: &Target, select: Option<&str>) -> Result<Vec<(String, Type)>
 }
 
 async fn count(borrowed: &mut Borrowed<'_>, target: &Target, filter: Option<&str>) -> Result<i64> {
+    if let (None, target::Rows::Table(table)) = (filter, &target.relation) {
+        return Ok(borrowed.session()?.table_rows(table)?);
+    }
     let condition = filter.map_or(String::new(), |f| format!(" WHERE ({f})"));
     let sql = format!("SELECT count(*) FROM {}{condition}", target.sql());
     let mut rows = Rows::default();

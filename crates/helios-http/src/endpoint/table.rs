@@ -8,18 +8,21 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::target::{Rows as TargetRows, Target, quote};
 use crate::type_name;
+use helios_engine::TableSize;
 use helios_planner::catalog::{Catalog, Index, IndexKey, Relation, Table};
-use helios_types::value::Rows;
-use helios_types::{DatabaseId, Value};
+use helios_types::DatabaseId;
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
 
 struct Entry {
     schema: String,
     name: String,
     kind: &'static str,
+    /// What has rows and bytes that are counted.
+    table: Option<Arc<Table>>,
 }
 
-pub async fn list(app: &App, request: &Request) -> Result<Reply> {
+pub fn list(app: &App, request: &Request) -> Result<Reply> {
     let catalog = app.engine.catalog();
     let Some(database) = catalog.database_named(&request.database).map(|d| d.id) else {
         return Err(Failure::not_found(format!(
@@ -50,19 +53,16 @@ pub async fn list(app: &App, request: &Request) -> Result<Reply> {
     let mut borrowed = Borrowed::new(app, request)?;
     let mut tables = Vec::with_capacity(entries.len());
     for e in &entries {
-        let rows = match e.kind {
-            "table" if !is_system(&e.schema) => {
-                count(
-                    &mut borrowed,
-                    &format!("{}.{}", quote(&e.schema), quote(&e.name)),
-                )
-                .await
-            }
-            _ => Json::Null,
+        // Null for a table that the caller may not read.
+        let size = match &e.table {
+            Some(table) => borrowed.session()?.table_size(table).ok(),
+            None => None,
         };
         tables.push(json!({
             "name": e.name, "schema": e.schema, "type": e.kind,
-            "row_count": rows, "size_bytes": null, "created_at": null, "updated_at": null,
+            "row_count": size.map(|s| s.rows),
+            "size_bytes": size.map(|s| s.row_bytes + s.index_bytes),
+            "created_at": null, "updated_at": null,
         }));
     }
     Ok(Reply::value(
@@ -76,10 +76,10 @@ fn is_system(schema: &str) -> bool {
 }
 
 fn entry(catalog: &Catalog, database: DatabaseId, relation: &Relation) -> Option<Entry> {
-    let (name, kind) = match relation {
-        Relation::Table(t) => (&t.name, "table"),
-        Relation::View(v) => (&v.name, "view"),
-        Relation::Virtual(v) => (&v.name, "table"),
+    let (name, kind, table) = match relation {
+        Relation::Table(t) => (&t.name, "table", Some(t.clone())),
+        Relation::View(v) => (&v.name, "view", None),
+        Relation::Virtual(v) => (&v.name, "table", None),
         Relation::Sequence(_) | Relation::Index { .. } => return None,
     };
     let schema = catalog.schemas.get(&relation.schema())?;
@@ -88,25 +88,8 @@ fn entry(catalog: &Catalog, database: DatabaseId, relation: &Relation) -> Option
         schema: schema.name.clone(),
         name: name.clone(),
         kind,
+        table,
     })
-}
-
-/// Rows of a table that the caller may read; null when it may not.
-async fn count(borrowed: &mut Borrowed<'_>, table: &str) -> Json {
-    let mut rows = Rows::default();
-    let sql = format!("SELECT count(*) FROM {table}");
-    match borrowed
-        .run(&sql, &[], &mut rows, super::row::TIMEOUT)
-        .await
-    {
-        Ok(_) => rows
-            .0
-            .first()
-            .and_then(|r| r.first())
-            .and_then(Value::as_i64)
-            .map_or(Json::Null, Json::from),
-        Err(_) => Json::Null,
-    }
 }
 
 /// SQL's LIKE: `%` any characters, `_` one, `\` takes the next as it is.
@@ -139,17 +122,20 @@ fn like(text: &str, pattern: &str) -> bool {
     reached.last().copied().unwrap_or(false)
 }
 
-pub async fn detail(app: &App, request: &Request) -> Result<Reply> {
+pub fn detail(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
     let mut borrowed = Borrowed::new(app, request)?;
-    let rows = count(&mut borrowed, &target.sql()).await;
+    let size = match &target.relation {
+        TargetRows::Table(table) => borrowed.session()?.table_size(table).ok(),
+        TargetRows::View(_) | TargetRows::Virtual(_) => None,
+    };
     Ok(Reply::value(
         200,
-        &describe(&app.engine.catalog(), &target, rows),
+        &describe(&app.engine.catalog(), &target, size),
     ))
 }
 
-fn describe(catalog: &Catalog, target: &Target, row_count: Json) -> Json {
+fn describe(catalog: &Catalog, target: &Target, size: Option<TableSize>) -> Json {
     let (kind, columns, indexes, constraints) = match &target.relation {
         TargetRows::Table(table) => (
             "table",
@@ -167,7 +153,12 @@ fn describe(catalog: &Catalog, target: &Target, row_count: Json) -> Json {
         "columns": columns,
         "indexes": indexes,
         "constraints": constraints,
-        "statistics": {"row_count": row_count, "size_bytes": null, "index_size_bytes": null, "last_analyzed": null},
+        "statistics": {
+            "row_count": size.map(|s| s.rows),
+            "size_bytes": size.map(|s| s.row_bytes + s.index_bytes),
+            "index_size_bytes": size.map(|s| s.index_bytes),
+            "last_analyzed": null,
+        },
     })
 }
 
