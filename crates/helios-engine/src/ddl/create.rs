@@ -127,15 +127,6 @@ impl Ddl<'_> {
         Ok(id)
     }
 
-    /// Makes a collection, for MongoDB's implicit creation and `USING document`.
-    pub(crate) fn create_collection(&mut self, schema: ObjectId, name: &str) -> Result<ObjectId> {
-        self.session.state.require_create(schema)?;
-        self.require_free_name(schema, name)?;
-        let id = self.next_id();
-        let table = self.empty_table(id, schema, name)?;
-        self.create_document(table)
-    }
-
     /// A column, with the sequence that serial or identity asks for.
     pub(crate) fn make_column(&mut self, table: &Table, spec: &ColumnSpec) -> Result<Column> {
         let mut column = Column {

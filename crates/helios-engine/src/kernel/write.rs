@@ -33,10 +33,7 @@ pub(crate) struct Writer<'a> {
 /// How an insert ended.
 #[derive(Debug)]
 pub(crate) enum Inserted {
-    Row {
-        row: Vec<Value>,
-        key: Vec<u8>,
-    },
+    Row(Vec<Value>),
     /// A row with this storage key stands in the way; nothing was written.
     Conflict {
         key: Vec<u8>,
@@ -122,7 +119,7 @@ impl Writer<'_> {
         self.txn.count(rt.prefix, 1);
         self.log(rt, ChangeOp::Insert, &key, None, Some(&row))?;
         self.checks.inserted(rt, &row);
-        Ok(Inserted::Row { row, key })
+        Ok(Inserted::Row(row))
     }
 
     /// Replaces the row at `key` by `new`, which is complete but for generated columns. The caller

@@ -214,7 +214,7 @@ pub(crate) async fn insert(
             .insert(rt, proposed, modify.overriding, Arbiters::None)
             .await?
         {
-            Inserted::Row { row, .. } => Ok(Some(row)),
+            Inserted::Row(row) => Ok(Some(row)),
             Inserted::Conflict { .. } => Err(Error::internal("conflict without arbiter")),
         };
     };
@@ -226,7 +226,7 @@ pub(crate) async fn insert(
         .insert(rt, proposed.clone(), modify.overriding, arbiters)
         .await?
     {
-        Inserted::Row { row, .. } => Ok(Some(row)),
+        Inserted::Row(row) => Ok(Some(row)),
         Inserted::Conflict { key } => {
             resolve_conflict(
                 writer,

@@ -78,7 +78,6 @@ pub(crate) struct CompiledLock {
 pub(crate) struct LockTarget {
     pub(crate) qualifier: String,
     pub(crate) rt: Arc<TableRuntime>,
-    pub(crate) places: Vec<usize>,
     pub(crate) key: usize,
     pub(crate) mode: LockMode,
     pub(crate) wait: LockWait,
@@ -242,11 +241,10 @@ impl Splitter<'_> {
                 ));
             };
             let rt = self.runtimes.get(&table, self.catalog)?;
-            let (places, key) = target_columns(&schema, &lock.target, &rt)?;
+            let (_, key) = target_columns(&schema, &lock.target, &rt)?;
             targets.push(LockTarget {
                 qualifier: lock.target.clone(),
                 rt,
-                places,
                 key,
                 mode: match lock.strength {
                     LockStrength::KeyShare => LockMode::KeyShare,
