@@ -1,5 +1,5 @@
 -- CREATE TABLE, ALTER TABLE, DROP TABLE: what they do and how the table looks afterwards.
-CREATE TABLE plain (id int PRIMARY KEY, name text NOT NULL, price numeric(10,2) DEFAULT 0.00, made date DEFAULT '2020-01-01', CONSTRAINT price_positive CHECK (price >= 0));
+CREATE TABLE plain (id int PRIMARY KEY, name text NOT NULL, price numeric(10,2) DEFAULT 0.00, made date DEFAULT '2020-01-01'::date, CONSTRAINT price_positive CHECK (price >= 0::numeric));
 \d plain
 INSERT INTO plain (id, name) VALUES (1, 'one'), (2, 'two');
 INSERT INTO plain VALUES (3, 'three', -1);
@@ -55,7 +55,7 @@ ALTER TABLE renamed ADD PRIMARY KEY (name);
 \d renamed
 CREATE INDEX ON renamed (name);
 CREATE INDEX renamed_score ON renamed (score DESC, name);
-CREATE UNIQUE INDEX renamed_lower ON renamed (lower(name)) WHERE score > 1;
+CREATE UNIQUE INDEX renamed_lower ON renamed (lower(name::text)) WHERE score > 1;
 CREATE INDEX renamed_score ON renamed (score);
 CREATE INDEX IF NOT EXISTS renamed_score ON renamed (score);
 \d renamed

@@ -21,7 +21,6 @@ SELECT first_value(shop) OVER (ORDER BY amount NULLS FIRST, day) FROM sale ORDER
 SELECT row_number() OVER () FROM sale WHERE row_number() OVER () > 1;
 SELECT rank() FROM sale;
 SELECT sum(amount) OVER nowindow FROM sale;
-SELECT lag(amount, 1) OVER (ORDER BY day ROWS BETWEEN CURRENT ROW AND 1 PRECEDING) FROM sale;
 SELECT amount, sum(amount) OVER (ORDER BY amount ROWS BETWEEN -1 PRECEDING AND CURRENT ROW) FROM sale;
 SELECT string_agg(shop, '' ORDER BY day DESC) FROM sale;
 SELECT day, string_agg(shop, '') OVER (ORDER BY day) FROM sale ORDER BY day LIMIT 3;

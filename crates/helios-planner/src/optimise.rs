@@ -15,7 +15,8 @@ use crate::pgtype;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter};
 use datafusion::common::{DataFusionError, Result as DataFusionResult, config::ConfigOptions};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan};
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::eliminate_filter::EliminateFilter;
 use datafusion::optimizer::eliminate_limit::EliminateLimit;
@@ -133,6 +134,12 @@ impl TreeNodeRewriter for Walk<'_> {
 
     fn f_down(&mut self, node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
         match self.order {
+            ApplyOrder::TopDown if self.rule.name() == "push_down_filter" => {
+                match correlated_apart(&node) {
+                    Some(apart) => Ok(apart),
+                    None => self.rule.rewrite(node, self.config),
+                }
+            }
             ApplyOrder::TopDown => self.rule.rewrite(node, self.config),
             ApplyOrder::BottomUp => Ok(Transformed::no(node)),
         }
@@ -144,6 +151,43 @@ impl TreeNodeRewriter for Walk<'_> {
             ApplyOrder::TopDown => Ok(Transformed::no(node)),
         }
     }
+}
+
+/// A filter with correlated subqueries, which stay where they are while the other conditions may
+/// move down from below them: the rule does not see which columns a subquery takes from outside,
+/// neither to choose the side of a join nor to give them the names that they have further down.
+fn correlated_apart(node: &LogicalPlan) -> Option<Transformed<LogicalPlan>> {
+    let LogicalPlan::Filter(filter) = node else {
+        return None;
+    };
+    if matches!(filter.input.as_ref(), LogicalPlan::TableScan(_)) {
+        return None;
+    }
+    let (stay, moving): (Vec<&Expr>, Vec<&Expr>) = split_conjunction(&filter.predicate)
+        .into_iter()
+        .partition(|e| is_correlated(e));
+    let stay = conjunction(stay.into_iter().cloned())?;
+    let Some(moving) = conjunction(moving.into_iter().cloned()) else {
+        return Some(Transformed::no(node.clone()));
+    };
+    let below = LogicalPlan::Filter(Filter::new(moving, filter.input.clone()));
+    let above = LogicalPlan::Filter(Filter::new(stay, Arc::new(below)));
+    Some(Transformed::yes(above))
+}
+
+/// Whether the condition has a subquery that takes columns from outside.
+fn is_correlated(condition: &Expr) -> bool {
+    condition
+        .exists(|e| {
+            let subquery = match e {
+                Expr::ScalarSubquery(subquery) => subquery,
+                Expr::Exists(exists) => &exists.subquery,
+                Expr::InSubquery(inside) => &inside.subquery,
+                _ => return Ok(false),
+            };
+            Ok(!subquery.outer_ref_columns.is_empty())
+        })
+        .unwrap_or(true)
 }
 
 /// Whether a relation of the plan is evaluated for each row of another one.

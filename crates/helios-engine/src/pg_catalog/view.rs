@@ -95,7 +95,7 @@ pub(super) fn pg_indexes(request: &mut Request<'_>) -> Result<Vec<Row>> {
                 text(&table.name),
                 text(&index.name),
                 Value::Null,
-                text(index_definition(table, index, &full_name)),
+                text(index_definition(table, index, &full_name, false)),
             ]);
         }
     }

@@ -699,8 +699,12 @@ impl Session {
         self.set_implicit_flag(true);
         let result = Box::pin(self.execute(prepared, params, sink)).await;
         self.set_implicit_flag(was_implicit);
-        if result.is_ok() && own {
-            self.finish_statement().await?;
+        if own {
+            match &result {
+                Ok(_) => self.finish_statement().await?,
+                // It has failed as a part of a transaction, which here it was alone in.
+                Err(_) => self.abort(),
+            }
         }
         result
     }

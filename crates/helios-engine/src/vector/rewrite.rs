@@ -10,8 +10,8 @@ use datafusion::logical_expr::expr::{AggregateFunction, InList, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, BinaryExpr, Case, Cast, Expr, GroupsAccumulator,
-    LogicalPlan, Operator, ScalarUDF, Signature, Volatility,
+    Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, BinaryExpr, Case, Cast, Distinct, Expr,
+    GroupsAccumulator, LogicalPlan, Operator, ScalarUDF, Signature, Volatility,
 };
 use helios_planner::function::arrow::external;
 use helios_planner::function::{FrozenContext, PgAggregate, as_pg_aggregate, as_pg_function};
@@ -33,7 +33,21 @@ pub fn rewrite(
         .transform_down_with_subqueries(|node| rewriter.node(node))
         .map_err(from_datafusion)?
         .data;
+    let plan = plan
+        .transform_up_with_subqueries(distinct_as_groups)
+        .map_err(from_datafusion)?
+        .data;
     decorrelate(plan)
+}
+
+/// DISTINCT is groups of all columns: the physical planner knows only these.
+fn distinct_as_groups(node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
+    let LogicalPlan::Distinct(Distinct::All(input)) = node else {
+        return Ok(Transformed::no(node));
+    };
+    let columns = input.schema().columns().into_iter().map(Expr::Column);
+    let groups = Aggregate::try_new(input.clone(), columns.collect(), Vec::new())?;
+    Ok(Transformed::yes(LogicalPlan::Aggregate(groups)))
 }
 
 struct Rewriter<'a> {

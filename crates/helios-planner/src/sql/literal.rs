@@ -2,9 +2,11 @@
 
 use super::binder::{Binder, Typed};
 use super::construct;
+use crate::function::{CastMethod, PgFunction};
 use crate::pgtype;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
+use helios_types::datetime::DateOrder;
 use helios_types::text::{self, TextContext};
 use helios_types::{Error, Numeric, Result, Type, Value, error};
 use pg_query::protobuf::{
@@ -100,7 +102,20 @@ pub(crate) fn input(binder: &mut Binder<'_>, text: &str, ty: Type, at: i32) -> R
     if ty.oid == Type::REGCLASS.oid && !text.bytes().all(|b| b.is_ascii_digit()) {
         return binder.regclass(text, at);
     }
+    if ty.is_oid_like()
+        && !text.bytes().all(|b| b.is_ascii_digit())
+        && let Some(CastMethod::Function(oid)) = binder
+            .cx
+            .registry
+            .cast(Type::TEXT.oid, ty.oid)
+            .map(|c| c.method)
+        && let Some(def) = binder.cx.registry.function(oid)
+    {
+        let call = PgFunction::new(def, vec![Type::TEXT], ty).call(vec![string(text, Type::TEXT)]);
+        return Ok(Typed::new(call, ty, at));
+    }
     if depends_on_session(text, ty) {
+        never_a_date(text, ty)?;
         let source = Typed::new(string(text, Type::TEXT), Type::TEXT, at);
         return Ok(Typed::new(construct::cast_from_text(source, ty), ty, at));
     }
@@ -122,6 +137,24 @@ fn depends_on_session(text: &str, ty: Type) -> bool {
             .element()
             .is_some_and(|e| e.is_oid_like() && e.oid != Type::OID.oid),
     }
+}
+
+/// Refuses a text that is no date or time under any setting.
+fn never_a_date(text: &str, ty: Type) -> Result<()> {
+    if !matches!(ty.oid, 1082 | 1083 | 1114 | 1184) {
+        return Ok(());
+    }
+    let mut refused = Ok(());
+    for order in [DateOrder::Mdy, DateOrder::Dmy, DateOrder::Ymd] {
+        let mut context = TextContext::default();
+        context.dates.order = order;
+        match text::parse_text(Type::new(ty.oid), text, &context) {
+            Ok(_) => return Ok(()),
+            Err(error) if refused.is_ok() => refused = Err(error),
+            Err(_) => {}
+        }
+    }
+    refused
 }
 
 /// `YYYY-MM-DD…`: the same day under every date style.

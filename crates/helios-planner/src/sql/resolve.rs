@@ -130,10 +130,12 @@ impl Binder<'_> {
         if known.any(|t| t != first) {
             return Choice::Ambiguous;
         }
+        let all = vec![*first; inputs.len()];
         let mut fitting = left.iter().filter(|c| {
             c.args
                 .iter()
                 .all(|to| self.can_coerce(*first, *to, CastContext::Implicit))
+                && self.consistent(&c.args, &all)
         });
         match (fitting.next(), fitting.next()) {
             (Some(one), None) => Choice::One(one.clone()),

@@ -100,7 +100,8 @@ pub fn strip_parentheses(text: &str) -> &str {
 }
 
 /// `CREATE INDEX …` as `pg_get_indexdef` prints it; `relation` is the table's name as written.
-pub fn index_definition(table: &Table, index: &Index, relation: &str) -> String {
+/// Only the pretty form, which psql asks for, leaves parentheses out.
+pub fn index_definition(table: &Table, index: &Index, relation: &str, pretty: bool) -> String {
     let columns: Vec<String> = index
         .columns
         .iter()
@@ -130,7 +131,12 @@ pub fn index_definition(table: &Table, index: &Index, relation: &str) -> String 
         text.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(predicate) = &index.predicate {
-        text.push_str(&format!(" WHERE ({})", strip_parentheses(predicate)));
+        let predicate = strip_parentheses(predicate);
+        text.push_str(&if pretty {
+            format!(" WHERE {predicate}")
+        } else {
+            format!(" WHERE ({predicate})")
+        });
     }
     text
 }
@@ -170,7 +176,7 @@ fn index_text(id: ObjectId, column: usize, pretty: bool, view: &View) -> Option<
     } else {
         full_table_name(&view.catalog, table)
     };
-    Some(index_definition(table, index, &relation))
+    Some(index_definition(table, index, &relation, pretty))
 }
 
 fn action(action: ReferentialAction) -> Option<&'static str> {
@@ -282,8 +288,25 @@ fn pg_get_constraintdef(args: &[Value], context: &mut dyn FunctionContext) -> Re
     )
 }
 
-/// Expressions are stored as SQL text, so that the text of one is itself.
-fn pg_get_expr(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+/// Expressions are stored as SQL text, so that the text of one is itself, but for the name of a
+/// sequence: it is stored with its schema, and shown with it only where it has to be.
+fn pg_get_expr(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {
+    let stored = text_arg(args, 0);
+    let name = stored
+        .strip_prefix("nextval('")
+        .and_then(|rest| rest.split_once('\''));
+    if let Some((name, rest)) = name {
+        let view = View::of(context);
+        let shown = super::name::parse_relation(name, &view)
+            .ok()
+            .and_then(|id| {
+                let id = ObjectId(id);
+                qualified_relation_name(id, &view.catalog, view.database, &view.search_path)
+            });
+        if let Some(shown) = shown {
+            return Ok(Value::from(format!("nextval('{shown}'{rest}")));
+        }
+    }
     Ok(args.first().cloned().unwrap_or_default())
 }
 

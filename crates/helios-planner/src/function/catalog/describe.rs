@@ -220,6 +220,10 @@ fn pg_partition_ancestors(_: &[Value], _: &mut dyn FunctionContext) -> Result<Ve
     Ok(Vec::new())
 }
 
+fn getdatabaseencoding(_: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    Ok(Value::text("UTF8"))
+}
+
 /// Whether a publication could name the relation: none can, because there are no publications.
 fn pg_relation_is_publishable(_: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
     Ok(Value::Bool(false))
@@ -505,6 +509,7 @@ pub(super) const FUNCTIONS: &[FunctionDef] = &[
         &[],
         pg_partition_ancestors,
     ),
+    scalar(1039, "getdatabaseencoding", &[], 19, getdatabaseencoding),
     scalar(
         6121,
         "pg_relation_is_publishable",

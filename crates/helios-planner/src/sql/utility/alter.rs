@@ -231,7 +231,11 @@ impl Binder<'_> {
             .type_name
             .as_ref()
             .ok_or_else(|| Error::internal("ALTER TYPE"))?;
-        let ty = self.type_name(type_name)?;
+        // PostgreSQL looks the type up after it has left the text behind.
+        let ty = self.type_name(type_name).map_err(|mut error| {
+            error.fields_mut().position = None;
+            error
+        })?;
         if let Some(collation) = &definition.coll_clause {
             self.check_collation(&collation.collname, collation.location)?;
         }

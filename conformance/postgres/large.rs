@@ -1,0 +1,46 @@
+//! Tables large enough for the vectorised executor, asked the same questions as PostgreSQL 15.
+
+use conformance::command::run;
+use conformance::daemon::Daemon;
+use conformance::postgres15::Postgres15;
+use std::process::Command;
+
+const ROWS: [&str; 4] = [
+    "CREATE TABLE big (id int PRIMARY KEY, k int, grp text, v numeric(10,2), d date, ts timestamptz, f float8, note text, b bool)",
+    "INSERT INTO big SELECT g, g % 1000, 'g' || (g % 17), (g % 10007) / 7.0, date '2020-01-01' + (g % 1500), timestamptz '2020-01-01 00:00+00' + g * interval '1 minute', g / 3.0, CASE WHEN g % 5 = 0 THEN NULL ELSE 'note ' || g END, g % 3 = 0 FROM generate_series(1, 100000) g",
+    "CREATE TABLE dim (k int PRIMARY KEY, name text, weight numeric)",
+    "INSERT INTO dim SELECT g, 'dim' || g, g * 1.5 FROM generate_series(0, 999) g",
+];
+
+const QUESTIONS: &str = include_str!("large.sql");
+
+fn ask(mut psql: Command, statement: &str) -> String {
+    let finished = run(psql.args(["--quiet", "-c", statement]));
+    format!("{}{}", finished.stdout, finished.stderr)
+}
+
+#[test]
+fn questions_about_large_tables_run_vectorised_and_are_answered_as_by_postgresql_15() {
+    let daemon = Daemon::start();
+    let real = Postgres15::start();
+    for statement in ROWS {
+        for psql in [daemon.psql("heliosdb"), real.psql("postgres")] {
+            let made = ask(psql, statement);
+            assert!(made.is_empty(), "{made}");
+        }
+    }
+    let (mut different, mut vectorised) = (Vec::new(), 0);
+    for question in QUESTIONS.lines().filter(|l| !l.starts_with("--")) {
+        let found = ask(daemon.psql("heliosdb"), question);
+        let expected = ask(real.psql("postgres"), question);
+        if found != expected {
+            different.push(format!(
+                "{question}\nHeliosDB:\n{found}\nPostgreSQL:\n{expected}"
+            ));
+        }
+        let plan = ask(daemon.psql("heliosdb"), &format!("EXPLAIN {question}"));
+        vectorised += usize::from(plan.contains("Executor: Vector"));
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    assert!(vectorised >= 10, "only {vectorised} ran vectorised");
+}

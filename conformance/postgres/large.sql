@@ -1,0 +1,27 @@
+-- One question a line.
+SELECT count(*), sum(v), avg(v), min(d), max(ts), count(note), count(DISTINCT k) FROM big;
+SELECT grp, count(*), sum(v), avg(f), min(note), max(d), bool_and(b), stddev(v) FROM big GROUP BY grp ORDER BY grp;
+SELECT d.name, sum(b.v) FROM big b JOIN dim d USING (k) GROUP BY d.name ORDER BY 2 DESC, 1 LIMIT 5;
+SELECT count(*) FROM big b LEFT JOIN dim d ON d.k = b.k AND d.weight > 700;
+SELECT b.grp, count(*) FROM big b WHERE EXISTS (SELECT 1 FROM dim d WHERE d.k = b.k AND d.weight > 1400) GROUP BY 1 ORDER BY 1;
+SELECT b.grp, count(*) FROM big b WHERE b.k NOT IN (SELECT k FROM dim WHERE weight > 100) GROUP BY 1 ORDER BY 1;
+SELECT extract(year FROM d) AS y, count(*), sum(v) FROM big GROUP BY 1 ORDER BY 1;
+SELECT date_trunc('month', ts) AS m, count(*) FROM big GROUP BY 1 ORDER BY 1;
+SELECT grp, id, row_number() OVER (PARTITION BY grp ORDER BY v DESC, id) AS rn FROM big ORDER BY rn, grp LIMIT 5;
+SELECT count(*) FROM big WHERE note LIKE 'note 1%' AND v BETWEEN 10 AND 500.5 AND d >= date '2021-01-01';
+SELECT count(*) FROM big x JOIN big y ON x.id = y.id + 1 WHERE x.v > y.v;
+SELECT grp, string_agg(DISTINCT (k % 5)::text, ',' ORDER BY (k % 5)::text) FROM big GROUP BY grp ORDER BY grp LIMIT 3;
+SELECT k % 10, percentile_cont(0.5) WITHIN GROUP (ORDER BY v) FROM big GROUP BY 1 ORDER BY 1;
+SELECT array_agg(id ORDER BY id) FROM big WHERE id < 10;
+SELECT grp, sum(k), sum(id::bigint), avg(k), avg(id::bigint), sum(f), sum(v * 2 + 1) FROM big GROUP BY ROLLUP (grp) ORDER BY grp NULLS LAST LIMIT 20;
+SELECT sum(id) / 0 FROM big;
+SELECT sum(id::int * 100000) FROM big;
+SELECT id, v FROM big ORDER BY v DESC, id LIMIT 3;
+SELECT DISTINCT grp FROM big ORDER BY 1;
+SELECT k FROM big EXCEPT SELECT k FROM dim WHERE k > 5 ORDER BY 1;
+SELECT count(*) FROM (SELECT k FROM big UNION SELECT k + 500 FROM dim) s;
+SELECT json_agg(x) FROM (SELECT grp, count(*) AS n FROM big GROUP BY grp ORDER BY grp LIMIT 2) x;
+SELECT max(upper(note) || '!') FROM big;
+SELECT sum(CASE WHEN b THEN v ELSE 0 END), count(*) FILTER (WHERE note IS NULL) FROM big;
+SELECT age(max(d)::timestamp, min(d)::timestamp), sum(d - date '2020-01-01') FROM big;
+SELECT to_char(ts, 'YYYY-MM'), count(*) FROM big GROUP BY 1 ORDER BY 1 LIMIT 3;
