@@ -43,6 +43,8 @@ clients() {
     want npm npm
     want go golang-go
     want openssl openssl
+    # The corpus of MongoDB's operators is packed with it.
+    want zstd zstd
     install_packages
     command -v mongosh >/dev/null 2>&1 || npm install --silent --global mongosh
     if ! command -v grpcurl >/dev/null 2>&1 && [ ! -x "$(go env GOPATH)/bin/grpcurl" ]; then

@@ -67,6 +67,9 @@ class Aggregate(MongoTest):
                                    {"$lookup": {"from": "goods", "let": {"wanted": "$items"}, "as": "x",
                                                 "pipeline": [{"$match": {"$expr": {"$in": ["$_id", "$$wanted"]}}}, {"$sort": {"price": -1}}]}})
         self.assertEqual(self.ids(joined[0]["x"]), ["q", "p"])
+        matched = self.run_pipeline({"$unwind": "$items"}, {"$lookup": {"from": "goods", "localField": "items", "foreignField": "_id", "as": "g"}},
+                                    {"$match": {"g.price": 20}}, {"$sort": {"_id": -1}}, {"$project": {"p": "$g.price"}})
+        self.assertEqual(matched, [{"_id": 2, "p": [20]}, {"_id": 1, "p": [20]}])
         nested = self.run_pipeline({"$match": {"_id": 1}}, {"$lookup": {"from": "goods", "let": {"w": "$who"}, "as": "x", "pipeline": [
             {"$limit": 1}, {"$lookup": {"from": "orders", "let": {"k": "$_id"}, "as": "y", "pipeline": [
                 {"$match": {"$expr": {"$and": [{"$eq": ["$who", "$$w"]}, {"$in": ["$$k", "$items"]}]}}}, {"$project": {"name": "$$w"}}]}}]}})

@@ -92,9 +92,7 @@ pub(crate) fn plan(context: &mut Context<'_>, name: &str) -> Result<(Statement, 
     let resolve = context.resolver()?;
     let mut query = Query::over(collection.as_ref(), filter, &resolve)?;
     let point = query.point;
-    if is_natural(sort)? {
-        // The order of the rows as they are stored.
-    } else if sort.is_document() && !sort.is_empty() {
+    if !is_natural(sort)? && sort.is_document() && !sort.is_empty() {
         query.sort(sort)?;
     }
     // One row at most needs no limit.

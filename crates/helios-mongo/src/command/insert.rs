@@ -140,6 +140,7 @@ fn is_fatal(error: &MongoError) -> bool {
         code::UNAUTHORIZED
             | code::INTERRUPTED
             | code::INTERRUPTED_AT_SHUTDOWN
+            | code::MAX_TIME_MS_EXPIRED
             | code::NAMESPACE_NOT_FOUND
             | code::COMMAND_NOT_SUPPORTED_ON_VIEW
     )
