@@ -63,6 +63,11 @@ fn roles_of_sql_log_in_with_scram_and_keep_their_rights() {
 }
 
 #[test]
+fn cases_of_the_operator_corpus_that_need_a_server_pass_as_recorded() {
+    pymongo("test_corpus.py");
+}
+
+#[test]
 fn mongosh_works_as_a_shell() {
     let daemon = Daemon::start();
     let uri = format!("mongodb://127.0.0.1:{}/smoke", daemon.port("mongo"));

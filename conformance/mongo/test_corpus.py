@@ -18,7 +18,7 @@ from support import URI
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../crates/helios-planner/tests/corpus")
 CANONICAL = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False)
 # Cases that pass at least: all of a file, and those that a second implementation confirms.
-RECORDED = {"find": (0, 0), "pipeline": (0, 0), "update": (0, 0)}
+RECORDED = {"find": (398, 355), "pipeline": (232, 172), "update": (130, 107)}
 
 
 def cases(name):
@@ -130,7 +130,8 @@ class Corpus(unittest.TestCase):
                 short = {k: v for k, v in case.items() if k not in ("operators", "kind", "setup" if len(setup) > 1500 else "")}
                 print(f"{json.dumps(short)}\n    got {found if isinstance(found, Exception) else json_util.dumps(found)}")
         print(f"{name}: {score} of {len(all_cases)}, {confirmed} of {sum(c['confirmed'] for c in all_cases)} confirmed ones")
-        self.assertGreaterEqual((score, confirmed), RECORDED[name])
+        self.assertGreaterEqual(score, RECORDED[name][0])
+        self.assertGreaterEqual(confirmed, RECORDED[name][1])
 
     def test_finds(self):
         self.replay("find")
