@@ -18,7 +18,7 @@ SELECT array_agg(x) FROM generate_series(1, 0) x;
 SELECT generate_subscripts(ARRAY['a', 'b'], 1);
 SELECT ARRAY(SELECT x * x FROM generate_series(1, 4) x ORDER BY x DESC);
 SELECT '{1,2}'::text[]::int[], ARRAY[1, 2]::text[], ARRAY['2024-01-01']::date[], ARRAY[1, 2]::text, '{t,f}'::bool[], ARRAY[1.5, 2.5]::int[];
-CREATE TABLE ar (id int PRIMARY KEY, tags text[], grid int[][], n int[] DEFAULT '{}'::integer[]);
+CREATE TABLE ar (id int PRIMARY KEY, tags text[], grid int[][], n int[]);
 INSERT INTO ar VALUES (1, '{a,b}', '{{1,2},{3,4}}'), (2, ARRAY['x y', NULL], NULL, ARRAY[5, 6]);
 SELECT * FROM ar ORDER BY id;
 UPDATE ar SET tags[1] = 'changed' WHERE id = 1 RETURNING tags;
