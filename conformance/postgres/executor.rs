@@ -85,5 +85,5 @@ fn the_queries_of_tpch_are_the_same_on_every_executor() {
         .map(|n| std::fs::read_to_string(directory.join(format!("q{n:02}.sql"))).expect("a query"))
         .collect();
     let vectorised = compare(&daemon, &real, "tpch", &questions);
-    assert!(vectorised >= 5, "only {vectorised} ran vectorised");
+    assert!(vectorised >= 4, "only {vectorised} ran vectorised");
 }
