@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn shown(value: &Value) -> String {
-        let ty = helios_types::Type::INT4.array_of().unwrap_or_default();
+        let ty = helios_types::Type::INT4.array_of().expect("int4 has an array type");
         helios_types::text::to_text(ty, value, &helios_types::text::TextContext::default())
     }
 
