@@ -50,11 +50,23 @@ impl Pace {
         if self.since.elapsed() < LONG {
             return;
         }
-        let on_runtime = Handle::try_current()
-            .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-        if on_runtime && tokio::task::try_id().is_some() {
-            tokio::task::block_in_place(|| std::thread::sleep(HANDOVER));
+        if is_runtime_thread() {
+            wait(HANDOVER);
         }
         self.since = Instant::now();
+    }
+}
+
+fn is_runtime_thread() -> bool {
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+        && tokio::task::try_id().is_some()
+}
+
+/// Sleeps without holding a place in the runtime.
+pub(crate) fn wait(time: Duration) {
+    if is_runtime_thread() {
+        tokio::task::block_in_place(|| std::thread::sleep(time));
+    } else {
+        std::thread::sleep(time);
     }
 }

@@ -3,6 +3,7 @@
 use crate::session::State;
 use helios_types::{Array, Error, Result, Type, Value};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A function that the planner's library leaves to the engine, by its SQL name.
 pub(crate) fn call(state: &mut State, function: &'static str, args: &[Value]) -> Result<Value> {
@@ -33,8 +34,26 @@ pub(crate) fn call(state: &mut State, function: &'static str, args: &[Value]) ->
             };
             Ok(relation_size(state, function, oid as u32).map_or(Value::Null, Value::Int8))
         }
+        "pg_sleep" => match args {
+            [Value::Float8(seconds)] => sleep(state, *seconds),
+            _ => Err(Error::internal("pg_sleep without its argument")),
+        },
         "pg_database_size" => Ok(Value::Int8(state.engine.storage_stats().disk_bytes as i64)),
         _ => Err(Error::unsupported(format!("function {function}"))),
+    }
+}
+
+/// Waits off the runtime's threads, and looks a hundred times a second whether it is to stop.
+fn sleep(state: &State, seconds: f64) -> Result<Value> {
+    let length = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+    let begin = Instant::now();
+    loop {
+        state.cancel.check()?;
+        let rest = length.saturating_sub(begin.elapsed());
+        if rest.is_zero() {
+            return Ok(Value::text(""));
+        }
+        crate::pace::wait(rest.min(Duration::from_millis(10)));
     }
 }
 

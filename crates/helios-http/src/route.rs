@@ -37,6 +37,7 @@ pub enum Endpoint {
 /// The variable segments of a path, still percent-encoded.
 pub type Captures<'a> = smallvec::SmallVec<[&'a str; 2]>;
 
+#[allow(clippy::enum_variant_names)]
 pub enum Found<'a> {
     Endpoint(Endpoint, Captures<'a>),
     /// The path exists with other methods.

@@ -70,8 +70,8 @@ impl Client {
         let mut message = header.to_vec();
         message.resize(length, 0);
         self.stream.read_exact(&mut message[HEADER_LEN..]).unwrap();
-        let body = codec::parse(&message).unwrap().body.to_buf();
-        body
+
+        codec::parse(&message).unwrap().body.to_buf()
     }
 
     /// Runs a command in the database `shop`.

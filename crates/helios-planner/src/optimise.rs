@@ -241,6 +241,7 @@ pub fn map_expressions(
 ) -> DataFusionResult<LogicalPlan> {
     plan.transform_down_with_subqueries(|node| {
         // VALUES rows and function calls keep their place; everything else is generic.
+        #[allow(clippy::redundant_closure)] // The closure borrows it again for each expression.
         node.map_expressions(|expr| expr.transform_up(|e| change(e)))
     })
     .map(|t| t.data)

@@ -62,4 +62,6 @@ pub use binder::BindContext;
 pub use construct::{ALL_OID, ANY_OID, COALESCE_OID};
 pub use normalise::{Normalised, normalise};
 pub use parse::{Statement, parse};
-pub use statement::{Bound, BoundPlan, bind, bind_query_as_plan, bind_table_expression, sequences_of};
+pub use statement::{
+    Bound, BoundPlan, bind, bind_query_as_plan, bind_table_expression, sequences_of,
+};

@@ -149,7 +149,7 @@ impl RowCache {
         }
     }
 
-    fn bucket<'b>(buckets: &'b [Mutex<Bucket>], hash: u64) -> &'b Mutex<Bucket> {
+    fn bucket(buckets: &[Mutex<Bucket>], hash: u64) -> &Mutex<Bucket> {
         &buckets[(hash >> 40) as usize % BUCKETS]
     }
 

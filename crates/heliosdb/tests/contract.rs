@@ -12,10 +12,10 @@ use serde_json::{Value as Json, json};
 fn difference(example: &Json, reply: &Json, path: &str) -> Option<String> {
     match (example, reply) {
         (Json::Object(example), Json::Object(reply)) => {
-            for key in example.keys().filter(|k| !reply.contains_key(*k)) {
+            if let Some(key) = example.keys().find(|k| !reply.contains_key(*k)) {
                 return Some(format!("{path}.{key} is missing"));
             }
-            for key in reply.keys().filter(|k| !example.contains_key(*k)) {
+            if let Some(key) = reply.keys().find(|k| !example.contains_key(*k)) {
                 return Some(format!("{path}.{key} is not in the contract"));
             }
             example
@@ -23,9 +23,7 @@ fn difference(example: &Json, reply: &Json, path: &str) -> Option<String> {
                 .find_map(|(key, e)| difference(e, &reply[key], &format!("{path}.{key}")))
         }
         (Json::Array(example), Json::Array(reply)) => {
-            let Some(element) = example.first() else {
-                return None;
-            };
+            let element = example.first()?;
             if reply.is_empty() {
                 return Some(format!("{path} is empty"));
             }

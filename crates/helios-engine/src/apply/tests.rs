@@ -472,7 +472,7 @@ fn lateral_runs_its_right_side_for_each_left_row() {
             .build()
             .unwrap();
         let plan = scan(&w.t, "t")
-            .join_on(right, kind, Vec::<Expr>::new())
+            .join_on(right, kind, vec![datafusion::prelude::lit(true)])
             .unwrap()
             .project(vec![col("t.id"), col("u.id")])
             .unwrap();

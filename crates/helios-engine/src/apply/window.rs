@@ -294,6 +294,7 @@ fn aggregate_frames(
             state = call.state();
             done = frame.start..frame.start;
         }
+        #[allow(clippy::needless_range_loop)]
         for next in done.end..frame.end {
             cx.tick()?;
             call.update(&mut state, rows[next], charge, cx)?;

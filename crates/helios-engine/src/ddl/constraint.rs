@@ -486,15 +486,13 @@ fn require_comparable(
         ErrorKind::DatatypeMismatch,
         format!(
             "foreign key constraint \"{}\" cannot be implemented",
-            spec.name
-                .clone()
-                .unwrap_or_else(|| {
-                    let names: Vec<&str> = columns
-                        .iter()
-                        .map(|c| table.columns[*c].name.as_str())
-                        .collect();
-                    format!("{}_{}_fkey", table.name, names.join("_"))
-                })
+            spec.name.clone().unwrap_or_else(|| {
+                let names: Vec<&str> = columns
+                    .iter()
+                    .map(|c| table.columns[*c].name.as_str())
+                    .collect();
+                format!("{}_{}_fkey", table.name, names.join("_"))
+            })
         ),
     )
     .with_detail(format!(

@@ -3,8 +3,8 @@
 //! A plain cursor streams and goes forward only. One that is declared SCROLL or WITH HOLD has its
 //! rows computed when it is declared, so that it can go back, and outlive its transaction.
 
-use super::cursor::Cursor;
 use super::Session;
+use super::cursor::Cursor;
 use crate::apply::Row;
 use crate::prepared::{Completion, CompletionTag};
 use helios_planner::template::OutputColumn;

@@ -70,15 +70,15 @@ const CORPUS: &[(&str, bool)] = &[
     ),
     (
         "select id from t where exists (select 1 from u where u.t_id = t.id)",
-        true,
+        false,
     ),
     (
         "select id from t where not exists (select 1 from u where u.t_id = t.id)",
-        true,
+        false,
     ),
     (
         "select id, (select count(*) from u where u.t_id = t.id) from t",
-        true,
+        false,
     ),
     (
         "select id, (select u.id from u where u.t_id = t.id order by 1 desc limit 1) from t",

@@ -5,8 +5,8 @@
 //! through [`FunctionContext::system`].
 //!
 //! * [`name`]: OIDs to names and back for regclass and its like, visibility, quoting.
-//! * [`definition`]: `pg_get_*def`.
-//! * [`privilege`]: `has_*_privilege`.
+//! * [`definition`]: the functions `pg_get_*def`.
+//! * [`privilege`]: the functions `has_*_privilege`.
 //! * [`describe`]: comments, types' names, sizes, properties.
 
 pub mod definition;

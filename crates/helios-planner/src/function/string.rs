@@ -1,8 +1,8 @@
 //! Functions of text and bytea.
 
-use super::catalog::name::quote_identifier;
 use super::argument::{Context, array, boolean, bytea, int4, text, text_context, texts, value};
 use super::cast::float_text;
+use super::catalog::name::quote_identifier;
 use helios_types::limits::VALUE_BYTES_MAX;
 use helios_types::text::to_text;
 use helios_types::{Array, Error, ErrorKind, Result, Type, Value, bail, error};
@@ -218,7 +218,7 @@ pub fn right(args: &[Value], _: Context) -> Result<Value> {
     ))
 }
 
-fn fill<'a>(args: &'a [Value], have: usize) -> Result<(usize, &'a str)> {
+fn fill(args: &[Value], have: usize) -> Result<(usize, &str)> {
     let fill = if args.len() > 2 { text(args, 2)? } else { " " };
     let wanted = int4(args, 1)?.max(0) as usize;
     if wanted.saturating_mul(4) > VALUE_BYTES_MAX {

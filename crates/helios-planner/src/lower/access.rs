@@ -138,7 +138,7 @@ impl Matcher<'_> {
             Expr::Between(between) if !between.negated => {
                 let column = column(&between.expr)?;
                 let both = (self.constant)(&between.low) && (self.constant)(&between.high);
-                both.then(|| (column, Fact::Between(&between.low, &between.high)))
+                both.then_some((column, Fact::Between(&between.low, &between.high)))
             }
             Expr::InList(InList {
                 expr,

@@ -57,6 +57,7 @@ impl Compiler<'_> {
             Expr::IsNotUnknown(e) => self.is_truth(e, None, true)?,
             Expr::Between(between) => {
                 let order = self.order(&between.expr)?;
+                #[allow(clippy::borrowed_box)]
                 let part = |op, left: &Box<Node>, right| Node::Compare {
                     op,
                     order,

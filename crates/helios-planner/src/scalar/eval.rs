@@ -30,7 +30,7 @@ fn column(row: &[Value], position: usize) -> Result<&Value> {
     }
 }
 
-fn outer<'a>(env: &'a dyn Env, position: usize) -> Result<&'a Value> {
+fn outer(env: &dyn Env, position: usize) -> Result<&Value> {
     match env.frame().get(position) {
         Some(value) => Ok(value),
         None => bail!(Internal, "outer column {position} has no value"),

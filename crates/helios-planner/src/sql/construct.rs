@@ -213,7 +213,11 @@ pub(crate) fn named_row(mut row: Typed) -> Typed {
     let names = Value::Array(Arc::new(Array::from_values(Type::TEXT.oid, names)));
     let names = Typed::new(pgtype::literal(&names, list), list, -1);
     let at = row.at;
-    Typed::new(call(&NAMED_ROW, vec![names, row], Type::JSON), Type::JSON, at)
+    Typed::new(
+        call(&NAMED_ROW, vec![names, row], Type::JSON),
+        Type::JSON,
+        at,
+    )
 }
 
 fn named_row_value(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {

@@ -268,7 +268,7 @@ impl Binder<'_> {
         let Some(statement) = statements.into_iter().next() else {
             return Err(Error::internal("view without a query"));
         };
-        let owner = std::mem::replace(&mut self.as_role, Some(view.owner));
+        let owner = self.as_role.replace(view.owner);
         self.views.push(view.id);
         // The view's own names see nothing of the query that uses it.
         let levels = std::mem::take(&mut self.levels);

@@ -519,8 +519,7 @@ fn layouts(
     for def in named.iter().copied() {
         let declared = def.args.len();
         let any_variadic = def.variadic && def.args.last() == Some(&Type::ANY.oid);
-        if n <= declared && n + def.defaults.len() >= declared && !(any_variadic && !call_variadic)
-        {
+        if n <= declared && n + def.defaults.len() >= declared && (!any_variadic || call_variadic) {
             found.push(Candidate {
                 item: Layout {
                     def,

@@ -66,12 +66,7 @@ impl Binder<'_> {
                 .map_or(table.name.as_str(), |a| a.aliasname.as_str());
             let qualifier = b.unique(shown);
             let mut columns = b.insert_columns(&table, cols)?;
-            let input = b.insert_source(
-                &table,
-                &mut columns,
-                optional(select_stmt),
-                cols,
-            )?;
+            let input = b.insert_source(&table, &mut columns, optional(select_stmt), cols)?;
             let overriding = match OverridingKind::try_from(*r#override) {
                 Ok(OverridingKind::OverridingSystemValue) => Some(true),
                 Ok(OverridingKind::OverridingUserValue) => Some(false),

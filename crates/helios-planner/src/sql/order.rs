@@ -33,12 +33,13 @@ pub(crate) fn direction(sort: &SortBy) -> Result<(bool, bool)> {
             [">"] | ["pg_catalog", ">"] => false,
             other => {
                 let name = other.last().copied().unwrap_or_default();
-                return Err(
-                    error!(WrongObjectType, "operator {name} is not a valid ordering operator")
-                        .with_hint(
-                            "Ordering operators must be \"<\" or \">\" members of btree operator families.",
-                        ),
-                );
+                return Err(error!(
+                    WrongObjectType,
+                    "operator {name} is not a valid ordering operator"
+                )
+                .with_hint(
+                    "Ordering operators must be \"<\" or \">\" members of btree operator families.",
+                ));
             }
         }
     } else {

@@ -314,7 +314,7 @@ async fn a_wrong_number_of_parameters_is_an_error_of_bind() {
     assert!(client.until_ready().await[0].starts_with("E ERROR 26000 "));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_request_ends_the_statement_of_its_session() {
     let server = Server::start().await;
     let mut client = server.connect().await;

@@ -61,10 +61,7 @@ fn reached<'a>(
     let mut plan = inner.clone();
     for (outer_expr, inner_expr) in pairs {
         let value = as_outer(outer_expr, outer)?;
-        plan = match push(&plan, inner_expr, &value) {
-            Some(pushed) => pushed,
-            None => return None,
-        };
+        plan = push(&plan, inner_expr, &value)?;
     }
     let scan = scan_of(&plan)?;
     let added = scan_of(inner).map_or(0, |s| conjuncts(&s.filters).len());

@@ -197,7 +197,7 @@ const CREATE: &[(&str, char)] = &[("CREATE", 'C')];
 const SETTING: &[(&str, char)] = &[("SET", 's'), ("ALTER SYSTEM", 'A')];
 const ROLE: &[(&str, char)] = &[("USAGE", 'U'), ("MEMBER", 'M')];
 
-fn relation<'a>(q: &'a Question) -> Result<Option<&'a Relation>> {
+fn relation(q: &Question) -> Result<Option<&Relation>> {
     match &q.object {
         Value::Text(text) => {
             let parts = split_qualified(text)?;

@@ -102,7 +102,13 @@ pub(super) fn slice(args: &[Value]) -> Result<Value> {
         .first()
         .map_or(0, |d| lower - i64::from(d.lower));
     let first = usize::try_from(first).map_err(|_| out_of_range())?;
-    for (place, new) in array.values.iter_mut().skip(first).zip(&source.values).take(count) {
+    for (place, new) in array
+        .values
+        .iter_mut()
+        .skip(first)
+        .zip(&source.values)
+        .take(count)
+    {
         *place = new.clone();
     }
     Ok(Value::Array(Arc::new(array)))
@@ -144,7 +150,9 @@ mod tests {
     }
 
     fn shown(value: &Value) -> String {
-        let ty = helios_types::Type::INT4.array_of().expect("int4 has an array type");
+        let ty = helios_types::Type::INT4
+            .array_of()
+            .expect("int4 has an array type");
         helios_types::text::to_text(ty, value, &helios_types::text::TextContext::default())
     }
 

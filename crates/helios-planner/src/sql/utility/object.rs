@@ -511,7 +511,7 @@ impl Binder<'_> {
             missing_ok,
             options,
         } = node;
-        for option in options {
+        if let Some(option) = options.first() {
             let (name, _) = option_of(option)?;
             if name != "force" {
                 return Err(error!(

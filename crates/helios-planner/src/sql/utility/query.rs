@@ -8,12 +8,14 @@ use crate::sql::node::{inner, kind, required, strings};
 use crate::sql::scope::Clause;
 use crate::sql::statement::bind_plan;
 use crate::template::OutputColumn;
-use crate::utility::{CreateTableAs, CreateView, DeclareCursor, ExecuteArguments, Explain, FetchDirection, Utility};
+use crate::utility::{
+    CreateTableAs, CreateView, DeclareCursor, ExecuteArguments, Explain, FetchDirection, Utility,
+};
 use helios_types::{Error, ObjectId, Result, Type, error};
 use pg_query::protobuf::{
     CreateTableAsStmt, DeclareCursorStmt, ExecuteStmt, ExplainStmt, FetchDirection as Direction,
-    FetchStmt, IntoClause, ObjectType, OnCommitAction, PrepareStmt, ResTarget, SelectStmt, ViewCheckOption,
-    ViewStmt,
+    FetchStmt, IntoClause, ObjectType, OnCommitAction, PrepareStmt, ResTarget, SelectStmt,
+    ViewCheckOption, ViewStmt,
 };
 use pg_query::{Node, NodeEnum};
 

@@ -73,9 +73,7 @@ impl Binder<'_> {
                     local,
                 })
             }
-            (VariableSetKind::VarSetDefault, "role") => {
-                Ok(Utility::SetRole { role: None, local })
-            }
+            (VariableSetKind::VarSetDefault, "role") => Ok(Utility::SetRole { role: None, local }),
             (VariableSetKind::VarSetDefault, "session_authorization") => {
                 Ok(Utility::SetSessionAuthorization { role: None, local })
             }
