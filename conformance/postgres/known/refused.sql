@@ -35,7 +35,6 @@ SET DateStyle = 'German';
 SET IntervalStyle = 'iso_8601';
 SET TIME ZONE 5;
 SELECT pg_advisory_lock(1);
-SELECT pg_sleep(0);
 LISTEN channel;
 NOTIFY channel;
 SELECT * FROM t TABLESAMPLE SYSTEM (10);
