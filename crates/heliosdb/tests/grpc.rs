@@ -402,7 +402,8 @@ fn what_cannot_be_read_is_refused_and_disturbs_nobody() {
             .set_read_timeout(Some(std::time::Duration::from_secs(20)))
             .unwrap();
         stream.write_all(bytes).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // The server may have ended the connection already.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut reply = Vec::new();
         // A reset is an answer too; a hang is none.
         if let Err(e) = stream.read_to_end(&mut reply) {
