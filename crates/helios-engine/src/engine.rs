@@ -2,6 +2,7 @@
 
 use crate::catalog_store::{self, Kind};
 use crate::kernel::runtime::RuntimeCache;
+use crate::keyspace::Keyspace;
 use crate::options::{EngineOptions, Protocol, SessionOptions};
 use crate::session::{Session, Shared};
 use crate::template_cache::TemplateCache;
@@ -32,6 +33,7 @@ const MAINTENANCE_SCHEMA: ObjectId = ObjectId(2201);
 /// An open data directory with its committed catalog and its sessions.
 pub struct Engine {
     pub(crate) store: Arc<Store>,
+    pub(crate) keyspace: Arc<Keyspace>,
     pub(crate) catalog: ArcSwap<Catalog>,
     pub(crate) runtimes: RuntimeCache,
     pub(crate) templates: TemplateCache,
@@ -88,6 +90,7 @@ impl Engine {
         crate::pg_catalog::install(&mut catalog);
         crate::keyspace::sql_tables::install(&mut catalog);
         Ok(Arc::new(Engine {
+            keyspace: Arc::new(Keyspace::new(store.clone())),
             store,
             catalog: ArcSwap::from_pointee(catalog),
             runtimes: RuntimeCache::default(),
@@ -139,6 +142,20 @@ impl Engine {
             .filter(|r| r.login)?
             .password
             .clone()
+    }
+
+    /// What [`Session::record_commit`] left under a key.
+    pub fn commit_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.meta_get(key)
+    }
+
+    /// Deletes such records below a prefix, but for those to keep; how many.
+    pub fn retain_commit_records(
+        &self,
+        prefix: &[u8],
+        keep: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Result<usize> {
+        self.store.meta_retain(prefix, keep)
     }
 
     pub fn default_database(&self) -> &str {

@@ -224,7 +224,7 @@ impl Names {
             AccessPath::Full { .. } => (Node::of("Seq Scan"), None),
             AccessPath::Point(_) => (index_scan(key_name(table)), Some(1)),
             AccessPath::Points(keys) => (index_scan(key_name(table)), Some(keys.len() as u64)),
-            AccessPath::Range { index, .. } => {
+            AccessPath::Range { index, .. } | AccessPath::Each { index, .. } => {
                 let name = match index {
                     Some(id) => table.index(*id).map_or("", |i| i.name.as_str()),
                     None => key_name(table),

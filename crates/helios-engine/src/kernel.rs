@@ -10,6 +10,7 @@
 pub(crate) mod document;
 pub(crate) mod foreign_key;
 pub(crate) mod index;
+pub(crate) mod reach;
 pub(crate) mod read;
 pub(crate) mod reader;
 pub(crate) mod runtime;

@@ -51,6 +51,8 @@ pub struct Session {
     key_buffer: Vec<u8>,
     prepared: HashMap<String, Arc<crate::Prepared>>,
     cursors: HashMap<String, sql_cursor::SqlCursor>,
+    /// Written with the next commit.
+    commit_record: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What statements see of the session; apart from the transaction, so that both can be borrowed.
@@ -145,6 +147,7 @@ impl Session {
             key_buffer: Vec::new(),
             prepared: HashMap::new(),
             cursors: HashMap::new(),
+            commit_record: None,
         };
         session.settings_changed();
         Ok(session)

@@ -21,7 +21,7 @@ mod update;
 
 use crate::codec::Request;
 use crate::error::{MongoError, Result, fail};
-use crate::session::{Client, logical_id};
+use crate::session::{Client, Retry, logical_id};
 use helios_engine::Session;
 use helios_planner::document::error::code;
 use helios_planner::document::number::Number;
@@ -38,6 +38,8 @@ pub(crate) struct Context<'a> {
     pub session: Option<Session>,
     /// Whether the session has a transaction of the client's open.
     pub in_transaction: bool,
+    /// Set for a write that the client may send once more.
+    pub retry: Option<Retry>,
     /// Where the database is, once it was asked for.
     pub namespace: Option<std::sync::Arc<namespace::Namespace>>,
     pub out: Writer,
@@ -56,6 +58,19 @@ impl<'a> Context<'a> {
         self.session
             .as_mut()
             .ok_or_else(|| MongoError::new(code::INTERNAL_ERROR, "no session"))
+    }
+
+    /// Has the reply to a retryable write recorded with the commit that comes next: a statement
+    /// outside of a transaction, or the end of the command's own one.
+    pub fn record_reply(&mut self, fields: impl FnOnce(&mut Writer)) -> Result<()> {
+        let Some(retry) = self.retry else {
+            return Ok(());
+        };
+        let mut out = Writer::new();
+        fields(&mut out);
+        let (key, value) = retry.record(&out.finish());
+        self.session()?.record_commit(key, value);
+        Ok(())
     }
 
     /// Refuses fields that the command does not know, by name.
@@ -265,6 +280,7 @@ async fn execute(client: &mut Client, request: &Request<'_>, name: &str) -> Resu
         database,
         session: None,
         in_transaction: false,
+        retry: None,
         namespace: None,
         out: Writer::with_capacity(512),
     };
@@ -282,7 +298,7 @@ async fn plain(mut context: Context<'_>) -> Result<Context<'_>> {
         "saslContinue" => auth::proceed(&mut context)?,
         "logout" => auth::logout(&mut context)?,
         "getMore" => cursor::get_more(&mut context).await?,
-        "killCursors" => cursor::kill(&mut context)?,
+        "killCursors" => cursor::kill(&mut context).await?,
         "commitTransaction" | "abortTransaction" => transaction::end(&mut context).await?,
         "startSession" | "endSessions" | "refreshSessions" | "killSessions" | "killAllSessions" => {
             transaction::sessions(&mut context)?;

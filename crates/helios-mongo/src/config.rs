@@ -12,6 +12,9 @@ pub struct Config {
     /// How long a transaction may be open before it is rolled back: MongoDB's
     /// `transactionLifetimeLimitSeconds`.
     pub transaction_lifetime: Duration,
+    /// How long an idle cursor may keep the state of the database that it reads. After that what is
+    /// left of its documents is put aside, and one with too many of them is closed.
+    pub cursor_snapshot_lifetime: Duration,
 }
 
 impl Default for Config {
@@ -20,6 +23,7 @@ impl Default for Config {
             replica_set: "helios".into(),
             advertised: None,
             transaction_lifetime: Duration::from_secs(60),
+            cursor_snapshot_lifetime: Duration::from_secs(30),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 mod cursor;
 mod logical;
+pub(crate) mod retry;
 mod server;
 
 pub(crate) use cursor::{Batch, OpenCursor, Rows};
 pub(crate) use logical::{Logical, Transaction};
+pub(crate) use retry::Retry;
 pub(crate) use server::{Server, now_ms};
 
 use crate::codec::{self, CodecError, HEADER_LEN, Request};

@@ -7,6 +7,7 @@
 //! can decide is an ordinary predicate, so that keys and indexes are used.
 
 mod column;
+mod path;
 mod pipeline;
 mod relation;
 

@@ -6,9 +6,11 @@
 //!   PostgreSQL would, and the input is large enough to be worth the planning.
 //! * Otherwise the row executor, which runs everything.
 //!
-//! [`access`] finds the way to a table's rows, for both the key-value and the row executor.
+//! [`access`] finds the way to a table's rows, for both the key-value and the row executor;
+//! [`document`] to those of a document table.
 
 pub mod access;
+pub mod document;
 pub mod kv;
 pub mod vector;
 
@@ -39,9 +41,9 @@ pub fn executor(plan: &LogicalPlan, options: &LowerOptions<'_>) -> Result<Execut
                 "the key-value executor cannot run this statement"
             ),
         },
-        Some("vector") => match vector::obstacle(plan) {
-            None => return Ok(Executor::Vector),
-            Some(obstacle) => {
+        Some("vector") => match vector::vectorise(plan) {
+            Ok(plan) => return Ok(Executor::Vector(Box::new(plan))),
+            Err(obstacle) => {
                 bail!(
                     Unsupported,
                     "the vectorised executor cannot run this statement: {obstacle}"
@@ -53,8 +55,10 @@ pub fn executor(plan: &LogicalPlan, options: &LowerOptions<'_>) -> Result<Execut
     if let Some(program) = kv::program(plan) {
         return Ok(Executor::Kv(program));
     }
-    if vector::is_worthwhile(plan, options.row_count) && vector::obstacle(plan).is_none() {
-        return Ok(Executor::Vector);
+    if vector::is_worthwhile(plan, options.row_count)
+        && let Ok(plan) = vector::vectorise(plan)
+    {
+        return Ok(Executor::Vector(Box::new(plan)));
     }
     Ok(Executor::Apply)
 }

@@ -1,5 +1,6 @@
 //! A request is a template and its parameters; the plan is made once for all of them.
 
+use crate::lower::vector::VectorPlan;
 use crate::node::ModifyTable;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use helios_types::{ObjectId, Type};
@@ -60,7 +61,7 @@ pub enum Executor {
     /// Row at a time over values, with nested-loop evaluation of correlated parts.
     Apply,
     /// DataFusion's physical planner over Arrow batches.
-    Vector,
+    Vector(Box<VectorPlan>),
 }
 
 impl Executor {
@@ -69,7 +70,7 @@ impl Executor {
         match self {
             Executor::Kv(_) => "Kv",
             Executor::Apply => "Apply",
-            Executor::Vector => "Vector",
+            Executor::Vector(_) => "Vector",
         }
     }
 }
@@ -115,13 +116,21 @@ pub enum AccessPath {
     /// A range of the row key (`index` None) or of an index: its first columns equal to `equal`,
     /// the next one within the bounds. The bounds are in SQL's order, also where the index column
     /// is descending. A NULL among the values reaches no row, and a bounded column that is NULL is
-    /// not in the range. `reverse` reads the keys from the last to the first.
+    /// not in the range. `reverse` reads the keys from the last to the first. `ordered` says that
+    /// the order of the index is wanted, which matters where documents have several entries.
     Range {
         index: Option<ObjectId>,
         equal: Vec<Expr>,
         lower: Option<Bound>,
         upper: Option<Bound>,
         reverse: bool,
+        ordered: bool,
+    },
+    /// Documents whose key or index begins with `equal` and one of the elements of an array.
+    Each {
+        index: Option<ObjectId>,
+        equal: Vec<Expr>,
+        values: Expr,
     },
     /// All rows.
     Full { reverse: bool },

@@ -57,6 +57,8 @@ pub(crate) struct WriteSet<'a> {
     pub(crate) counts: &'a [(Prefix, i64)],
     pub(crate) history: &'a [(Prefix, bool)],
     pub(crate) log: &'a [ChangeRecord],
+    /// Written with the rest; alone it is nothing to commit.
+    pub(crate) record: Option<&'a (Vec<u8>, Vec<u8>)>,
     /// What was read, and at which snapshot; for SERIALIZABLE.
     pub(crate) reads: Option<(&'a ReadSet, Ts)>,
 }
@@ -156,6 +158,9 @@ impl Store {
                 let seq = (seq as u32).to_be_bytes();
                 batch.put_under_timestamp(db.id(Family::Log), &seq, &value);
             }
+        }
+        if let Some((key, value)) = set.record {
+            crate::store::record::put(&mut batch, db.id(Family::System), key, value);
         }
         batch.put_timestamp(db.id(Family::System), LAST_TS);
         Ok(batch)

@@ -4,10 +4,10 @@
 mod directory;
 mod drop;
 mod open;
+pub(crate) mod record;
 
-use crate::batch::Batch;
 use crate::changes::{self, Change, CommitNotice};
-use crate::commit::{CommitState, RECORD};
+use crate::commit::CommitState;
 use crate::database::{Cursor, CursorOptions, Database, Family};
 use crate::lock::LockTable;
 use crate::moved::MovedRows;
@@ -126,38 +126,6 @@ impl Store {
 
     pub fn begin(self: &Arc<Self>, options: TxnOptions) -> Txn {
         Txn::new(self.clone(), options)
-    }
-
-    /// A small record of the engine's own, outside of transactions.
-    pub fn meta_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let key = [&[RECORD], key].concat();
-        Ok(self.db.get(Family::System, &key, None)?.map(|v| v.to_vec()))
-    }
-
-    /// Writes such a record behind all earlier commits; with `durable` it is synced on return.
-    pub fn meta_put(&self, key: &[u8], value: &[u8], durable: bool) -> Result<()> {
-        let mut batch = Batch::new();
-        batch.put(
-            self.db.id(Family::System),
-            &[&[RECORD], key].concat(),
-            value,
-        );
-        self.write_now(&mut batch, durable)
-    }
-
-    pub fn meta_delete(&self, key: &[u8], durable: bool) -> Result<()> {
-        let mut batch = Batch::new();
-        batch.delete(self.db.id(Family::System), &[&[RECORD], key].concat());
-        self.write_now(&mut batch, durable)
-    }
-
-    fn write_now(&self, batch: &mut Batch, durable: bool) -> Result<()> {
-        let number = self.wal.write(batch.finish())?;
-        if durable {
-            return self.wal.sync();
-        }
-        self.wal.arm(crate::Durability::EverySecond);
-        self.wal.flush(number)
     }
 
     /// Hands everything committed so far to the operating system; with `sync` to the device.

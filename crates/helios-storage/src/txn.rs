@@ -73,6 +73,7 @@ pub struct Txn {
     log: Vec<ChangeRecord>,
     counts: SmallVec<[(Prefix, i64); 2]>,
     history: Vec<(Prefix, bool)>,
+    record: Option<(Vec<u8>, Vec<u8>)>,
     /// Rows whose key was changed: the old key and the new one.
     moved: Vec<Move>,
     has_savepoint: bool,
@@ -101,6 +102,7 @@ impl Txn {
             log: Vec::new(),
             counts: SmallVec::new(),
             history: Vec::new(),
+            record: None,
             moved: Vec::new(),
             has_savepoint: false,
             wait_for: 0,
@@ -288,6 +290,12 @@ impl Txn {
     /// Adds a change record, in order.
     pub fn log(&mut self, record: ChangeRecord) {
         self.log.push(record);
+    }
+
+    /// A record of the engine's own that becomes true with this commit: it is written in the same
+    /// batch as the rows, and not at all when the transaction writes nothing.
+    pub fn set_record(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.record = Some((key, value));
     }
 
     /// Takes a lock if nobody is in the way; never waits.
@@ -496,6 +504,7 @@ impl Txn {
             counts: &self.counts,
             history: &self.history,
             log: &self.log,
+            record: self.record.as_ref(),
             reads: match (&self.reads, self.snapshot.get()) {
                 (Some(reads), Some(snapshot)) => Some((reads, snapshot.ts())),
                 _ => None,

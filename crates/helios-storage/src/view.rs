@@ -37,6 +37,11 @@ impl ReadView {
         }
     }
 
+    /// Whether the transaction has written anything that this view could see.
+    pub fn has_own_writes(&self) -> bool {
+        self.own().is_some()
+    }
+
     /// Writes that reads have to look at.
     fn own(&self) -> Option<&Arc<Overlay>> {
         self.own.as_ref().filter(|own| !own.is_empty())

@@ -7,8 +7,8 @@ use super::set::{DistinctNode, SetOperationNode};
 use super::sort::SortNode;
 use super::subquery::Subprogram;
 use super::{Operator, Program, scan};
-use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{
     Distinct, Expr, Extension, LogicalPlan, Projection, SortExpr, TableScan,
 };
@@ -490,6 +490,27 @@ fn is_modifying(plan: &LogicalPlan) -> bool {
     .unwrap_or(false)
 }
 
+/// Expressions over a node's output as expressions over its input.
+fn over_input(exprs: Vec<Expr>, replace: &dyn Fn(&Column) -> Option<Expr>) -> Option<Vec<Expr>> {
+    let over = |expr: Expr| {
+        let mut missing = false;
+        let expr = expr.transform(|e| {
+            Ok(match &e {
+                Expr::Column(column) => match replace(column) {
+                    Some(below) => Transformed::yes(below),
+                    None => {
+                        missing = true;
+                        Transformed::no(e)
+                    }
+                },
+                _ => Transformed::no(e),
+            })
+        });
+        expr.ok().filter(|_| !missing).map(|t| t.data)
+    };
+    exprs.into_iter().map(over).collect()
+}
+
 /// The ORDER BY as columns of the one table scan below, through nodes that keep the order.
 fn wanted_order(sort: &[SortExpr], input: &LogicalPlan) -> Option<(String, Vec<OrderColumn>)> {
     let mut exprs: Vec<Expr> = sort.iter().map(|s| s.expr.clone()).collect();
@@ -498,30 +519,18 @@ fn wanted_order(sort: &[SortExpr], input: &LogicalPlan) -> Option<(String, Vec<O
         match plan {
             LogicalPlan::Filter(filter) => plan = &filter.input,
             LogicalPlan::Projection(projection) => {
-                exprs = exprs
-                    .iter()
-                    .map(|e| match e {
-                        Expr::Column(c) => {
-                            let position = projection.schema.maybe_index_of_column(c)?;
-                            Some(projection.expr.get(position)?.clone().unalias())
-                        }
-                        _ => None,
-                    })
-                    .collect::<Option<_>>()?;
+                exprs = over_input(exprs, &|c| {
+                    let position = projection.schema.maybe_index_of_column(c)?;
+                    Some(projection.expr.get(position)?.clone().unalias())
+                })?;
                 plan = &projection.input;
             }
             LogicalPlan::SubqueryAlias(alias) => {
-                exprs = exprs
-                    .iter()
-                    .map(|e| match e {
-                        Expr::Column(c) => {
-                            let position = alias.schema.maybe_index_of_column(c)?;
-                            let (relation, field) = alias.input.schema().qualified_field(position);
-                            Some(Expr::Column((relation, field).into()))
-                        }
-                        _ => None,
-                    })
-                    .collect::<Option<_>>()?;
+                exprs = over_input(exprs, &|c| {
+                    let position = alias.schema.maybe_index_of_column(c)?;
+                    let (relation, field) = alias.input.schema().qualified_field(position);
+                    Some(Expr::Column((relation, field).into()))
+                })?;
                 plan = &alias.input;
             }
             LogicalPlan::TableScan(table_scan) => {
@@ -530,14 +539,11 @@ fn wanted_order(sort: &[SortExpr], input: &LogicalPlan) -> Option<(String, Vec<O
                     return None;
                 };
                 let order = exprs
-                    .iter()
+                    .into_iter()
                     .zip(sort)
-                    .map(|(e, s)| {
-                        Some(OrderColumn {
-                            column: scan::own_column(table, e)?,
-                            ascending: s.asc,
-                            nulls_first: s.nulls_first,
-                        })
+                    .map(|(expr, s)| {
+                        let sort = SortExpr { expr, ..*s };
+                        scan::matcher(table_scan, table, |m| m.order_column(table, &sort))
                     })
                     .collect::<Option<_>>()?;
                 return Some((table_scan.table_name.table().to_string(), order));

@@ -83,13 +83,19 @@ pub fn own_column(table: &Table, expr: &Expr) -> Option<usize> {
     }
 }
 
-/// Chooses the path of a table scan for its filters.
-pub fn choose(scan: &TableScan, table: &Table, order: &[OrderColumn]) -> Choice {
-    let matcher = Matcher {
+/// Looks at a table scan with what is known of its expressions.
+pub fn matcher<T>(scan: &TableScan, table: &Table, look: impl FnOnce(&Matcher<'_>) -> T) -> T {
+    look(&Matcher {
         column: &|e| own_column(table, e),
         constant: &|e| is_constant(e, &scan.table_name),
-    };
-    matcher.choose(table, &conjuncts(&scan.filters), order)
+    })
+}
+
+/// Chooses the path of a table scan for its filters.
+pub fn choose(scan: &TableScan, table: &Table, order: &[OrderColumn]) -> Choice {
+    matcher(scan, table, |m| {
+        m.choose(table, &conjuncts(&scan.filters), order)
+    })
 }
 
 #[derive(Debug)]
@@ -104,6 +110,12 @@ enum CompiledPath {
         lower: Option<(CompiledExpr, bool)>,
         upper: Option<(CompiledExpr, bool)>,
         reverse: bool,
+        ordered: bool,
+    },
+    Each {
+        index: Option<ObjectId>,
+        equal: Vec<CompiledExpr>,
+        values: CompiledExpr,
     },
     Full {
         reverse: bool,
@@ -152,6 +164,7 @@ impl CompiledPath {
                 lower,
                 upper,
                 reverse,
+                ordered,
             } => {
                 let equal = filter::evaluate(equal, &[], cx)?;
                 let mut bound = |b: &Option<(CompiledExpr, bool)>| match b {
@@ -174,6 +187,22 @@ impl CompiledPath {
                     lower,
                     upper,
                     reverse: *reverse,
+                    ordered: *ordered,
+                }
+            }
+            CompiledPath::Each {
+                index,
+                equal,
+                values,
+            } => {
+                let equal = filter::evaluate(equal, &[], cx)?;
+                match values.eval(&[], cx)? {
+                    Value::Jsonb(values) if !equal.iter().any(Value::is_null) => KeyPath::Each {
+                        index: *index,
+                        equal,
+                        values,
+                    },
+                    _ => return Ok(None),
                 }
             }
             CompiledPath::Full { reverse } => KeyPath::Full { reverse: *reverse },
@@ -191,6 +220,7 @@ impl CompiledPath {
             CompiledPath::Point(_) => "point".into(),
             CompiledPath::Elements(_) => "points of an array".into(),
             CompiledPath::Points(keys) => format!("{} points", keys.len()),
+            CompiledPath::Each { index, .. } => format!("values of {}", name(index)),
             CompiledPath::Range { index, reverse, .. } => {
                 format!(
                     "range of {}{}",
@@ -339,6 +369,7 @@ impl PlanCompiler<'_> {
                 lower,
                 upper,
                 reverse,
+                ordered,
             } => {
                 let equal = list(equal, self)?;
                 let mut bound = |b: &Option<Bound>| match b {
@@ -354,8 +385,18 @@ impl PlanCompiler<'_> {
                     lower,
                     upper,
                     reverse: *reverse,
+                    ordered: *ordered,
                 }
             }
+            AccessPath::Each {
+                index,
+                equal,
+                values,
+            } => CompiledPath::Each {
+                index: *index,
+                equal: list(equal, self)?,
+                values: self.expr(values, schema, frame)?,
+            },
             AccessPath::Full { reverse } => CompiledPath::Full { reverse: *reverse },
         })
     }
@@ -382,6 +423,7 @@ impl PlanCompiler<'_> {
             .collect::<Result<_>>()?;
         Ok(Arc::new(VirtualScanNode {
             table: table.clone(),
+            qualifier: scan.table_name.table().to_string(),
             columns: read.columns,
             keep: read.keep,
             lookups,
@@ -572,6 +614,7 @@ impl RowIter for TableScanIter {
 #[derive(Debug)]
 struct VirtualScanNode {
     table: Arc<VirtualTable>,
+    qualifier: String,
     columns: Vec<usize>,
     keep: usize,
     lookups: Vec<(usize, CompiledExpr)>,
@@ -588,6 +631,16 @@ struct VirtualScanIter {
 
 impl Operator for VirtualScanNode {
     fn open(self: Arc<Self>, cx: &mut ExecContext<'_>) -> Result<Box<dyn RowIter>> {
+        let stands_in = |(name, _): &&(String, Row)| *name == self.qualifier;
+        if let Some((_, row)) = cx.state.overrides.iter().find(stands_in) {
+            let rows = Arc::new(vec![row.clone()]);
+            return Ok(Box::new(VirtualScanIter {
+                node: self,
+                rows,
+                next: 0,
+                _charge: None,
+            }));
+        }
         let mut lookups = Vec::with_capacity(self.lookups.len());
         for (column, expr) in &self.lookups {
             let value = expr.eval(&[], cx)?;
@@ -644,12 +697,14 @@ impl RowIter for VirtualScanIter {
         'rows: while let Some(full) = self.rows.get(self.next) {
             self.next += 1;
             cx.tick()?;
-            let mut row: Row = self
-                .node
-                .columns
-                .iter()
-                .map(|&c| full.get(c).cloned().unwrap_or_default())
-                .collect();
+            let mut row = Row::with_capacity(self.node.columns.len());
+            for &column in &self.node.columns {
+                row.push(match full.get(column) {
+                    Some(value) => value.clone(),
+                    // The hidden column behind the table's own.
+                    None => cx.state.virtual_tables.row_key(&self.node.table, full)?,
+                });
+            }
             for condition in &self.node.filters {
                 if !condition.holds(&row, cx)? {
                     continue 'rows;

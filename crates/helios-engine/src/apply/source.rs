@@ -3,7 +3,7 @@
 use super::Row;
 use helios_planner::catalog::{Table, VirtualTable};
 use helios_planner::function::FunctionContext;
-use helios_types::{ObjectId, Result, Value};
+use helios_types::{Jsonb, ObjectId, Result, Value};
 use std::sync::Arc;
 
 /// An access path with its values: what [`helios_planner::template::AccessPath`] becomes when its
@@ -19,6 +19,12 @@ pub enum KeyPath {
         lower: Option<ValueBound>,
         upper: Option<ValueBound>,
         reverse: bool,
+        ordered: bool,
+    },
+    Each {
+        index: Option<ObjectId>,
+        equal: Vec<Value>,
+        values: Jsonb,
     },
     Full {
         reverse: bool,
@@ -62,4 +68,9 @@ pub trait VirtualTables: Send + Sync {
         lookups: &[(usize, Value)],
         functions: &mut dyn FunctionContext,
     ) -> Result<Vec<Row>>;
+
+    /// The name by which a change or a lock of the row knows it; NULL in tables that nobody changes.
+    fn row_key(&self, _table: &VirtualTable, _row: &Row) -> Result<Value> {
+        Ok(Value::Null)
+    }
 }

@@ -123,12 +123,14 @@ impl TableReader for Memory {
             KeyPath::Point(key) => rows.retain(|r| r[0] == key[0]),
             KeyPath::Points(keys) => rows.retain(|r| keys.iter().any(|k| k[0] == r[0])),
             KeyPath::Full { reverse } => backwards = *reverse,
+            KeyPath::Each { .. } => panic!("tables here have no documents"),
             KeyPath::Range {
                 index,
                 equal,
                 lower,
                 upper,
                 reverse,
+                ..
             } => {
                 let at = position(*index);
                 rows.sort_by(|a, b| a[at].cmp(&b[at]));

@@ -93,13 +93,16 @@ impl Ddl<'_> {
         };
         self.transaction()?.created.push(index.prefix);
         let mut entries = Vec::new();
+        let mut several = false;
         let mut exclusive = HashSet::with_hasher(foldhash::fast::RandomState::default());
         self.each_row(&rt, |state, key, row| {
             let mut env = helios_planner::scalar::ValueEnv {
                 params: &[],
                 functions: state,
             };
-            for entry in index.entries(row, key, &mut env)? {
+            let found = index.entries(row, key, &mut env)?;
+            several |= found.len() > 1;
+            for entry in found {
                 if entry.exclusive && !exclusive.insert(entry.key.clone()) {
                     return Err(not_unique(&index.index.name, table, &index.index, row, &rt));
                 }
@@ -107,7 +110,11 @@ impl Ddl<'_> {
             }
             Ok(())
         })?;
+        let prefix = index.prefix;
         let txn = &mut self.transaction()?.txn;
+        if several {
+            txn.count(prefix, 1);
+        }
         for (key, body) in entries {
             txn.put(Space::Index, &key, RowHeader::default(), &body);
         }

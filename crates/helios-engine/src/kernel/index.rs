@@ -8,12 +8,19 @@
 //! Entries of rows with a NULL in a unique index carry the key as well, because NULLs are
 //! distinct there unless the index says otherwise. The entry's body is the row's key without its
 //! prefix, so that a scan of the index finds the row in either form.
+//!
+//! A document has an entry for each element of an array. The index's row counter counts the times
+//! that a document with several entries was written; it never goes down, and as long as it is zero
+//! readers may rely on one entry for each document ([`super::reach`]).
 
 use super::runtime::{Compiler, TableRuntime};
 use helios_planner::catalog::{Index, IndexKey, Table};
+use helios_planner::document::path::{Leaf, Path, visit};
+use helios_planner::document::raw::{ARRAY, Bson, DOCUMENT, NULL, UNDEFINED};
 use helios_planner::scalar::{CompiledExpr, Env};
-use helios_storage::{KeyColumn, Prefix, encode_bson_key, encode_key};
-use helios_types::{BranchId, Error, Jsonb, JsonbRef, Result, Value, bail, limits};
+use helios_storage::{KeyColumn, Prefix, Txn, encode_bson_key, encode_key};
+use helios_types::{BranchId, Error, ErrorKind, JsonbRef, Result, Value, bail, limits};
+use smallvec::SmallVec;
 
 #[derive(Debug)]
 pub(crate) struct IndexRuntime {
@@ -29,7 +36,7 @@ pub(crate) enum KeySource {
     Place(usize),
     Expression(CompiledExpr),
     /// Dotted path into the document; one entry per array element.
-    Path(String),
+    Path(Path),
 }
 
 /// One entry that a row has in an index.
@@ -59,7 +66,7 @@ impl IndexRuntime {
                     IndexKey::Expression(text, ty) => {
                         KeySource::Expression(compiler.over_row(text, Some(*ty))?)
                     }
-                    IndexKey::Path(path) => KeySource::Path(path.clone()),
+                    IndexKey::Path(path) => KeySource::Path(Path::new(path)),
                 };
                 let key = KeyColumn {
                     descending: column.descending,
@@ -92,12 +99,22 @@ impl IndexRuntime {
         {
             return Ok(Vec::new());
         }
-        // Each column may give several values (multikey); entries are all combinations, of which
-        // MongoDB allows only one column to have many.
         let mut keys: Vec<(Vec<u8>, bool)> = vec![(self.prefix.bytes().to_vec(), false)];
+        let mut arrays: SmallVec<[(&Path, usize); 2]> = SmallVec::new();
         for (source, column) in &self.columns {
-            keys = self.extend(keys, source, *column, row, env)?;
+            match source {
+                KeySource::Path(path) => {
+                    let Some(Value::Jsonb(document)) = row.get(1) else {
+                        return Err(Error::internal("path index over a table without documents"));
+                    };
+                    let found = path_keys(document.as_ref().into(), path, column.descending)?;
+                    arrays.extend(found.array.map(|at| (path, at)));
+                    keys = combine(&keys, &found.keys);
+                }
+                _ => self.extend(&mut keys, source, *column, row, env)?,
+            }
         }
+        refuse_parallel(&arrays)?;
         let mut entries = Vec::with_capacity(keys.len());
         for (mut key, has_null) in keys {
             let exclusive = self.index.unique && (!has_null || self.index.nulls_not_distinct);
@@ -120,79 +137,131 @@ impl IndexRuntime {
         Ok(entries)
     }
 
+    /// Takes note of a row that is written with these entries.
+    pub(crate) fn note(&self, txn: &mut Txn, entries: &[Entry]) {
+        if entries.len() > 1 {
+            txn.count(self.prefix, 1);
+        }
+    }
+
     fn extend(
         &self,
-        keys: Vec<(Vec<u8>, bool)>,
+        keys: &mut [(Vec<u8>, bool)],
         source: &KeySource,
         column: KeyColumn,
         row: &[Value],
         env: &mut dyn Env,
-    ) -> Result<Vec<(Vec<u8>, bool)>> {
-        let mut out = Vec::with_capacity(keys.len());
-        match source {
-            KeySource::Path(path) => {
-                let Some(Value::Jsonb(document)) = row.get(1) else {
-                    return Err(Error::internal("path index over a table without documents"));
-                };
-                for value in path_values(document.as_ref(), path) {
-                    for (key, has_null) in &keys {
-                        let mut key = key.clone();
-                        encode_bson_key(&mut key, value.as_ref(), column.descending)?;
-                        out.push((key, *has_null));
-                    }
-                }
+    ) -> Result<()> {
+        let computed;
+        let value = match source {
+            KeySource::Place(place) => &row[*place],
+            KeySource::Expression(expr) => {
+                computed = expr.eval(row, env)?;
+                &computed
             }
-            _ => {
-                let computed;
-                let value = match source {
-                    KeySource::Place(place) => &row[*place],
-                    KeySource::Expression(expr) => {
-                        computed = expr.eval(row, env)?;
-                        &computed
-                    }
-                    KeySource::Path(_) => unreachable!("handled above"),
-                };
-                for (mut key, has_null) in keys {
-                    encode_key(&mut key, value.as_ref(), column)?;
-                    out.push((key, has_null || value.is_null()));
-                }
-            }
+            KeySource::Path(_) => return Err(Error::internal("a path is not one value")),
+        };
+        for (key, has_null) in keys {
+            encode_key(key, value.as_ref(), column)?;
+            *has_null |= value.is_null();
         }
-        Ok(out)
+        Ok(())
     }
 }
 
-/// What a document has at a dotted path: null when nothing is there, every element of an array.
-fn path_values(document: JsonbRef<'_>, path: &str) -> Vec<Jsonb> {
-    let mut found = vec![document];
-    for part in path.split('.') {
-        let mut next = Vec::new();
-        for value in found {
-            if value.element == ARRAY {
-                next.extend(value.elements().flatten().filter_map(|e| e.get(part)));
-            } else {
-                next.extend(value.get(part));
-            }
-        }
-        found = next;
+/// Every key with every end.
+fn combine(keys: &[(Vec<u8>, bool)], ends: &[Vec<u8>]) -> Vec<(Vec<u8>, bool)> {
+    let mut out = Vec::with_capacity(keys.len() * ends.len());
+    for (key, has_null) in keys {
+        out.extend(
+            ends.iter()
+                .map(|end| ([key.as_slice(), end].concat(), *has_null)),
+        );
     }
-    let mut values: Vec<Jsonb> = Vec::new();
-    for value in found {
-        if value.element == ARRAY {
-            values.extend(value.elements().flatten().map(JsonbRef::to_jsonb));
-        } else {
-            values.push(value.to_jsonb());
-        }
-    }
-    if values.is_empty() {
-        values.push(Jsonb::new(NULL, &[]));
-    }
-    values
+    out
 }
 
-/// BSON element types.
-const ARRAY: u8 = 4;
-const NULL: u8 = 10;
+/// The keys that a document has at a path, each element of an array one of its own: null where
+/// nothing is there, undefined for an empty array. Tells at which part of the path an array is.
+fn path_keys(document: Bson<'_>, path: &Path, descending: bool) -> Result<PathKeys> {
+    let mut out = PathKeys {
+        keys: SmallVec::new(),
+        array: array_part(document, &path.parts),
+    };
+    let mut failure = None;
+    visit(document, &path.parts, Leaf::Whole, &mut |value, _| {
+        let missing = value.is_missing();
+        let added = match value.tag {
+            ARRAY if value.is_empty() => out.push(UNDEFINED, &[], descending),
+            ARRAY => value
+                .elements()
+                .try_for_each(|e| out.push(e.tag, e.bytes, descending)),
+            _ if missing => out.push(NULL, &[], descending),
+            tag => out.push(tag, value.bytes, descending),
+        };
+        failure = added.err();
+        failure.is_some()
+    });
+    match failure {
+        Some(error) => return Err(error),
+        None if out.keys.is_empty() => out.push(NULL, &[], descending)?,
+        None => {}
+    }
+    Ok(out)
+}
+
+struct PathKeys {
+    keys: SmallVec<[Vec<u8>; 1]>,
+    array: Option<usize>,
+}
+
+impl PathKeys {
+    fn push(&mut self, element: u8, bytes: &[u8], descending: bool) -> Result<()> {
+        let mut key = Vec::with_capacity(bytes.len() + 4);
+        encode_bson_key(&mut key, JsonbRef { element, bytes }, descending)?;
+        self.keys.push(key);
+        Ok(())
+    }
+}
+
+/// How many parts of a path lead to its first array.
+fn array_part(document: Bson<'_>, parts: &[Box<str>]) -> Option<usize> {
+    let mut value = document;
+    for (at, part) in parts.iter().enumerate() {
+        value = value.get(part);
+        match value.tag {
+            ARRAY => return Some(at + 1),
+            DOCUMENT => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Two arrays that are not within each other would give an entry for every pair of elements.
+fn refuse_parallel(arrays: &[(&Path, usize)]) -> Result<()> {
+    let [(first, n), rest @ ..] = arrays else {
+        return Ok(());
+    };
+    let other = rest
+        .iter()
+        .find(|(path, m)| path.parts.get(..*m) != first.parts.get(..*n));
+    let Some((other, _)) = other else {
+        return Ok(());
+    };
+    /// MongoDB's `CannotIndexParallelArrays`.
+    const PARALLEL_ARRAYS: i32 = 171;
+    let mut error = Error::new(
+        ErrorKind::InvalidParameterValue,
+        format!(
+            "cannot index parallel arrays [{}] [{}]",
+            other.text(),
+            first.text()
+        ),
+    );
+    error.fields_mut().foreign_code = Some(PARALLEL_ARRAYS);
+    Err(error)
+}
 
 /// The row key behind an index entry.
 pub(crate) fn row_key(runtime: &TableRuntime, entry_body: &[u8]) -> Vec<u8> {

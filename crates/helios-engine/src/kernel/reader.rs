@@ -1,17 +1,18 @@
 //! Tables at one snapshot, as the row executor reads them.
 
-use super::index::row_key;
+use super::index::{IndexRuntime, row_key};
+use super::reach::{Reach, each_range, may_repeat};
 use super::read::Cell;
 use super::runtime::{RuntimeCache, TableRuntime};
-use crate::apply::{KeyPath, Row, ScanRequest, TableReader, TableRows, ValueBound};
+use crate::apply::{KeyPath, Row, ScanRequest, TableReader, TableRows};
 use crate::engine::Engine;
 use foldhash::{HashSet, HashSetExt};
 use helios_planner::catalog::Catalog;
 use helios_storage::{
-    KeyColumn, KeyRange, Pinned, ReadView, Scan, ScanOptions, Space, encode_bson_key, encode_key,
-    prefix_successor,
+    KeyColumn, KeyRange, Pinned, Prefix, ReadView, Scan, ScanOptions, Space, encode_bson_key,
+    encode_key,
 };
-use helios_types::{Error, Result, Value, ValueRef};
+use helios_types::{Error, ObjectId, Result, Value};
 use std::sync::Arc;
 
 /// Reads through one view with one catalog.
@@ -26,11 +27,28 @@ impl ViewReader {
     fn runtimes(&self) -> &RuntimeCache {
         &self.engine.runtimes
     }
+
+    fn may_repeat(&self, index: Prefix) -> bool {
+        may_repeat(&self.engine.store, &self.view, index)
+    }
+}
+
+/// The index of that number; `None` for the table's own key.
+fn index_of(rt: &TableRuntime, id: Option<ObjectId>) -> Result<Option<&IndexRuntime>> {
+    let primary = rt.table.primary_key().map(|i| i.id);
+    let Some(id) = id.filter(|id| Some(*id) != primary) else {
+        return Ok(None);
+    };
+    match rt.indexes.iter().find(|i| i.index.id == id) {
+        Some(index) => Ok(Some(index)),
+        None => Err(Error::internal("plan names an index that is gone")),
+    }
 }
 
 impl TableReader for ViewReader {
     fn scan(&self, request: ScanRequest<'_>) -> Result<Box<dyn TableRows>> {
         let rt = self.runtimes().get(request.table, &self.catalog)?;
+        let mut repeats = false;
         let source = match request.path {
             KeyPath::Point(key) => Rows::Keys(vec![point_key(&rt, &key)?].into_iter()),
             KeyPath::Points(keys) => {
@@ -55,36 +73,47 @@ impl TableReader for ViewReader {
                 lower,
                 upper,
                 reverse,
+                ordered,
             } => {
+                let index = index_of(&rt, index)?;
+                let reach = Reach {
+                    equal,
+                    lower,
+                    upper,
+                    ordered,
+                };
+                let range = reach.range(&rt, index, |i| self.may_repeat(i))?;
                 let options = ScanOptions {
                     reverse,
                     ..ScanOptions::default()
                 };
-                let primary = rt.table.primary_key().map(|i| i.id);
-                match index.filter(|id| Some(*id) != primary) {
-                    None => {
-                        let columns = vec![KeyColumn::ASC; rt.key.len()];
-                        let prefix = rt.prefix.bytes().to_vec();
-                        let range = key_range(prefix, &columns, &equal, &lower, &upper)?;
-                        Rows::Scan(self.view.scan(Space::Row, range, options)?)
-                    }
-                    Some(id) => {
-                        let index = rt
-                            .indexes
-                            .iter()
-                            .find(|i| i.index.id == id)
-                            .ok_or_else(|| Error::internal("plan names an index that is gone"))?;
-                        let columns: Vec<KeyColumn> =
-                            index.columns.iter().map(|(_, c)| *c).collect();
-                        let prefix = index.prefix.bytes().to_vec();
-                        let range = key_range(prefix, &columns, &equal, &lower, &upper)?;
+                match index {
+                    None => Rows::Scan(self.view.scan(Space::Row, range, options)?),
+                    Some(index) => {
+                        repeats = rt.is_document() && self.may_repeat(index.prefix);
                         Rows::Index(self.view.scan(Space::Index, range, options)?)
                     }
                 }
             }
+            KeyPath::Each {
+                index,
+                equal,
+                values,
+            } => {
+                let index = index_of(&rt, index)?;
+                let ranges = each_range(&rt, index, &equal, &values)?;
+                match index {
+                    None => {
+                        let keys: Vec<_> = ranges.into_iter().map(|range| range.lo).collect();
+                        Rows::Keys(keys.into_iter())
+                    }
+                    Some(index) => {
+                        repeats = self.may_repeat(index.prefix);
+                        Rows::Ranges(ranges.into_iter(), None)
+                    }
+                }
+            }
         };
-        // A document has an entry for each element of an array.
-        let repeats = rt.is_document() && matches!(source, Rows::Index(_));
         Ok(Box::new(Reader {
             rt,
             view: self.view.clone(),
@@ -100,6 +129,8 @@ enum Rows {
     Keys(std::vec::IntoIter<Vec<u8>>),
     Scan(Scan),
     Index(Scan),
+    /// Ranges of an index, and the scan of the one before them.
+    Ranges(std::vec::IntoIter<KeyRange>, Option<Scan>),
 }
 
 struct Reader {
@@ -137,25 +168,55 @@ impl TableRows for Reader {
                     let Some((_, entry)) = scan.next()? else {
                         return Ok(false);
                     };
-                    let (_, body) = helios_storage::split_header(entry)?;
-                    let key = row_key(&self.rt, body);
-                    if let Some(seen) = &mut self.seen
-                        && !seen.insert(key.clone())
-                    {
-                        continue;
-                    }
-                    let value: Option<Pinned<'_>> = self.view.get(Space::Row, &key)?;
-                    match value {
-                        Some(value) => {
-                            decode(&self.rt, &self.columns, self.now_ms, &key, &value, row)?
+                    let key = indexed(&self.rt, entry)?;
+                    self.row_at(key, row)?
+                }
+                Rows::Ranges(ranges, current) => {
+                    let entry = match current {
+                        Some(scan) => scan.next()?,
+                        None => None,
+                    };
+                    match entry {
+                        Some((_, entry)) => {
+                            let key = indexed(&self.rt, entry)?;
+                            self.row_at(key, row)?
                         }
-                        None => false,
+                        None => {
+                            let Some(range) = ranges.next() else {
+                                return Ok(false);
+                            };
+                            let options = ScanOptions::default();
+                            *current = Some(self.view.scan(Space::Index, range, options)?);
+                            false
+                        }
                     }
                 }
             };
             if found {
                 return Ok(true);
             }
+        }
+    }
+}
+
+/// The key of the row behind an index entry.
+fn indexed(rt: &TableRuntime, entry: &[u8]) -> Result<Vec<u8>> {
+    let (_, body) = helios_storage::split_header(entry)?;
+    Ok(row_key(rt, body))
+}
+
+impl Reader {
+    /// The row that an index leads to, unless it was given already.
+    fn row_at(&mut self, key: Vec<u8>, row: &mut Row) -> Result<bool> {
+        if let Some(seen) = &mut self.seen
+            && !seen.insert(key.clone())
+        {
+            return Ok(false);
+        }
+        let value: Option<Pinned<'_>> = self.view.get(Space::Row, &key)?;
+        match value {
+            Some(value) => decode(&self.rt, &self.columns, self.now_ms, &key, &value, row),
+            None => Ok(false),
         }
     }
 }
@@ -192,61 +253,4 @@ fn point_key(rt: &TableRuntime, key: &[Value]) -> Result<Vec<u8>> {
         }
     }
     Ok(out)
-}
-
-/// Keys whose columns after `prefix` equal `equal` and whose next column is within the bounds.
-pub(crate) fn key_range(
-    mut prefix: Vec<u8>,
-    columns: &[KeyColumn],
-    equal: &[Value],
-    lower: &Option<ValueBound>,
-    upper: &Option<ValueBound>,
-) -> Result<KeyRange> {
-    for (value, column) in equal.iter().zip(columns) {
-        match value {
-            // A path of a document: values in BSON order.
-            Value::Jsonb(v) => encode_bson_key(&mut prefix, v.as_ref(), column.descending)?,
-            value => encode_key(&mut prefix, value.as_ref(), *column)?,
-        }
-    }
-    let mut range = KeyRange::prefix(&prefix);
-    let Some(column) = columns.get(equal.len()).copied() else {
-        return Ok(range);
-    };
-    for (bound, is_lower) in [(lower, true), (upper, false)] {
-        let Some(bound) = bound else { continue };
-        let mut key = prefix.clone();
-        encode_key(&mut key, bound.value.as_ref(), column)?;
-        // In a descending column the larger value has the smaller key.
-        if is_lower != column.descending {
-            let lo = if bound.inclusive {
-                Some(key)
-            } else {
-                prefix_successor(&key)
-            };
-            range.lo = lo.unwrap_or(range.lo);
-        } else {
-            range.hi = if bound.inclusive {
-                prefix_successor(&key)
-            } else {
-                Some(key)
-            };
-        }
-    }
-    if lower.is_none() && upper.is_none() {
-        return Ok(range);
-    }
-    // NULLs satisfy no comparison: an open end stops before them.
-    let mut null = prefix;
-    encode_key(&mut null, ValueRef::Null, column)?;
-    if column.nulls_first {
-        if let Some(after) = prefix_successor(&null)
-            && range.lo < after
-        {
-            range.lo = after;
-        }
-    } else if range.hi.as_ref().is_none_or(|hi| *hi > null) {
-        range.hi = Some(null);
-    }
-    Ok(range)
 }

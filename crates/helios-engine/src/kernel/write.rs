@@ -8,6 +8,7 @@
 use super::foreign_key::CheckQueue;
 use super::index::Entry;
 use super::runtime::{RuntimeCache, TableRuntime};
+use crate::keyspace::sql_write::KeyWrites;
 use helios_planner::catalog::{Catalog, Identity};
 use helios_planner::function::FunctionContext;
 use helios_planner::scalar::ValueEnv;
@@ -15,6 +16,7 @@ use helios_storage::{
     ChangeOp, ChangeRecord, LockKey, LockMode, Locked, Prefix, RowHeader, Space, TryLock, Txn, Wait,
 };
 use helios_types::{Error, ErrorKind, ObjectId, Result, Value, ValueRef};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What one statement writes with.
@@ -28,6 +30,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) now_ms: u64,
     /// Whether documents come as JSON, whose types are to be guessed, and not as BSON.
     pub(crate) json_documents: bool,
+    pub(crate) keys: KeyWrites<'a>,
 }
 
 /// How an insert ended.
@@ -49,7 +52,7 @@ pub(crate) enum Arbiters<'a> {
 }
 
 impl Arbiters<'_> {
-    fn accept(&self, index: ObjectId) -> bool {
+    pub(crate) fn accept(&self, index: ObjectId) -> bool {
         match self {
             Arbiters::None => false,
             Arbiters::Any => true,
@@ -87,6 +90,9 @@ impl Writer<'_> {
             super::document::arrange(&mut row, None, self.json_documents)?;
         }
         self.validate(rt, &mut row)?;
+        if rt.is_keyspace() {
+            return self.insert_key_row(rt, row, arbiters).await;
+        }
         let key = if rt.has_hidden_key() {
             self.hidden_key(rt)?
         } else {
@@ -135,6 +141,10 @@ impl Writer<'_> {
             super::document::arrange(&mut new, Some(old), self.json_documents)?;
         }
         self.validate(rt, &mut new)?;
+        if rt.is_keyspace() {
+            let row = self.update_key_row(rt, old, new).await?;
+            return Ok((row, key.to_vec()));
+        }
         let new_key = if rt.has_hidden_key() {
             key.to_vec()
         } else {
@@ -163,7 +173,10 @@ impl Writer<'_> {
             self.txn.note_moved(key, &new_key);
         }
         self.put_row(rt, &new_key, &new)?;
-        for (before, after) in before.iter().zip(&after) {
+        for (at, (before, after)) in before.iter().zip(&after).enumerate() {
+            if before != after {
+                rt.indexes[at].note(self.txn, after);
+            }
             for entry in before.iter().filter(|e| !after.contains(e)) {
                 self.txn.delete(Space::Index, &entry.key);
             }
@@ -188,6 +201,9 @@ impl Writer<'_> {
         key: &[u8],
         old: &[Value],
     ) -> Result<()> {
+        if rt.is_keyspace() {
+            return self.delete_key_row(rt, old);
+        }
         for entries in self.entries(rt, old, key)? {
             for entry in entries {
                 self.txn.delete(Space::Index, &entry.key);
@@ -310,6 +326,33 @@ impl Writer<'_> {
             .await
     }
 
+    /// Locks the row that a plan knows by `key`.
+    pub(crate) async fn lock_row(
+        &mut self,
+        rt: &TableRuntime,
+        key: &[u8],
+        mode: LockMode,
+    ) -> Result<Locked> {
+        let stored = self.stored_key(rt, key)?;
+        self.lock(&stored, mode).await
+    }
+
+    /// The stored key under which the row that a plan knows by `key` is locked and versioned.
+    pub(crate) fn stored_key<'k>(&self, rt: &TableRuntime, key: &'k [u8]) -> Result<Cow<'k, [u8]>> {
+        if rt.is_keyspace() {
+            return self.keys.stored_key(rt, key).map(Cow::Owned);
+        }
+        Ok(Cow::Borrowed(key))
+    }
+
+    /// Whether the current statement has written the row.
+    pub(crate) fn written_by_statement(&self, rt: &TableRuntime, key: &[u8]) -> bool {
+        if rt.is_keyspace() {
+            return self.keys.has_written(key);
+        }
+        self.txn.written_by_statement(Space::Row, key)
+    }
+
     /// Whether a live row is stored at `key` now, own writes included.
     fn exists(&self, rt: &TableRuntime, key: &[u8]) -> Result<bool> {
         match self.txn.view_latest().get(Space::Row, key)? {
@@ -319,7 +362,10 @@ impl Writer<'_> {
     }
 
     /// The newest version of the row at `key`, own writes included.
-    pub(crate) fn latest(&self, rt: &TableRuntime, key: &[u8]) -> Result<Option<Vec<Value>>> {
+    pub(crate) fn latest(&mut self, rt: &TableRuntime, key: &[u8]) -> Result<Option<Vec<Value>>> {
+        if rt.is_keyspace() {
+            return self.latest_key_row(rt, key);
+        }
         match self.txn.view_latest().get(Space::Row, key)? {
             Some(value) => rt.decode(&value, self.now_ms),
             None => Ok(None),
@@ -429,13 +475,16 @@ impl Writer<'_> {
 
     fn put_entries(&mut self, rt: &TableRuntime, entries: &[Vec<Entry>], key: &[u8]) {
         debug_assert!(entries.is_empty() || entries.len() == rt.indexes.len());
-        for entry in entries.iter().flatten() {
-            self.txn.put(
-                Space::Index,
-                &entry.key,
-                RowHeader::default(),
-                &key[Prefix::LEN..],
-            );
+        for (index, entries) in rt.indexes.iter().zip(entries) {
+            index.note(self.txn, entries);
+            for entry in entries {
+                self.txn.put(
+                    Space::Index,
+                    &entry.key,
+                    RowHeader::default(),
+                    &key[Prefix::LEN..],
+                );
+            }
         }
     }
 
@@ -543,7 +592,7 @@ fn row_text(rt: &TableRuntime, row: &[Value]) -> String {
         .join(", ")
 }
 
-fn primary_violation(rt: &TableRuntime, row: &[Value]) -> Error {
+pub(crate) fn primary_violation(rt: &TableRuntime, row: &[Value]) -> Error {
     let name = rt
         .table
         .primary_key()
@@ -567,33 +616,35 @@ fn primary_violation(rt: &TableRuntime, row: &[Value]) -> Error {
 fn index_violation(rt: &TableRuntime, at: usize, row: &[Value]) -> Error {
     use super::index::KeySource;
     let index = &rt.indexes[at];
-    let mut names = Vec::new();
+    let mut names: Vec<Cow<'_, str>> = Vec::new();
     let mut types = Vec::new();
     let mut values = Vec::new();
     for (source, _) in &index.columns {
         match source {
             KeySource::Place(place) => {
                 let column = &rt.table.columns[rt.live[*place]];
-                names.push(column.name.as_str());
+                names.push(column.name.as_str().into());
                 types.push(column.ty);
                 values.push(row[*place].clone());
             }
             KeySource::Path(path) => {
-                names.push(path.as_str());
+                names.push(path.text().into());
                 types.push(helios_types::Type::JSONB);
                 let value = match row.get(1) {
                     Some(Value::Jsonb(d)) => {
-                        d.as_ref().get(path).map(|v| Value::Jsonb(v.to_jsonb()))
+                        let parts = &mut path.parts.iter();
+                        parts.try_fold(d.as_ref(), |value, part| value.get(part))
                     }
                     _ => None,
                 };
-                values.push(value.unwrap_or(Value::Null));
+                values.push(value.map_or(Value::Null, |v| Value::Jsonb(v.to_jsonb())));
             }
             KeySource::Expression(_) => {
                 return unique_violation(rt, &index.index.name, String::new());
             }
         }
     }
+    let names: Vec<&str> = names.iter().map(Cow::as_ref).collect();
     unique_violation(rt, &index.index.name, key_text(&names, &types, &values))
 }
 

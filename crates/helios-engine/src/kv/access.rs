@@ -1,12 +1,14 @@
 //! Keys and ranges of a program, computed from its parameters.
 
 use crate::apply::ValueBound;
-use crate::kernel::reader::key_range;
+use crate::kernel::index::IndexRuntime;
+use crate::kernel::reach::{Reach, each_range};
 use crate::kernel::runtime::TableRuntime;
 use helios_planner::scalar::{CompiledExpr, Env};
 use helios_planner::template::{AccessPath, Bound, KvAccess};
-use helios_storage::{KeyColumn, KeyRange, Space, encode_bson_key, encode_key};
-use helios_types::{Error, ErrorKind, Result, Value};
+use helios_storage::{KeyColumn, KeyRange, Prefix, Space, encode_bson_key, encode_key};
+use helios_types::{Error, ErrorKind, ObjectId, Result, Value};
+use smallvec::SmallVec;
 
 #[derive(Debug)]
 pub(crate) struct Access {
@@ -20,6 +22,11 @@ enum Path {
     Point(Vec<CompiledExpr>),
     Points(Vec<Vec<CompiledExpr>>),
     Range(RangePath),
+    Each {
+        index: Option<usize>,
+        equal: Vec<CompiledExpr>,
+        values: CompiledExpr,
+    },
 }
 
 #[derive(Debug)]
@@ -30,6 +37,7 @@ struct RangePath {
     lower: Option<(CompiledExpr, bool)>,
     upper: Option<(CompiledExpr, bool)>,
     reverse: bool,
+    ordered: bool,
 }
 
 /// Where to look, with parameters filled in.
@@ -38,12 +46,17 @@ pub(crate) enum Target {
     /// No row can match: a key value is NULL.
     Nothing,
     Keys(Vec<Vec<u8>>),
-    Range {
+    Ranges {
         space: Space,
-        range: KeyRange,
+        ranges: SmallVec<[KeyRange; 1]>,
         reverse: bool,
+        /// Whether a row may be reached more than once.
+        repeats: bool,
     },
 }
+
+/// Tells whether documents may have several entries in an index.
+pub(crate) type Repeats<'a> = &'a dyn Fn(Prefix) -> bool;
 
 fn compile(expr: &datafusion::logical_expr::Expr) -> Result<CompiledExpr> {
     CompiledExpr::compile(expr, &datafusion::common::DFSchema::empty())
@@ -73,31 +86,31 @@ impl Access {
                 lower,
                 upper,
                 reverse,
-            } => {
-                let primary = rt.table.primary_key().map(|i| i.id);
-                let index = match index {
-                    Some(id) if Some(*id) != primary => Some(
-                        rt.indexes
-                            .iter()
-                            .position(|i| i.index.id == *id)
-                            .ok_or_else(|| Error::internal("plan names an index that is gone"))?,
-                    ),
-                    _ => None,
-                };
-                Path::Range(RangePath {
-                    index,
-                    equal: compile_all(equal)?,
-                    lower: compile_bound(lower)?,
-                    upper: compile_bound(upper)?,
-                    reverse: *reverse,
-                })
-            }
+                ordered,
+            } => Path::Range(RangePath {
+                index: index_position(rt, *index)?,
+                equal: compile_all(equal)?,
+                lower: compile_bound(lower)?,
+                upper: compile_bound(upper)?,
+                reverse: *reverse,
+                ordered: *ordered,
+            }),
+            AccessPath::Each {
+                index,
+                equal,
+                values,
+            } => Path::Each {
+                index: index_position(rt, *index)?,
+                equal: compile_all(equal)?,
+                values: compile(values)?,
+            },
             AccessPath::Full { reverse } => Path::Range(RangePath {
                 index: None,
                 equal: Vec::new(),
                 lower: None,
                 upper: None,
                 reverse: *reverse,
+                ordered: false,
             }),
         };
         let optional = |e: &Option<_>| e.as_ref().map(compile).transpose();
@@ -116,7 +129,12 @@ impl Access {
         }
     }
 
-    pub(crate) fn target(&self, rt: &TableRuntime, env: &mut dyn Env) -> Result<Target> {
+    pub(crate) fn target(
+        &self,
+        rt: &TableRuntime,
+        env: &mut dyn Env,
+        repeats: Repeats<'_>,
+    ) -> Result<Target> {
         match &self.path {
             Path::Point(key) => {
                 let mut out = rt.prefix.bytes().to_vec();
@@ -138,7 +156,29 @@ impl Access {
                 found.dedup();
                 Ok(Target::Keys(found))
             }
-            Path::Range(path) => path.target(rt, env),
+            Path::Range(path) => path.target(rt, env, repeats),
+            Path::Each {
+                index,
+                equal,
+                values,
+            } => {
+                let index = index.map(|at| &rt.indexes[at]);
+                let (Some(equal), Value::Jsonb(values)) =
+                    (values_of(equal, env)?, values.eval(&[], env)?)
+                else {
+                    return Ok(Target::Nothing);
+                };
+                let ranges = each_range(rt, index, &equal, &values)?;
+                Ok(match index {
+                    None => Target::Keys(ranges.into_iter().map(|range| range.lo).collect()),
+                    Some(index) => Target::Ranges {
+                        space: Space::Index,
+                        ranges: ranges.into(),
+                        reverse: false,
+                        repeats: repeats(index.prefix),
+                    },
+                })
+            }
         }
     }
 
@@ -194,30 +234,36 @@ pub(crate) fn append_key(
     Ok(true)
 }
 
-impl RangePath {
-    fn target(&self, rt: &TableRuntime, env: &mut dyn Env) -> Result<Target> {
-        let (space, prefix, columns): (_, _, Vec<KeyColumn>) = match self.index {
-            Some(at) => {
-                let index = &rt.indexes[at];
-                (
-                    Space::Index,
-                    index.prefix.bytes().to_vec(),
-                    index.columns.iter().map(|(_, c)| *c).collect(),
-                )
-            }
-            None => (
-                Space::Row,
-                rt.prefix.bytes().to_vec(),
-                vec![KeyColumn::ASC; rt.key.len()],
-            ),
-        };
-        let mut equal = Vec::with_capacity(self.equal.len());
-        for expr in &self.equal {
-            match expr.eval(&[], env)? {
-                Value::Null => return Ok(Target::Nothing),
-                value => equal.push(value),
-            }
+/// The place of an index in `TableRuntime::indexes`; `None` for the table's own key.
+fn index_position(rt: &TableRuntime, id: Option<ObjectId>) -> Result<Option<usize>> {
+    let primary = rt.table.primary_key().map(|i| i.id);
+    let Some(id) = id.filter(|id| Some(*id) != primary) else {
+        return Ok(None);
+    };
+    match rt.indexes.iter().position(|i| i.index.id == id) {
+        Some(at) => Ok(Some(at)),
+        None => Err(Error::internal("plan names an index that is gone")),
+    }
+}
+
+/// Values that a key has to equal; `None` when one is NULL, which equals nothing.
+fn values_of(exprs: &[CompiledExpr], env: &mut dyn Env) -> Result<Option<Vec<Value>>> {
+    let mut values = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        match expr.eval(&[], env)? {
+            Value::Null => return Ok(None),
+            value => values.push(value),
         }
+    }
+    Ok(Some(values))
+}
+
+impl RangePath {
+    fn target(&self, rt: &TableRuntime, env: &mut dyn Env, repeats: Repeats<'_>) -> Result<Target> {
+        let index: Option<&IndexRuntime> = self.index.map(|at| &rt.indexes[at]);
+        let Some(equal) = values_of(&self.equal, env)? else {
+            return Ok(Target::Nothing);
+        };
         let mut bounds = [None, None];
         for (slot, bound) in bounds.iter_mut().zip([&self.lower, &self.upper]) {
             let Some((expr, inclusive)) = bound else {
@@ -234,11 +280,22 @@ impl RangePath {
             }
         }
         let [lower, upper] = bounds;
-        let range = key_range(prefix, &columns, &equal, &lower, &upper)?;
-        Ok(Target::Range {
-            space,
-            range,
+        let reach = Reach {
+            equal,
+            lower,
+            upper,
+            ordered: self.ordered,
+        };
+        let several = rt.is_document() && index.is_some_and(|index| repeats(index.prefix));
+        let range = reach.range(rt, index, |_| several)?;
+        Ok(Target::Ranges {
+            space: match index {
+                Some(_) => Space::Index,
+                None => Space::Row,
+            },
+            ranges: SmallVec::from_buf([range]),
             reverse: self.reverse,
+            repeats: several,
         })
     }
 }

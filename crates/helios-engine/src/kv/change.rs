@@ -4,6 +4,7 @@ use super::access::Target;
 use super::read::emit_expressions;
 use super::{CompiledConflict, CompiledModify, KvPlan};
 use crate::kernel::index::row_key;
+use crate::kernel::reach::may_repeat;
 use crate::kernel::runtime::TableRuntime;
 use crate::kernel::write::{Arbiters, Inserted, Writer};
 use helios_planner::scalar::ValueEnv;
@@ -60,11 +61,14 @@ impl KvPlan {
                     return Err(Error::internal("a change with a window"));
                 }
                 let target = {
+                    let txn = &*writer.txn;
                     let mut env = ValueEnv {
                         params,
                         functions: writer.functions,
                     };
-                    access.target(rt, &mut env)?
+                    access.target(rt, &mut env, &|index| {
+                        may_repeat(txn.store(), &txn.view(), index)
+                    })?
                 };
                 let mut n = 0;
                 // Rows that were found under another key than they have now.
@@ -103,32 +107,34 @@ impl KvPlan {
 
 /// Keys of the rows that may match, as the statement's snapshot has them.
 fn candidates(writer: &Writer<'_>, rt: &TableRuntime, target: &Target) -> Result<Vec<Vec<u8>>> {
-    let (space, range, reverse) = match target {
+    let (space, ranges, reverse, repeats) = match target {
         Target::Nothing => return Ok(Vec::new()),
         Target::Keys(keys) => return Ok(keys.clone()),
-        Target::Range {
+        Target::Ranges {
             space,
-            range,
+            ranges,
             reverse,
-        } => (*space, range, *reverse),
+            repeats,
+        } => (*space, ranges, *reverse, *repeats),
     };
     let view = writer.txn.view();
     let options = ScanOptions {
         reverse,
         ..ScanOptions::default()
     };
-    let mut scan = view.scan(space, range.clone(), options)?;
     let mut keys = Vec::new();
-    while let Some((key, value)) = scan.next()? {
-        if space == Space::Row {
-            keys.push(key.to_vec());
-        } else {
-            let (_, body) = helios_storage::split_header(value)?;
-            keys.push(row_key(rt, body));
+    for range in ranges {
+        let mut scan = view.scan(space, range.clone(), options)?;
+        while let Some((key, value)) = scan.next()? {
+            if space == Space::Row {
+                keys.push(key.to_vec());
+            } else {
+                let (_, body) = helios_storage::split_header(value)?;
+                keys.push(row_key(rt, body));
+            }
         }
     }
-    if space == Space::Index && rt.is_document() {
-        // A document has an entry for each element of an array.
+    if repeats {
         keys.sort();
         keys.dedup();
     }
@@ -145,21 +151,23 @@ fn still_reached(
     key: &[u8],
     row: &[Value],
 ) -> Result<bool> {
-    let (space, range) = match target {
+    let (space, ranges) = match target {
         Target::Nothing => return Ok(false),
         Target::Keys(keys) => return Ok(key == found || keys.iter().any(|k| k == key)),
-        Target::Range { space, range, .. } => (*space, range),
+        Target::Ranges { space, ranges, .. } => (*space, ranges),
     };
+    let reached = |key: &[u8]| ranges.iter().any(|range| range.contains(key));
     if space == Space::Row {
-        return Ok(range.contains(key));
+        return Ok(reached(key));
     }
+    let belongs = |prefix: &[u8]| ranges.first().is_some_and(|r| r.lo.starts_with(prefix));
     let index = rt
         .indexes
         .iter()
-        .find(|i| range.lo.starts_with(&i.prefix.bytes()))
+        .find(|i| belongs(&i.prefix.bytes()))
         .ok_or_else(|| Error::internal("a range of an index that is gone"))?;
     let entries = index.entries(row, key, &mut writer.env())?;
-    Ok(entries.iter().any(|entry| range.contains(&entry.key)))
+    Ok(entries.iter().any(|entry| reached(&entry.key)))
 }
 
 impl CompiledModify {
@@ -251,13 +259,14 @@ async fn resolve_conflict(
     overriding: Option<bool>,
     params: &[Value],
 ) -> Result<Option<Vec<Value>>> {
+    let stored = writer.stored_key(rt, key)?;
     if writer.txn.isolation() != Isolation::ReadCommitted {
-        writer.txn.check_write_conflict(Space::Row, key)?;
+        writer.txn.check_write_conflict(Space::Row, &stored)?;
     }
     let Some((assignments, filter)) = &conflict.update else {
         return Ok(None);
     };
-    if writer.txn.written_by_statement(Space::Row, key) {
+    if writer.written_by_statement(rt, key) {
         return Err(Error::new(
             ErrorKind::CardinalityViolation,
             "ON CONFLICT DO UPDATE command cannot affect row a second time",
@@ -266,7 +275,7 @@ async fn resolve_conflict(
             "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
         ));
     }
-    writer.lock(key, LockMode::Update).await?;
+    writer.lock(&stored, LockMode::Update).await?;
     let old = writer
         .latest(rt, key)?
         .ok_or_else(|| Error::internal("the conflicting row vanished under its lock"))?;

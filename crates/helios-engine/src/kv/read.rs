@@ -3,11 +3,12 @@
 use super::access::Target;
 use super::{KvPlan, Output};
 use crate::kernel::index::row_key;
+use crate::kernel::reach::may_repeat;
 use crate::kernel::read::{Cell, RowView};
 use crate::kernel::runtime::TableRuntime;
 use foldhash::{HashSet, HashSetExt};
 use helios_planner::scalar::{CompiledExpr, Env};
-use helios_storage::{Pinned, ReadView, ScanOptions, Space, Store};
+use helios_storage::{Pinned, ReadView, Scan, ScanOptions, Space, Store};
 use helios_types::value::RowSink;
 use helios_types::{Error, Result, Value, ValueRef};
 use smallvec::SmallVec;
@@ -15,14 +16,14 @@ use smallvec::SmallVec;
 /// What a read looks at: a transaction's view, or the newest commit.
 pub(crate) enum Source<'a> {
     Latest(&'a Store),
-    View(&'a ReadView),
+    View(&'a ReadView, &'a Store),
 }
 
 impl Source<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Pinned<'_>>> {
         match self {
             Source::Latest(store) => store.get(Space::Row, key),
-            Source::View(view) => view.get(Space::Row, key),
+            Source::View(view, _) => view.get(Space::Row, key),
         }
     }
 }
@@ -71,10 +72,10 @@ impl KvPlan {
             return Ok(emit.n);
         }
         (emit.limit, emit.offset) = access.window(env)?;
-        let target = access.target(rt, env)?;
-        let Source::View(view) = source else {
+        let Source::View(view, store) = source else {
             return Err(Error::internal("range read without a view"));
         };
+        let target = access.target(rt, env, &|index| may_repeat(store, view, index))?;
         match target {
             Target::Nothing => {}
             Target::Keys(keys) => {
@@ -86,38 +87,20 @@ impl KvPlan {
                     }
                 }
             }
-            Target::Range {
+            Target::Ranges {
                 space,
-                range,
+                ranges,
                 reverse,
+                repeats,
             } => {
                 let options = ScanOptions {
                     reverse,
                     ..ScanOptions::default()
                 };
-                let mut scan = view.scan(space, range, options)?;
-                // A document has an entry for each element of an array.
-                let mut seen = (space == Space::Index && rt.is_document()).then(HashSet::new);
-                let mut rows = 0u32;
-                while emit.n < emit.limit {
-                    rows = rows.wrapping_add(1);
-                    if rows.is_multiple_of(16) {
-                        env.functions().checkpoint()?;
-                    }
-                    let Some((_, value)) = scan.next()? else {
-                        break;
-                    };
-                    if space == Space::Row {
-                        emit.value(value, env, sink)?;
-                        continue;
-                    }
-                    let (_, body) = helios_storage::split_header(value)?;
-                    let key = row_key(rt, body);
-                    if let Some(value) = view.get(Space::Row, &key)?
-                        && seen.as_mut().is_none_or(|seen| seen.insert(key))
-                    {
-                        emit.value(&value, env, sink)?;
-                    }
+                let mut seen = repeats.then(HashSet::new);
+                for range in ranges {
+                    let scan = view.scan(space, range, options)?;
+                    emit.scan(space, scan, view, &mut seen, env, sink)?;
                 }
             }
         }
@@ -137,6 +120,40 @@ struct Emit<'a> {
 }
 
 impl Emit<'_> {
+    /// The rows of one range. `seen` has the keys given so far, where a row may come again.
+    fn scan(
+        &mut self,
+        space: Space,
+        mut scan: Scan,
+        view: &ReadView,
+        seen: &mut Option<HashSet<Vec<u8>>>,
+        env: &mut dyn Env,
+        sink: &mut dyn RowSink,
+    ) -> Result<()> {
+        let mut rows = 0u32;
+        while self.n < self.limit {
+            rows = rows.wrapping_add(1);
+            if rows.is_multiple_of(16) {
+                env.functions().checkpoint()?;
+            }
+            let Some((_, value)) = scan.next()? else {
+                break;
+            };
+            if space == Space::Row {
+                self.value(value, env, sink)?;
+                continue;
+            }
+            let (_, body) = helios_storage::split_header(value)?;
+            let key = row_key(self.rt, body);
+            if let Some(value) = view.get(Space::Row, &key)?
+                && seen.as_mut().is_none_or(|seen| seen.insert(key))
+            {
+                self.value(&value, env, sink)?;
+            }
+        }
+        Ok(())
+    }
+
     fn value(&mut self, value: &[u8], env: &mut dyn Env, sink: &mut dyn RowSink) -> Result<()> {
         let Some(view) = self.rt.view(value, self.now_ms)? else {
             return Ok(());

@@ -7,7 +7,7 @@ use crate::kv::{KvPlan, Source};
 use crate::prepared::{Body, Completion, CompletionTag, Prepared};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Extension, LogicalPlan};
-use helios_planner::catalog::{ReferentialAction, Table};
+use helios_planner::catalog::{ReferentialAction, Shape, Table};
 use helios_planner::node::ModifyTable;
 use helios_planner::relation::RelationSource;
 use helios_planner::scalar::ValueEnv;
@@ -355,13 +355,14 @@ impl Session {
                         .await;
                 }
                 let view = self.transaction_mut()?.txn.view();
+                let engine = self.engine.clone();
                 let now_ms = (self.state.statement_time_us / 1000) as u64;
                 let mut env = ValueEnv {
                     params,
                     functions: &mut self.state,
                 };
                 plan.read(
-                    &Source::View(&view),
+                    &Source::View(&view, &engine.store),
                     &mut env,
                     now_ms,
                     &mut self.key_buffer,
@@ -372,7 +373,7 @@ impl Session {
                 let pipeline = self.pipeline(prepared, template)?;
                 self.run_pipeline(&pipeline, params, sink).await
             }
-            Executor::Apply | Executor::Vector => {
+            Executor::Apply | Executor::Vector(_) => {
                 let mut cursor = self.open_rows(prepared, template, params)?;
                 let mut n = 0;
                 while let Some(row) = cursor.next(&mut self.state).await? {
@@ -398,9 +399,16 @@ impl Session {
         let params: Arc<[Value]> = Arc::from(params);
         let reader = Arc::new(self.view_reader()?);
         let options = self.exec_options(reader, params);
-        if matches!(template.executor, Executor::Vector) {
-            return crate::vector::start(template, options, &mut self.state)
-                .map(super::cursor::RowSource::Vector);
+        if let Executor::Vector(vector) = &template.executor {
+            if let Some(rows) = crate::vector::start(vector, &options, &mut self.state)? {
+                return Ok(super::cursor::RowSource::Vector(rows));
+            }
+            if &*self.state.executor_text == "vector" {
+                helios_types::bail!(
+                    Unsupported,
+                    "the vectorised executor cannot run this statement: these parameters"
+                );
+            }
         }
         let program = prepared.program(|| {
             crate::apply::compile(&template.plan, &crate::apply::CompileOptions::default())
@@ -430,7 +438,7 @@ impl Session {
             engine: self.engine.clone(),
             catalog: self.state.catalog.clone(),
             view,
-            now_ms: (self.state.statement_time_us / 1000) as u64,
+            now_ms: self.read_time_ms(),
         })
     }
 
@@ -499,7 +507,7 @@ fn relation_lock(privilege: char, command: Command) -> LockMode {
 
 /// The tables that a plan reads or writes, as they were when it was made.
 fn tables_of(template: &PlanTemplate) -> Vec<Arc<Table>> {
-    let mut tables = Vec::new();
+    let mut tables: Vec<Arc<Table>> = Vec::new();
     let _ = template.plan.apply_with_subqueries(|node| {
         match node {
             LogicalPlan::TableScan(scan) => tables.extend(
@@ -517,6 +525,8 @@ fn tables_of(template: &PlanTemplate) -> Vec<Arc<Table>> {
         }
         Ok(TreeNodeRecursion::Continue)
     });
+    // The tables of keys are always the same.
+    tables.retain(|table| table.shape != Shape::Keyspace);
     tables
 }
 

@@ -4,6 +4,8 @@ use super::{Session, now_us};
 use crate::engine::Engine;
 use crate::kernel::foreign_key::CheckQueue;
 use crate::kernel::write::Writer;
+use crate::keyspace::batch::Effects;
+use crate::keyspace::sql_write::{KeyWrites, WritesAs};
 use crate::options::Protocol;
 use helios_planner::catalog::Catalog;
 use helios_storage::{
@@ -43,6 +45,11 @@ pub(crate) struct Transaction {
     pub(crate) created: Vec<Prefix>,
     /// Whether a statement has run, so that the isolation level is settled.
     used: bool,
+    /// When the snapshot was taken that the current statement reads; what has expired by then is
+    /// not there.
+    read_time_us: i64,
+    /// What its writes of keys leave to be done after the commit.
+    keys: Effects,
 }
 
 struct NamedSavepoint {
@@ -154,6 +161,8 @@ impl Session {
             dropped: Vec::new(),
             created: Vec::new(),
             used: false,
+            read_time_us: self.state.transaction_time_us,
+            keys: Effects::default(),
         });
         Ok(())
     }
@@ -263,6 +272,18 @@ impl Session {
         }
     }
 
+    /// A record that is written by the next commit of this session, in one with its rows: what a
+    /// client that does not hear of the commit will ask for. Nothing is written when the
+    /// transaction changes nothing.
+    pub fn record_commit(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.commit_record = Some((key, value));
+    }
+
+    /// Takes such a record back.
+    pub fn forget_commit_record(&mut self) {
+        self.commit_record = None;
+    }
+
     /// ROLLBACK.
     pub fn rollback(&mut self) {
         if self.transaction.as_ref().is_none_or(|t| !t.explicit) {
@@ -321,8 +342,12 @@ impl Session {
             let engine = engine.clone();
             t.txn.on_publish(move |_| engine.publish_catalog(catalog));
         }
+        if let Some((key, value)) = self.commit_record.take() {
+            t.txn.set_record(key, value);
+        }
         match t.txn.commit_start() {
             Ok(wait) => {
+                t.keys.committed(&engine.keyspace);
                 for prefix in t.dropped {
                     let _ = engine.store.drop_object(prefix);
                 }
@@ -411,6 +436,9 @@ impl Session {
         if t.failed {
             return Err(failed_transaction());
         }
+        if !t.used || t.txn.isolation() == Isolation::ReadCommitted {
+            t.read_time_us = self.state.statement_time_us;
+        }
         t.used = true;
         t.txn.start_statement();
         Ok(())
@@ -453,6 +481,12 @@ impl Session {
         Ok(())
     }
 
+    /// The time at which the current statement reads, in milliseconds.
+    pub(crate) fn read_time_ms(&self) -> u64 {
+        let time = self.transaction.as_ref().map(|t| t.read_time_us);
+        u64::try_from(time.unwrap_or(self.state.statement_time_us) / 1000).unwrap_or(0)
+    }
+
     /// How lock requests of this session wait.
     pub(crate) fn lock_wait(&self) -> Wait {
         match self.state.settings.milliseconds("lock_timeout") {
@@ -467,17 +501,24 @@ impl Session {
         work: impl AsyncFnOnce(&mut Writer<'_>) -> Result<T>,
     ) -> Result<T> {
         let wait = self.lock_wait();
+        let now_ms = self.read_time_ms();
         let Some(t) = &mut self.transaction else {
             return Err(Error::internal("write without a transaction"));
         };
         let engine = self.engine.clone();
+        let writes_as = WritesAs {
+            database: self.state.database,
+            role: self.state.role,
+            protocol: self.state.protocol,
+        };
         let mut writer = Writer {
+            keys: KeyWrites::new(&engine.keyspace, &mut t.keys, writes_as),
             txn: &mut t.txn,
             catalog: self.state.catalog.clone(),
             runtimes: &engine.runtimes,
             checks: &mut t.checks,
             wait,
-            now_ms: (self.state.statement_time_us / 1000) as u64,
+            now_ms,
             json_documents: self.state.protocol != Protocol::Mongo,
             functions: &mut self.state,
         };

@@ -138,6 +138,7 @@ pub(crate) async fn explain(context: &mut Context<'_>) -> Result<()> {
         database: context.database,
         session,
         in_transaction: context.in_transaction,
+        retry: None,
         namespace: None,
         out: Writer::new(),
     };

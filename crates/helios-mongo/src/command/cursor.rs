@@ -139,7 +139,7 @@ pub(crate) async fn get_more(context: &mut Context<'_>) -> Result<()> {
     }
     let namespace = format!("{}.{collection}", context.database);
     let server = context.client.server.clone();
-    let Some(mut cursor) = server.take_cursor(id) else {
+    let Some(mut cursor) = server.take_cursor(id).await else {
         fail!(code::CURSOR_NOT_FOUND, "cursor id {id} not found");
     };
     if cursor.namespace != namespace || cursor.owner != session_id(context.request) {
@@ -193,7 +193,7 @@ async fn next_batch(open: &mut OpenCursor, size: u64) -> Result<(Batch, bool)> {
     }
 }
 
-pub(crate) fn kill(context: &mut Context<'_>) -> Result<()> {
+pub(crate) async fn kill(context: &mut Context<'_>) -> Result<()> {
     context.check_fields(&["cursors"])?;
     let ids = context.get("cursors");
     if !ids.is_array() {
@@ -206,12 +206,15 @@ pub(crate) fn kill(context: &mut Context<'_>) -> Result<()> {
     let mut killed = ArrayWriter::new();
     let mut unknown = ArrayWriter::new();
     for id in ids.elements() {
-        match id
-            .as_i64()
-            .and_then(|id| context.client.server.take_cursor(id))
-        {
-            Some(_) => killed.push(id),
-            None => unknown.push(id),
+        let server = &context.client.server;
+        let found = match id.as_i64() {
+            Some(id) => server.take_cursor(id).await.is_some(),
+            None => false,
+        };
+        if found {
+            killed.push(id);
+        } else {
+            unknown.push(id);
         }
     }
     let none = array_of([]);

@@ -3,6 +3,7 @@
 use super::insert::{Writes, check_batch};
 use super::{Context, modify, options, update};
 use crate::error::{Result, fail};
+use helios_engine::TransactionStatus;
 use helios_planner::document::error::code;
 use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
@@ -25,10 +26,11 @@ pub(crate) async fn delete(context: &mut Context<'_>) -> Result<()> {
             None => {}
         }
     }
-    writes.finish(context).await?;
-    context.out.put_i32("n", n as i32);
-    writes.write(&mut context.out);
-    Ok(())
+    writes.finish(context, |out| deleted(out, n)).await
+}
+
+fn deleted(out: &mut Writer, n: u64) {
+    out.put_i32("n", n as i32);
 }
 
 async fn one(
@@ -79,6 +81,9 @@ async fn one(
     }
     options::hint(Some(&collection), statement.get("hint"))?;
     if !single || modify::is_point(&collection, filter) {
+        if context.session()?.transaction_status() == TransactionStatus::Idle {
+            context.record_reply(|out| deleted(out, 1))?;
+        }
         return modify::delete_all(context, &collection, filter).await;
     }
     let own = update::open(context)?;
@@ -86,6 +91,7 @@ async fn one(
     for document in &found {
         modify::delete_row(context, &collection, Bson::document(document)).await?;
     }
-    update::close(context, own).await?;
-    Ok(found.len() as u64)
+    let n = found.len() as u64;
+    update::close(context, own, |out| deleted(out, n)).await?;
+    Ok(n)
 }

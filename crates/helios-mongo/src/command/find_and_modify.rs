@@ -67,7 +67,8 @@ pub(crate) async fn find_and_modify(context: &mut Context<'_>) -> Result<()> {
         );
     }
     let outcome = run(context, name, remove, upsert).await?;
-    write(context, &outcome, remove)
+    write(&mut context.out, &outcome, remove);
+    Ok(())
 }
 
 fn flag(context: &Context<'_>, name: &str) -> Result<bool> {
@@ -134,17 +135,17 @@ async fn run(context: &mut Context<'_>, name: &str, remove: bool, upsert: bool) 
             });
         }
         (None, Some(change)) if upsert => {
-            let (stored, id) = update::insert_new(context, &collection, change, filter).await?;
+            let new = update::new_document(context, change, filter)?;
             outcome.n = 1;
-            outcome.upserted = Some(id);
-            outcome.value = wants_new.then_some(stored);
+            outcome.upserted = Some(update::insert_new(context, &collection, &new).await?);
+            outcome.value = wants_new.then_some(new);
         }
         (None, _) => {}
     }
     if let Some(document) = &outcome.value {
         outcome.value = Some(projected(context, document, &matcher)?);
     }
-    update::close(context, own).await?;
+    update::close(context, own, |out| write(out, &outcome, remove)).await?;
     Ok(outcome)
 }
 
@@ -158,8 +159,7 @@ fn projected(context: &Context<'_>, document: &[u8], matcher: &Matcher) -> Resul
     Ok(projection.apply_at(Bson::document(document), index)?)
 }
 
-fn write(context: &mut Context<'_>, outcome: &Outcome, remove: bool) -> Result<()> {
-    let out = &mut context.out;
+fn write(out: &mut Writer, outcome: &Outcome, remove: bool) {
     out.start_document("lastErrorObject")
         .put_i32("n", outcome.n);
     if !remove {
@@ -173,5 +173,4 @@ fn write(context: &mut Context<'_>, outcome: &Outcome, remove: bool) -> Result<(
         Some(document) => out.put_document("value", document),
         None => out.put("value", Bson::NULL),
     };
-    Ok(())
 }

@@ -24,6 +24,11 @@ pub(crate) async fn insert(context: &mut Context<'_>) -> Result<()> {
     let mut n = 0;
     for (at, document) in documents.iter().enumerate() {
         writes.next(context)?;
+        if !writes.own {
+            context.record_reply(|out| {
+                out.put_i32("n", 1);
+            })?;
+        }
         let result = modify::insert_row(context, &collection, *document).await;
         if writes.done(context, at, result)?.is_some() {
             n += 1;
@@ -31,10 +36,11 @@ pub(crate) async fn insert(context: &mut Context<'_>) -> Result<()> {
             break;
         }
     }
-    writes.finish(context).await?;
-    context.out.put_i32("n", n);
-    writes.write(&mut context.out);
-    Ok(())
+    writes
+        .finish(context, |out| {
+            out.put_i32("n", n);
+        })
+        .await
 }
 
 pub(crate) fn check_batch(command: &str, field: &str, len: usize) -> Result<()> {
@@ -116,14 +122,25 @@ impl Writes {
         self.ordered && !self.errors.is_empty()
     }
 
-    pub async fn finish(&mut self, context: &mut Context<'_>) -> Result<()> {
+    /// Ends the command's own transaction and writes the reply, of which `fields` are a part.
+    pub async fn finish(
+        &mut self,
+        context: &mut Context<'_>,
+        fields: impl Fn(&mut Writer),
+    ) -> Result<()> {
         if self.own {
+            context.record_reply(|out| {
+                fields(out);
+                self.write(out);
+            })?;
             context.session()?.commit().await?;
         }
+        fields(&mut context.out);
+        self.write(&mut context.out);
         Ok(())
     }
 
-    pub fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Writer) {
         if !self.errors.is_empty() {
             out.put(
                 "writeErrors",

@@ -3,10 +3,13 @@
 //! A transaction's engine session belongs to the logical session and goes with whichever
 //! connection sends the next command of it. It reads one snapshot; a write to a row that somebody
 //! else changed since fails at once with a write conflict, and the driver runs it all again.
+//!
+//! The reply to a retryable write is remembered and also committed with it (`session/retry.rs`), so
+//! that a client which asks again gets it, even after a crash.
 
 use super::{Context, data, finish, options};
 use crate::error::{MongoError, Result, fail};
-use crate::session::{Logical, Transaction, logical_id};
+use crate::session::{Logical, Retry, Transaction, logical_id};
 use helios_engine::{Isolation, Session, TransactionMode};
 use helios_planner::document::error::code;
 use helios_planner::document::number::Number;
@@ -59,44 +62,59 @@ pub(crate) async fn run(mut context: Context<'_>, write: bool) -> Result<Vec<u8>
     if let Some(wanted) = wanted(&context)? {
         return in_transaction(context, wanted).await;
     }
-    let kept = match (write, logical_id(context.body()), number(&context)) {
-        (true, Some(id), Some(number)) => Some((context.client.server.logical(id), number)),
+    context.retry = match (write, logical_id(context.body()), number(&context)) {
+        (true, Some(session), Some(number)) => Some(Retry { session, number }),
         _ => None,
     };
-    // Held while the write runs, so that its retry waits for its result.
-    let mut guard = match &kept {
-        Some((logical, _)) => Some(logical.lock().await),
-        None => None,
+    let Some(retry) = context.retry else {
+        run_alone(&mut context).await?;
+        return finish(context);
     };
-    if let (Some(logical), Some((_, number))) = (&mut guard, &kept) {
-        logical.touch();
-        if let Some(reply) = logical.reply(*number) {
-            return Ok(reply.to_vec());
-        }
-        if *number < logical.number {
-            fail!(
-                code::TRANSACTION_TOO_OLD,
-                "Retryable write with txnNumber {number} is prohibited on session because a newer retryable write with txnNumber {} has already started",
-                logical.number
-            );
-        }
-        logical.number = *number;
+    let server = context.client.server.clone();
+    let logical = server.logical(retry.session);
+    // Held while the write runs, so that its retry waits for its result.
+    let mut logical = logical.lock().await;
+    logical.touch();
+    logical.recall(&server.engine, retry.session)?;
+    if let Some(reply) = logical.reply(retry.number) {
+        put_fields(&mut context.out, reply);
+        return finish(context);
     }
+    if retry.number < logical.number {
+        fail!(
+            code::TRANSACTION_TOO_OLD,
+            "Retryable write with txnNumber {} is prohibited on session because a newer retryable write with txnNumber {} has already started",
+            retry.number,
+            logical.number
+        );
+    }
+    logical.number = retry.number;
+    run_alone(&mut context).await?;
+    let fields = std::mem::take(&mut context.out).finish();
+    put_fields(&mut context.out, &fields);
+    logical.remember(retry.number, fields);
+    finish(context)
+}
+
+fn put_fields(out: &mut Writer, document: &[u8]) {
+    for (name, value) in Bson::document(document).fields() {
+        out.put(name, value);
+    }
+}
+
+/// Runs a command outside of the client's transactions.
+async fn run_alone(context: &mut Context<'_>) -> Result<()> {
     let place = context.namespace()?;
     let database = place.database.as_str();
     context.session = Some(context.client.take_session(database)?);
-    let result = limited(&mut context).await;
+    let result = limited(context).await;
     if let Some(mut session) = context.session.take() {
         // A command that failed half-way leaves nothing open.
         session.rollback();
+        session.forget_commit_record();
         context.client.put_session(database, session);
     }
-    result.map_err(|error| retryable(error, kept.is_some()))?;
-    let reply = finish(context)?;
-    if let (Some(logical), Some((_, number))) = (&mut guard, &kept) {
-        logical.remember(*number, reply.clone());
-    }
-    Ok(reply)
+    result.map_err(|error| retryable(error, context.retry.is_some()))
 }
 
 /// Runs a command within its `maxTimeMS`.

@@ -50,22 +50,47 @@ pub(crate) async fn update(context: &mut Context<'_>) -> Result<()> {
             total.modified += outcome.modified;
             if let Some(id) = outcome.upserted {
                 total.matched += 1;
-                let mut entry = Writer::new();
-                entry.put_i32("index", at as i32).put("_id", id.as_bson());
-                upserted.push(Bson::document(&entry.finish()));
+                upserted.push(upserted_entry(at, &id).as_bson());
             }
         } else if writes.stops() {
             break;
         }
     }
-    writes.finish(context).await?;
-    context.out.put_i32("n", total.matched);
-    if !upserted.is_empty() {
-        context.out.put("upserted", upserted.finish_buf().as_bson());
+    let upserted = (!upserted.is_empty()).then(|| upserted.finish_buf());
+    writes
+        .finish(context, |out| total.write(out, upserted.as_ref()))
+        .await
+}
+
+impl Outcome {
+    fn write(&self, out: &mut Writer, upserted: Option<&BsonBuf>) {
+        out.put_i32("n", self.matched);
+        if let Some(upserted) = upserted {
+            out.put("upserted", upserted.as_bson());
+        }
+        out.put_i32("nModified", self.modified);
     }
-    context.out.put_i32("nModified", total.modified);
-    writes.write(&mut context.out);
-    Ok(())
+
+    /// The reply of a command that has done this and nothing else.
+    fn write_alone(&self, out: &mut Writer) {
+        let Some(id) = &self.upserted else {
+            return self.write(out, None);
+        };
+        let total = Outcome {
+            matched: self.matched + 1,
+            modified: self.modified,
+            upserted: None,
+        };
+        total.write(out, Some(&array_of([upserted_entry(0, id).as_bson()])));
+    }
+}
+
+fn upserted_entry(index: usize, id: &BsonBuf) -> BsonBuf {
+    let mut entry = Writer::new();
+    entry
+        .put_i32("index", index as i32)
+        .put("_id", id.as_bson());
+    BsonBuf::document(entry.finish())
 }
 
 async fn one(
@@ -156,9 +181,10 @@ async fn one(
         }
     }
     if found.is_empty() && upsert {
-        outcome.upserted = Some(insert_new(context, &collection, &update, filter).await?.1);
+        let new = new_document(context, &update, filter)?;
+        outcome.upserted = Some(insert_new(context, &collection, &new).await?);
     }
-    close(context, own).await?;
+    close(context, own, |out| outcome.write_alone(out)).await?;
     Ok(outcome)
 }
 
@@ -184,26 +210,47 @@ async fn point(
     spec: &[u8],
     upsert: bool,
 ) -> Result<Outcome> {
+    let spec = Bson::document(spec);
+    let changed = Outcome {
+        matched: 1,
+        modified: 1,
+        upserted: None,
+    };
     let mut attempts = 0;
     loop {
-        let spec = Bson::document(spec);
+        record_alone(context, &changed)?;
         let done = modify::update_point(context, collection, filter, spec, now_ms()).await?;
-        let mut outcome = Outcome::default();
         match done {
-            Some(PointUpdate::Changed) => (outcome.matched, outcome.modified) = (1, 1),
-            Some(PointUpdate::Unchanged) => outcome.matched = 1,
-            _ if upsert => match insert_new(context, collection, update, filter).await {
-                Ok((_, id)) => outcome.upserted = Some(id),
-                // Somebody else has just inserted it: now there is something to update.
-                Err(error) if again(context, &error) && attempts < UPSERTS_MAX => {
-                    attempts += 1;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            },
+            Some(PointUpdate::Changed) => return Ok(changed),
+            Some(PointUpdate::Unchanged) => {
+                return Ok(Outcome {
+                    modified: 0,
+                    ..changed
+                });
+            }
+            _ if !upsert => return Ok(Outcome::default()),
             _ => {}
         }
-        return Ok(outcome);
+        let new = new_document(context, update, filter)?;
+        let outcome = Outcome {
+            upserted: Some(Bson::document(&new).get("_id").to_buf()),
+            ..Outcome::default()
+        };
+        record_alone(context, &outcome)?;
+        match insert_new(context, collection, &new).await {
+            Ok(_) => return Ok(outcome),
+            // Somebody else has just inserted it: now there is something to update.
+            Err(error) if again(context, &error) && attempts < UPSERTS_MAX => attempts += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Records the reply with the statement that comes next, when that is a transaction of its own.
+fn record_alone(context: &mut Context<'_>, outcome: &Outcome) -> Result<()> {
+    match context.session()?.transaction_status() {
+        TransactionStatus::Idle => context.record_reply(|out| outcome.write_alone(out)),
+        _ => Ok(()),
     }
 }
 
@@ -219,22 +266,30 @@ fn again(context: &mut Context<'_>, error: &crate::error::MongoError) -> bool {
     error.code == code::DUPLICATE_KEY && idle
 }
 
-/// Inserts what an upsert makes; the document and its `_id`.
-pub(crate) async fn insert_new(
-    context: &mut Context<'_>,
-    collection: &Collection,
+/// The document that an upsert inserts.
+pub(crate) fn new_document(
+    context: &Context<'_>,
     update: &Update,
     filter: Bson<'_>,
-) -> Result<(Vec<u8>, BsonBuf)> {
+) -> Result<Vec<u8>> {
     let settings = UpdateContext {
         matched: None,
         inserting: true,
         now_ms: now_ms(),
     };
-    let document = update.upsert(filter, &settings, context.client.server.object_id())?;
-    let stored = modify::insert_row(context, collection, Bson::document(&document)).await?;
-    let id = Bson::document(&stored).get("_id").to_buf();
-    Ok((stored, id))
+    let id = context.client.server.object_id();
+    let document = update.upsert(filter, &settings, id)?;
+    modify::storable(Bson::document(&document), id)
+}
+
+/// Inserts it; its `_id`.
+pub(crate) async fn insert_new(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    document: &[u8],
+) -> Result<BsonBuf> {
+    let stored = modify::insert_row(context, collection, Bson::document(document)).await?;
+    Ok(Bson::document(&stored).get("_id").to_buf())
 }
 
 /// Opens a transaction around a statement that reads before it writes, unless one is open.
@@ -247,8 +302,14 @@ pub(crate) fn open(context: &mut Context<'_>) -> Result<bool> {
     Ok(own)
 }
 
-pub(crate) async fn close(context: &mut Context<'_>, own: bool) -> Result<()> {
+/// Ends it; the reply is recorded with it.
+pub(crate) async fn close(
+    context: &mut Context<'_>,
+    own: bool,
+    reply: impl FnOnce(&mut Writer),
+) -> Result<()> {
     if own {
+        context.record_reply(reply)?;
         context.session()?.commit().await?;
     }
     Ok(())

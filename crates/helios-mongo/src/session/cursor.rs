@@ -1,6 +1,6 @@
 //! Results in batches.
 
-use helios_engine::{Cursor, Session};
+use helios_engine::{Cursor, Fetched, Session};
 use helios_types::value::RowSink;
 use helios_types::{Error, Result, ValueRef};
 use std::collections::VecDeque;
@@ -20,6 +20,10 @@ pub(crate) struct OpenCursor {
     pub time_left: Option<Duration>,
 }
 
+/// Most bytes of documents that are put aside for one cursor, and for all of them together.
+const ASIDE_BYTES_MAX: usize = 16 * 1024 * 1024;
+const ASIDE_TOTAL_MAX: usize = 256 * 1024 * 1024;
+
 /// Where the rest of the rows is.
 pub(crate) enum Rows {
     /// In a session of the cursor's own.
@@ -29,6 +33,46 @@ pub(crate) enum Rows {
     },
     /// Computed already.
     Ready(VecDeque<Vec<u8>>),
+}
+
+impl OpenCursor {
+    /// Whether it keeps a snapshot that it has not used for this long.
+    pub fn keeps_snapshot(&self, idle: Duration) -> bool {
+        matches!(self.rows, Rows::Engine { .. }) && self.last_use.elapsed() >= idle
+    }
+
+    /// Bytes that are put aside for it.
+    pub fn aside(&self) -> usize {
+        match &self.rows {
+            Rows::Engine { .. } => 0,
+            Rows::Ready(rest) => rest.iter().map(Vec::len).sum(),
+        }
+    }
+
+    /// Computes what is left and lets the snapshot go; false when that is too much. `others` is what
+    /// is put aside for other cursors.
+    pub async fn put_aside(&mut self, others: usize) -> Result<bool> {
+        let Rows::Engine { session, cursor } = &mut self.rows else {
+            return Ok(true);
+        };
+        let most = ASIDE_BYTES_MAX.min(ASIDE_TOTAL_MAX.saturating_sub(others));
+        let mut rest = VecDeque::new();
+        let mut bytes = 0;
+        loop {
+            let mut part = Batch::default();
+            let fetched = session.fetch(cursor, &mut part, 0).await?;
+            bytes += part.bytes;
+            if bytes > most {
+                return Ok(false);
+            }
+            rest.extend(part.documents);
+            if fetched != Fetched::More {
+                break;
+            }
+        }
+        self.rows = Rows::Ready(rest);
+        Ok(true)
+    }
 }
 
 /// Documents for one reply.

@@ -1,7 +1,9 @@
 //! Logical sessions: transactions and retryable writes, independent of connections.
 
+use super::retry;
 use super::server::SESSION_TIMEOUT;
-use helios_engine::Session;
+use crate::error::Result;
+use helios_engine::{Engine, Session};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,10 @@ pub(crate) struct Logical {
     /// The highest transaction number seen.
     pub number: i64,
     pub transaction: Option<Transaction>,
-    /// Replies to retryable writes by number, newest last.
+    /// Replies to retryable writes by number, newest last: the fields of the command's own.
     replies: VecDeque<(i64, Vec<u8>)>,
+    /// Whether it is known what was recorded before this run of the daemon.
+    recalled: bool,
 }
 
 pub(crate) enum Transaction {
@@ -40,6 +44,7 @@ impl Default for Logical {
             number: -1,
             transaction: None,
             replies: VecDeque::new(),
+            recalled: false,
         }
     }
 }
@@ -66,6 +71,21 @@ impl Logical {
             session.rollback();
             self.transaction = Some(Transaction::Aborted { number: *number });
         }
+    }
+
+    /// Takes over what the session's last write left when the daemon ran before.
+    pub fn recall(&mut self, engine: &Engine, id: [u8; 16]) -> Result<()> {
+        if self.recalled {
+            return Ok(());
+        }
+        if let Some((number, reply)) = retry::stored(engine, id)?
+            && number > self.number
+        {
+            self.number = number;
+            self.remember(number, reply);
+        }
+        self.recalled = true;
+        Ok(())
     }
 
     /// The reply that a write with this number got already.

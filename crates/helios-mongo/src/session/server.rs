@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Cursors end when they were not used for this long.
 pub(crate) const CURSOR_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-/// How often that is looked at.
+/// How often records of retryable writes are looked through.
+const RECORDS_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// How often the rest is looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// Most logical sessions kept.
 const SESSIONS_MAX: usize = 100_000;
@@ -31,6 +33,8 @@ pub(crate) struct Server {
     pub started: Instant,
     logical: Mutex<Sessions>,
     cursors: Mutex<HashMap<i64, OpenCursor>>,
+    /// Held while the rest of a cursor is put aside, which is not in `cursors` for that time.
+    settling: tokio::sync::Mutex<()>,
     connections: AtomicI32,
     object_ids: AtomicU64,
 }
@@ -48,6 +52,7 @@ impl Server {
             started: Instant::now(),
             logical: Mutex::default(),
             cursors: Mutex::default(),
+            settling: tokio::sync::Mutex::default(),
             connections: AtomicI32::new(1),
             object_ids: AtomicU64::new(rand::random()),
         };
@@ -82,8 +87,18 @@ impl Server {
     /// Ends what was left behind, until the daemon goes down: transactions, sessions, cursors.
     pub async fn sweep(self: Arc<Self>, shutdown: Shutdown) {
         let lifetime = self.config.transaction_lifetime;
+        let idle = self.config.cursor_snapshot_lifetime;
+        let interval = SWEEP_INTERVAL.min(lifetime).min(idle);
+        let mut records_swept: Option<Instant> = None;
         while !shutdown.is_triggered() {
-            super::wait(shutdown.clone(), SWEEP_INTERVAL.min(lifetime)).await;
+            super::wait(shutdown.clone(), interval).await;
+            if records_swept.is_none_or(|at| at.elapsed() > RECORDS_INTERVAL) {
+                records_swept = Some(Instant::now());
+                if let Err(error) = super::retry::sweep(&self.engine) {
+                    tracing::warn!(message = %error.message, "records of retryable writes stay");
+                }
+            }
+            self.settle_cursors(idle).await;
             let sessions: Vec<_> = locked(&self.logical)
                 .iter()
                 .map(|(id, s)| (*id, s.clone()))
@@ -101,6 +116,38 @@ impl Server {
             }
             self.end_sessions(expired.into_iter());
             locked(&self.cursors).retain(|_, c| c.last_use.elapsed() < CURSOR_TIMEOUT);
+        }
+    }
+
+    /// Lets the snapshots of idle cursors go.
+    async fn settle_cursors(&self, idle: Duration) {
+        let waiting: Vec<i64> = {
+            let cursors = locked(&self.cursors);
+            let waiting = cursors.iter().filter(|(_, c)| c.keeps_snapshot(idle));
+            waiting.map(|(id, _)| *id).collect()
+        };
+        for id in waiting {
+            let _settling = self.settling.lock().await;
+            let (cursor, others) = {
+                let mut cursors = locked(&self.cursors);
+                // It may have been used meanwhile.
+                let idle = cursors.get(&id).is_some_and(|c| c.keeps_snapshot(idle));
+                let cursor = idle.then(|| cursors.remove(&id)).flatten();
+                (cursor, cursors.values().map(OpenCursor::aside).sum())
+            };
+            let Some(mut cursor) = cursor else { continue };
+            match cursor.put_aside(others).await {
+                Ok(true) => {
+                    locked(&self.cursors).insert(id, cursor);
+                }
+                Ok(false) => tracing::debug!(
+                    namespace = cursor.namespace,
+                    "an idle cursor has too many documents left to keep them and is closed"
+                ),
+                Err(error) => {
+                    tracing::debug!(namespace = cursor.namespace, %error, "an idle cursor is closed");
+                }
+            }
         }
     }
 
@@ -133,7 +180,16 @@ impl Server {
         }
     }
 
-    pub fn take_cursor(&self, id: i64) -> Option<OpenCursor> {
+    pub async fn take_cursor(&self, id: i64) -> Option<OpenCursor> {
+        if let Some(cursor) = self.take_kept_cursor(id) {
+            return Some(cursor);
+        }
+        // It may be away because its documents are being put aside.
+        let _settled = self.settling.lock().await;
+        self.take_kept_cursor(id)
+    }
+
+    fn take_kept_cursor(&self, id: i64) -> Option<OpenCursor> {
         let cursor = locked(&self.cursors).remove(&id)?;
         (cursor.last_use.elapsed() < CURSOR_TIMEOUT).then_some(cursor)
     }

@@ -1,9 +1,10 @@
-//! Predicates on typed columns.
+//! Filters split into predicates, and predicates on typed columns.
 //!
 //! MongoDB's comparisons have two truth values and are bracketed by type. A condition becomes a
 //! column predicate only where SQL's answer is the same for every row; everything else stays in
 //! the filter that is evaluated on the document.
 
+use super::path::indexed;
 use super::{Collection, Params, quote};
 use helios_planner::document::raw::*;
 use helios_types::conversion::from_bson;
@@ -34,20 +35,19 @@ impl Predicate {
             || collection.table.column("_id").is_none()
             || collection.key_names() == ["_id"];
         for (name, operand) in filter.fields() {
-            let found = if collection.is_document() {
-                document_id(name, operand, alias, params)
-                    .or_else(|| indexed_path(collection, name, operand, alias, params))
+            let before = conditions.len();
+            let complete = if collection.is_document() {
+                indexed(collection, name, operand, alias, params, &mut conditions)
             } else {
-                relational(collection, name, operand, alias, params)
+                conditions.extend(relational(collection, name, operand, alias, params));
+                conditions.len() > before
             };
-            match found {
-                Some(condition) => {
-                    point |= id_is_key && name == "_id" && !is_operators(equality(operand));
-                    conditions.push(condition);
-                }
-                None => {
-                    rest.put(name, operand);
-                }
+            point |= id_is_key
+                && name == "_id"
+                && conditions.len() > before
+                && !is_operators(equality(operand));
+            if !complete {
+                rest.put(name, operand);
             }
         }
         Predicate {
@@ -58,7 +58,7 @@ impl Predicate {
     }
 }
 
-fn is_operators(value: Bson<'_>) -> bool {
+pub(super) fn is_operators(value: Bson<'_>) -> bool {
     value.is_document()
         && value
             .fields()
@@ -67,44 +67,12 @@ fn is_operators(value: Bson<'_>) -> bool {
 }
 
 /// The operand of `{path: operand}` or `{path: {$eq: operand}}`.
-fn equality(operand: Bson<'_>) -> Bson<'_> {
+pub(super) fn equality(operand: Bson<'_>) -> Bson<'_> {
     let only = (operand.is_document() && operand.len() == 1).then(|| operand.get("$eq"));
     match only {
         Some(value) if !value.is_missing() => value,
         _ => operand,
     }
-}
-
-/// Equality of a path that an index has among its keys. Null and arrays have more than one meaning
-/// there, and a number in a path may be a field or a position: these stay in the filter.
-fn indexed_path(
-    collection: &Collection,
-    name: &str,
-    operand: Bson<'_>,
-    alias: &str,
-    params: &mut Params,
-) -> Option<String> {
-    let value = equality(operand);
-    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    let plain = !name.starts_with('$')
-        && !name.split('.').any(number)
-        && !is_operators(value)
-        && !matches!(value.tag, REGEX | NULL | UNDEFINED | ARRAY)
-        && collection.is_indexed(name);
-    let path = super::relation::literal(name);
-    plain.then(|| {
-        let value = params.bson(value);
-        format!("bson_path_equals({alias}.doc, {path}, {value})")
-    })
-}
-
-/// Equality with a document's `_id`, which is the key of the row.
-fn document_id(name: &str, operand: Bson<'_>, alias: &str, params: &mut Params) -> Option<String> {
-    let value = equality(operand);
-    let plain = name == "_id"
-        && !is_operators(value)
-        && !matches!(value.tag, REGEX | NULL | UNDEFINED | ARRAY);
-    plain.then(|| format!("bson_id_equals({alias}.doc, {})", params.bson(value)))
 }
 
 fn relational(

@@ -5,6 +5,8 @@
 //! own (`$limit`, `$group`, …) close what there is into a sub-query first. The sort key travels
 //! along as a column `k`, so that the order survives until it is needed.
 
+use super::path::has_index;
+use super::relation::literal;
 use super::{Collection, Params, Predicate, Statement};
 use crate::error::{MongoError, Result, fail};
 use helios_planner::document::accumulator::Group;
@@ -12,7 +14,7 @@ use helios_planner::document::error::code;
 use helios_planner::document::matcher::Matcher;
 use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
-use helios_planner::document::sort::SortSpec;
+use helios_planner::document::sort::{SortKey, SortSpec};
 use helios_planner::document::stage::{Transform, Unwind};
 use helios_planner::document::variable::{self, Place};
 use helios_types::{Jsonb, Value};
@@ -30,7 +32,12 @@ pub struct Query<'r> {
     from: String,
     document: String,
     conditions: Vec<String>,
+    /// What the documents are sorted by, as one value.
     order: Option<String>,
+    /// The same as expressions that an index may give the order of.
+    order_by: Option<String>,
+    /// The collection, as long as the document is still as it is stored there.
+    stored: Option<Collection>,
     pub params: Params,
     next: usize,
     depth: usize,
@@ -64,6 +71,8 @@ impl<'r> Query<'r> {
             document: "t0.doc".to_owned(),
             conditions: Vec::new(),
             order: None,
+            order_by: None,
+            stored: None,
             params,
             next: 1,
             depth: 0,
@@ -87,6 +96,8 @@ impl<'r> Query<'r> {
             document: String::new(),
             conditions: Vec::new(),
             order: None,
+            order_by: None,
+            stored: None,
             params,
             next: next + 1,
             depth: 0,
@@ -101,6 +112,7 @@ impl<'r> Query<'r> {
             Some(collection) => {
                 query.from = format!("{} AS {alias}", collection.name());
                 query.document = collection.document(&alias);
+                query.stored = collection.is_document().then(|| collection.clone());
                 query.filter(collection, filter, &alias)?;
             }
             None => {
@@ -153,9 +165,8 @@ impl<'r> Query<'r> {
     }
 
     fn order_clause(&self) -> String {
-        self.order
-            .as_ref()
-            .map_or(String::new(), |key| format!(" ORDER BY {key}"))
+        let keys = self.order_by.as_ref().or(self.order.as_ref());
+        keys.map_or(String::new(), |keys| format!(" ORDER BY {keys}"))
     }
 
     /// Closes what there is into a sub-query.
@@ -180,15 +191,32 @@ impl<'r> Query<'r> {
         self.from = format!("({inner}) AS {alias}");
         self.document = format!("{alias}.doc");
         self.last_stage = None;
+        self.stored = None;
+        self.order_by = None;
         self.conditions.clear();
         self.order = ordered.then(|| format!("{alias}.k"));
     }
 
     pub fn sort(&mut self, spec: Bson<'_>) -> Result<()> {
-        SortSpec::parse(spec)?;
+        let parsed = SortSpec::parse(spec)?;
+        self.order_by = self.path_keys(&parsed);
         let spec = self.params.bson(spec);
         self.order = Some(format!("bson_sort_key({}, {spec})", self.document));
         Ok(())
+    }
+
+    /// An order by paths that the key or an index has.
+    fn path_keys(&self, spec: &SortSpec) -> Option<String> {
+        let collection = self.stored.as_ref()?;
+        let key = |key: &SortKey| {
+            let path = key.path.text();
+            has_index(collection, &path).then(|| {
+                let (document, path) = (&self.document, literal(&path));
+                format!("bson_path_key({document}, {path}, {})", key.descending)
+            })
+        };
+        let keys: Option<Vec<_>> = spec.keys.iter().map(key).collect();
+        Some(keys?.join(", "))
     }
 
     pub fn skip_and_limit(&mut self, skip: i64, limit: i64) {
@@ -320,7 +348,9 @@ impl<'r> Query<'r> {
                 Ok(())
             }
             "$sort" => {
-                self.close("");
+                if self.stored.is_none() {
+                    self.close("");
+                }
                 self.sort(argument)
             }
             "$limit" => {
@@ -373,6 +403,7 @@ impl<'r> Query<'r> {
         let stages = array_of([stage]);
         let spec = self.spec(stages.as_bson(), Place::Expression);
         self.document = format!("bson_stage({}, {spec})", self.document);
+        self.stored = None;
         self.last_stage = Some(at);
     }
 
@@ -560,6 +591,17 @@ impl<'r> Query<'r> {
             foreign.variables.push(variables);
             foreign.names = names;
         }
+        if let (Some(local), Some(field)) = (text("localField"), text("foreignField"))
+            && let Some(collection) = &foreign.stored
+            && has_index(collection, field)
+        {
+            let values = format!("bson_lookup_values({outer}, {})", literal(local));
+            foreign.conditions.push(format!(
+                "bson_path_in({}, {}, {values})",
+                foreign.document,
+                literal(field)
+            ));
+        }
         if joins {
             let spec = foreign.params.bson(argument);
             let condition = format!("bson_lookup_match({}, {outer}, {spec})", foreign.document);
@@ -652,6 +694,8 @@ impl<'r> Query<'r> {
                 document: format!("{alias}.doc"),
                 conditions: Vec::new(),
                 order: ordered.then(|| format!("{alias}.k")),
+                order_by: None,
+                stored: None,
                 params: std::mem::take(&mut self.params),
                 next: self.next + 1,
                 depth: 0,

@@ -5,9 +5,9 @@
 
 use super::accumulator::{Group, State};
 use super::error::{DocError, DocResult, code};
-use super::matcher::Matcher;
+use super::matcher::{Comparison, Matcher, compares, is_in};
 use super::order::{compare, equal};
-use super::path::{Leaf, Path, visit};
+use super::path::{Leaf, Path, sort_value, visit};
 use super::projection::{Dialect, Projection};
 use super::raw::*;
 use super::sort::SortSpec;
@@ -24,6 +24,12 @@ use std::rc::Rc;
 pub const ID_EQUALS: Oid = 9005;
 /// `bson_path_equals`, which lowering knows as the key of an index over a path.
 pub const PATH_EQUALS: Oid = 9016;
+/// `bson_path_range`, a bound of such a key.
+pub const PATH_RANGE: Oid = 9018;
+/// `bson_path_in`, several such keys.
+pub const PATH_IN: Oid = 9019;
+/// `bson_path_key`, an order that an index over a path gives.
+pub const PATH_KEY: Oid = 9021;
 
 const JSONB: Oid = Type::JSONB.oid;
 const TEXT: Oid = Type::TEXT.oid;
@@ -87,6 +93,10 @@ functions! {
     9015 "bson_update"(JSONB, JSONB, Type::INT8.oid) -> JSONB, true, Scalar update;
     9017 "bson_json"(JSONB) -> JSONB, true, Scalar json;
     PATH_EQUALS "bson_path_equals"(JSONB, TEXT, JSONB) -> Type::BOOL.oid, true, Scalar path_equals;
+    PATH_RANGE "bson_path_range"(JSONB, TEXT, TEXT, JSONB) -> Type::BOOL.oid, true, Scalar path_range;
+    PATH_IN "bson_path_in"(JSONB, TEXT, JSONB) -> Type::BOOL.oid, true, Scalar path_in;
+    PATH_KEY "bson_path_key"(JSONB, TEXT, Type::BOOL.oid) -> BYTEA, true, Scalar path_key;
+    9022 "bson_lookup_values"(JSONB, TEXT) -> JSONB, true, Scalar lookup_values;
     9010 "bson_unwind"(JSONB, JSONB) -> JSONB, true, Set unwind;
     9011 "bson_group"(JSONB, JSONB) -> JSONB, true, Aggregate |_| Box::new(GroupState::default());
     9012 "bson_array_agg"(JSONB) -> JSONB, true, Aggregate |_| Box::new(ArrayState::default());
@@ -314,6 +324,77 @@ fn path_equals(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
         !value.is_missing() && equal(value, wanted)
     });
     Ok(Value::Bool(found))
+}
+
+/// The comparison that a range operator stands for.
+pub fn comparison(operator: &str) -> Option<Comparison> {
+    Some(match operator {
+        ">" => Comparison::Greater,
+        ">=" => Comparison::GreaterOrEqual,
+        "<" => Comparison::Less,
+        "<=" => Comparison::LessOrEqual,
+        _ => return None,
+    })
+}
+
+/// Whether a path leads to a value on one side of a bound, among values of the bound's type.
+fn path_range(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let path = Path::new(text(args, 1)?);
+    let Some(comparison) = comparison(text(args, 2)?) else {
+        return Err(Error::internal("a range without a comparison"));
+    };
+    let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
+    let bound: Bson<'_> = jsonb(args, 3)?.as_ref().into();
+    let found = visit(input, &path.parts, Leaf::Elements, &mut |value, _| {
+        compares(value, comparison, bound)
+    });
+    Ok(Value::Bool(found))
+}
+
+/// Whether a path leads to one of the values of an array; null stands for a missing one too.
+fn path_in(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let path = Path::new(text(args, 1)?);
+    let values = compiled(jsonb(args, 2)?, |list| {
+        let mut values: Vec<BsonBuf> = list.elements().map(|v| v.to_buf()).collect();
+        values.sort_by(|a, b| compare(a.as_bson(), b.as_bson()));
+        Ok(values)
+    })?;
+    let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
+    let found = visit(input, &path.parts, Leaf::Elements, &mut |value, _| {
+        is_in(value, &values)
+    });
+    Ok(Value::Bool(found))
+}
+
+/// What `sort` compares of one path, as bytes in that order.
+fn path_key(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let path = Path::new(text(args, 1)?);
+    let descending = matches!(args.get(2), Some(Value::Bool(true)));
+    let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
+    let value = sort_value(input, &path.parts, descending);
+    let mut out = Vec::with_capacity(16);
+    if descending {
+        super::key::encode_sort_descending(&mut out, value);
+    } else {
+        super::key::encode_sort(&mut out, value);
+    }
+    Ok(Value::bytea(out))
+}
+
+/// The values that a `$lookup` of this local field looks for.
+fn lookup_values(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let path = Path::new(text(args, 1)?);
+    let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
+    let mut out = ArrayWriter::new();
+    visit(input, &path.parts, Leaf::Elements, &mut |value, _| {
+        if value.is_nullish() {
+            out.push(Bson::NULL);
+        } else if !value.is_array() {
+            out.push(value);
+        }
+        false
+    });
+    Ok(value(&out.finish_buf()))
 }
 
 /// A projection of `find`; the filter is there for the positional operator.

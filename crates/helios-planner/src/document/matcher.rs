@@ -284,7 +284,8 @@ fn equals(value: Bson<'_>, operand: Bson<'_>) -> bool {
     !value.is_missing() && equal(value, operand)
 }
 
-fn compares(value: Bson<'_>, comparison: Comparison, operand: Bson<'_>) -> bool {
+/// A comparison as filters make it: only among values of the operand's type.
+pub(super) fn compares(value: Bson<'_>, comparison: Comparison, operand: Bson<'_>) -> bool {
     use Comparison::*;
     let inclusive = matches!(comparison, LessOrEqual | GreaterOrEqual);
     if operand.tag == NULL {
@@ -308,7 +309,8 @@ fn compares(value: Bson<'_>, comparison: Comparison, operand: Bson<'_>) -> bool 
     }
 }
 
-fn is_in(value: Bson<'_>, values: &[BsonBuf]) -> bool {
+/// Whether a value is among others, which are in order.
+pub(super) fn is_in(value: Bson<'_>, values: &[BsonBuf]) -> bool {
     let value = if value.is_nullish() {
         Bson::NULL
     } else {

@@ -9,23 +9,40 @@
 //! Types whose key encoding does not follow SQL's equality (`char(n)`, json) are left to the
 //! conditions themselves.
 
+use super::document;
 use crate::catalog::{IndexKey, Shape, Table};
-use crate::function::as_pg_function;
-use crate::pgtype::literal_value;
 use crate::template::{AccessPath, Bound};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr};
 use helios_types::{ObjectId, Type};
 
 /// Most keys that an IN list is turned into.
 const POINTS_MAX: usize = 10_000;
 
-/// A wanted order: position in `Table::columns`, ascending, NULLs first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What rows are sorted by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderKey {
+    /// Position in `Table::columns`.
+    Column(usize),
+    /// A path of a document.
+    Path(String),
+}
+
+/// A part of a wanted order.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderColumn {
-    pub column: usize,
+    pub key: OrderKey,
     pub ascending: bool,
     pub nulls_first: bool,
+}
+
+impl OrderColumn {
+    fn column(&self) -> Option<usize> {
+        match self.key {
+            OrderKey::Column(column) => Some(column),
+            OrderKey::Path(_) => None,
+        }
+    }
 }
 
 /// The chosen path.
@@ -153,98 +170,24 @@ impl Matcher<'_> {
         }
     }
 
-    /// The row of a document table whose `_id` a condition gives: its key in BSON order.
-    fn document_key(&self, table: &Table, conditions: &[&Expr]) -> Option<Choice> {
-        if table.shape != Shape::Document {
-            return None;
+    /// An ORDER BY expression as a part of a wanted order.
+    pub fn order_column(&self, table: &Table, sort: &SortExpr) -> Option<OrderColumn> {
+        match (self.column)(&sort.expr) {
+            Some(column) => Some(OrderColumn {
+                key: OrderKey::Column(column),
+                ascending: sort.asc,
+                nulls_first: sort.nulls_first,
+            }),
+            None if table.shape == Shape::Document => document::order_column(self, table, sort),
+            None => None,
         }
-        let document = table.column("doc")?.0;
-        conditions.iter().enumerate().find_map(|(at, condition)| {
-            let Expr::ScalarFunction(call) = condition else {
-                return None;
-            };
-            let function = as_pg_function(&call.func)?;
-            let [subject, id] = call.args.as_slice() else {
-                return None;
-            };
-            let found = function.def.oid == crate::document::function::ID_EQUALS
-                && (self.column)(subject) == Some(document)
-                && (self.constant)(id);
-            found.then(|| Choice {
-                path: AccessPath::Point(vec![id.clone()]),
-                implied: vec![at],
-                ordered: true,
-                unique: true,
-            })
-        })
-    }
-
-    /// Rows of a document table whose paths equal values, through an index that begins with these
-    /// paths. The index has an entry for each element of an array; executors give a row once, and
-    /// the conditions are checked again on the document.
-    fn document_index(&self, table: &Table, conditions: &[&Expr]) -> Option<Choice> {
-        if table.shape != Shape::Document {
-            return None;
-        }
-        let document = table.column("doc")?.0;
-        let equalities: Vec<(String, &Expr)> = conditions
-            .iter()
-            .filter_map(|condition| {
-                let Expr::ScalarFunction(call) = condition else {
-                    return None;
-                };
-                let function = as_pg_function(&call.func)?;
-                let [subject, path, value] = call.args.as_slice() else {
-                    return None;
-                };
-                let known = function.def.oid == crate::document::function::PATH_EQUALS
-                    && (self.column)(subject) == Some(document)
-                    && (self.constant)(value);
-                let path = literal_value(path).filter(|_| known)?.ok()?.0;
-                Some((path.as_str()?.to_owned(), value))
-            })
-            .collect();
-        let best = table
-            .indexes
-            .iter()
-            .filter(|i| i.ready && !i.primary && i.predicate.is_none())
-            .filter_map(|index| {
-                let equal: Vec<Expr> = index
-                    .columns
-                    .iter()
-                    .map_while(|column| {
-                        let IndexKey::Path(path) = &column.key else {
-                            return None;
-                        };
-                        let (_, value) = equalities.iter().find(|(p, _)| p == path)?;
-                        Some((*value).clone())
-                    })
-                    .collect();
-                (!equal.is_empty()).then_some((index, equal))
-            })
-            .max_by_key(|(index, equal)| (equal.len(), index.unique))?;
-        let (index, equal) = best;
-        Some(Choice {
-            path: AccessPath::Range {
-                index: Some(index.id),
-                equal,
-                lower: None,
-                upper: None,
-                reverse: false,
-            },
-            implied: Vec::new(),
-            ordered: false,
-            unique: false,
-        })
     }
 
     /// The best path for these conditions (already split, see [`conjuncts`]).
     pub fn choose(&self, table: &Table, conditions: &[&Expr], order: &[OrderColumn]) -> Choice {
-        if let Some(choice) = self.document_key(table, conditions) {
-            return choice;
-        }
-        if let Some(mut choice) = self.document_index(table, conditions) {
-            choice.ordered = order.is_empty();
+        if table.shape == Shape::Document
+            && let Some(choice) = document::choose(self, table, conditions, order)
+        {
             return choice;
         }
         let facts = Facts(
@@ -347,7 +290,10 @@ impl Candidate {
             };
             // One row, or rows equal in every column of the index: ordered by any of them.
             let columns: Vec<_> = self.columns.iter().map(|c| c.0).collect();
-            let ordered = self.unique || order.iter().all(|o| columns.contains(&o.column));
+            let ordered = self.unique
+                || order
+                    .iter()
+                    .all(|o| o.column().is_some_and(|c| columns.contains(&c)));
             return Some((
                 score,
                 Choice {
@@ -400,6 +346,7 @@ impl Candidate {
             lower,
             upper,
             reverse,
+            ordered: false,
         }
     }
 
@@ -460,12 +407,12 @@ impl Candidate {
         let fixed: Vec<usize> = self.columns[..skip].iter().map(|c| c.0).collect();
         let mut wanted = order
             .iter()
-            .filter(|o| !fixed.contains(&o.column))
+            .filter(|o| o.column().is_none_or(|c| !fixed.contains(&c)))
             .peekable();
         let mut reverse = None;
         for (column, descending, nulls_first) in &self.columns[skip..] {
             let Some(want) = wanted.peek() else { break };
-            if want.column != *column
+            if want.key != OrderKey::Column(*column)
                 || !table.columns.get(*column).is_some_and(|c| indexable(c.ty))
             {
                 return None;

@@ -1,6 +1,6 @@
 //! Plans for the key-value executor.
 
-use super::access::{Choice, Matcher, OrderColumn, conjuncts};
+use super::access::{Choice, Matcher, conjuncts};
 use crate::catalog::{Shape, Table};
 use crate::function::as_pg_function;
 use crate::node::{Assignment, ConflictAction, ModifyOp, ModifyTable};
@@ -190,22 +190,16 @@ fn reach(stack: &Stack<'_>, table: &Table) -> Option<(Choice, Option<Expr>)> {
         Expr::Column(column) => table.column(&column.name).map(|(position, _)| position),
         _ => None,
     };
-    let order = stack
-        .sort
-        .iter()
-        .map(|s| {
-            Some(OrderColumn {
-                column: column(&s.expr)?,
-                ascending: s.asc,
-                nulls_first: s.nulls_first,
-            })
-        })
-        .collect::<Option<Vec<_>>>()?;
     let conditions = conjuncts(&stack.filters);
     let matcher = Matcher {
         column: &column,
         constant: &is_constant,
     };
+    let order = stack
+        .sort
+        .iter()
+        .map(|s| matcher.order_column(table, s))
+        .collect::<Option<Vec<_>>>()?;
     let choice = matcher.choose(table, &conditions, &order);
     if !choice.ordered || !conditions.iter().all(|c| is_plain(c)) {
         return None;
@@ -222,7 +216,7 @@ fn reach(stack: &Stack<'_>, table: &Table) -> Option<(Choice, Option<Expr>)> {
 /// Whether a path reads few rows for sure, or stops early.
 fn is_short(choice: &Choice, limited: bool) -> bool {
     match &choice.path {
-        AccessPath::Point(_) | AccessPath::Points(_) => true,
+        AccessPath::Point(_) | AccessPath::Points(_) | AccessPath::Each { .. } => true,
         AccessPath::Range {
             equal,
             lower,

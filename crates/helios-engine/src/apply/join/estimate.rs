@@ -44,6 +44,7 @@ impl PlanCompiler<'_> {
                     _ if choice.unique => 1.0,
                     AccessPath::Point(_) => 1.0,
                     AccessPath::Points(keys) => keys.len() as f64,
+                    AccessPath::Each { .. } => ROWS_PER_KEY.min(rows),
                     AccessPath::Range {
                         equal,
                         lower,
