@@ -6,8 +6,11 @@
 use conformance::clients;
 use conformance::command::run;
 use conformance::daemon::Daemon;
+use conformance::random::{Random, seed};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,6 +51,11 @@ fn pymongo_makes_indexes_and_collections_and_asks_the_server_about_itself() {
 }
 
 #[test]
+fn indexes_change_no_answer() {
+    pymongo("test_indexes.py");
+}
+
+#[test]
 fn pymongo_runs_transactions_and_retries_writes() {
     pymongo("test_sessions.py");
 }
@@ -65,6 +73,56 @@ fn roles_of_sql_log_in_with_scram_and_keep_their_rights() {
 #[test]
 fn cases_of_the_operator_corpus_that_need_a_server_pass_as_recorded() {
     pymongo("test_corpus.py");
+}
+
+/// How often the daemon is killed below retryable writes.
+const CRASHES: u64 = 6;
+
+fn retry_crash(daemon: &Daemon, state: &Path, step: &str) -> Command {
+    let python = clients::python();
+    let mut command = daemon.client(&python.to_string_lossy(), "heliosdb");
+    let uri = format!("mongodb://127.0.0.1:{}", daemon.port("mongo"));
+    command
+        .env("MONGODB_URI", uri)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script("retry_crash.py"))
+        .arg(state)
+        .arg(step);
+    command
+}
+
+#[test]
+fn a_write_that_is_sent_again_after_a_crash_is_applied_once() {
+    let mut random = Random::new(seed("RETRY_SEED"));
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let state = directory.path().join("state.json");
+    let mut daemon = Daemon::start();
+    for _ in 0..CRASHES {
+        let mut client = retry_crash(&daemon, &state, "load")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("python starts");
+        let mut line = String::new();
+        let mut output = BufReader::new(client.stdout.take().expect("its output"));
+        output.read_line(&mut line).expect("a line");
+        std::thread::sleep(Duration::from_micros(random.below(150_000)));
+        let data = daemon.kill();
+        let finished = client.wait_with_output().expect("the client ends");
+        let complaint = String::from_utf8_lossy(&finished.stderr);
+        assert!(
+            finished.status.success() && line == "started\n",
+            "{line}{complaint}"
+        );
+        daemon = Daemon::start_in(data, &[]);
+    }
+    // The last write is sent again: to the daemon that was started after the crash, and, now that
+    // it is known to be applied, to one that was started after another.
+    run(&mut retry_crash(&daemon, &state, "repeat")).expect_success("repeat");
+    daemon = Daemon::start_in(daemon.kill(), &[]);
+    run(&mut retry_crash(&daemon, &state, "repeat")).expect_success("repeat after a crash");
+    let verified = run(&mut retry_crash(&daemon, &state, "verify")).expect_success("verify");
+    println!("{}", verified.stdout);
 }
 
 #[test]
