@@ -25,6 +25,7 @@ fn pymongo(name: &str) {
     let uri = format!("mongodb://127.0.0.1:{}", daemon.port("mongo"));
     command
         .env("MONGODB_URI", uri)
+        .env("HELIOS_HTTP_PORT", daemon.port("http").to_string())
         .env("PYTHONDONTWRITEBYTECODE", "1");
     let finished = run(command.arg(script(name))).expect_success(name);
     // unittest tells on stderr how many tests it ran.
@@ -53,6 +54,11 @@ fn pymongo_makes_indexes_and_collections_and_asks_the_server_about_itself() {
 #[test]
 fn indexes_change_no_answer() {
     pymongo("test_indexes.py");
+}
+
+#[test]
+fn statements_end_when_their_clients_vanish() {
+    pymongo("test_vanished.py");
 }
 
 #[test]

@@ -301,6 +301,10 @@ async fn run(
     let reads_by_key = prepared
         .template()
         .is_some_and(|t| matches!(t.executor, Executor::Kv(_)) && !t.writes);
+    let stop = session.cancel_handle();
+    let _watch = (!reads_by_key)
+        .then(|| helios_net::http::when_gone(move || stop.cancel()))
+        .flatten();
     let cancel = session.cancel_handle();
     let alarm = (!reads_by_key).then(|| Alarm::set(timeout, move || cancel.cancel()));
     let result = session.execute(prepared, params, rows).await;

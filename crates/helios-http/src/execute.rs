@@ -74,6 +74,8 @@ pub async fn run(
     sink: &mut dyn RowSink,
     timeout: Duration,
 ) -> helios_types::Result<Completion> {
+    let stop = session.cancel_handle();
+    let _watch = helios_net::http::when_gone(move || stop.cancel());
     let template = ready.prepared.template();
     if !template.is_some_and(|t| matches!(t.executor, Executor::Kv(_))) {
         return run_long(session, ready, sink, timeout).await;

@@ -14,13 +14,13 @@ use crate::codec::{self, CodecError, HEADER_LEN, Request};
 use crate::command;
 use crate::error::{MongoError, Result};
 use bytes::{Bytes, BytesMut};
-use helios_engine::{Protocol, Session, SessionOptions};
+use helios_engine::{CancelHandle, Protocol, Session, SessionOptions};
 use helios_net::{Connection, Shutdown};
 use helios_planner::document::error::code;
 use helios_planner::document::raw::{Bson, Writer};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) struct FrontEnd {
@@ -53,6 +53,8 @@ pub(crate) struct Client {
     pub application: String,
     /// The engine session in the default database.
     kept: Option<Session>,
+    /// What runs now, to be stopped when the client goes.
+    running: Arc<Mutex<Option<CancelHandle>>>,
     next_reply: i32,
     /// Cuts an awaited hello short when the daemon goes down.
     shutdown: Shutdown,
@@ -72,12 +74,20 @@ impl Client {
             introduced: false,
             application: String::new(),
             kept: None,
+            running: Arc::default(),
             next_reply: 1,
             shutdown: connection.shutdown.clone(),
         }
     }
 
     async fn serve(&mut self, mut connection: Connection) -> io::Result<()> {
+        let (stop, busy) = (self.running.clone(), self.running.clone());
+        let stop = move || {
+            if let Some(handle) = &*running(&stop) {
+                handle.cancel();
+            }
+        };
+        connection.when_gone(stop, move || running(&busy).is_some());
         let mut incoming = BytesMut::new();
         let mut out = Vec::new();
         loop {
@@ -100,6 +110,7 @@ impl Client {
             let mut answers = request.request_id;
             while exhaust {
                 let (reply, more) = command::run(self, &request, wait).await;
+                *running(&self.running) = None;
                 exhaust = more.is_some() && request.exhaust_allowed;
                 wait = more;
                 if !request.more_to_come {
@@ -180,6 +191,11 @@ impl Client {
         }
     }
 
+    /// Notes the session that the connection waits for.
+    pub fn runs(&self, session: &Session) {
+        *running(&self.running) = Some(session.cancel_handle());
+    }
+
     /// A new engine session of this client in a logical database.
     pub fn open_session(&self, database: &str) -> Result<Session> {
         let mut options = SessionOptions::new(Protocol::Mongo, self.role()?, database);
@@ -212,6 +228,10 @@ impl Client {
     pub fn forget_sessions(&mut self) {
         self.kept = None;
     }
+}
+
+fn running(slot: &Mutex<Option<CancelHandle>>) -> MutexGuard<'_, Option<CancelHandle>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits, but not beyond the daemon's life.

@@ -3,6 +3,7 @@
 //! Times are milliseconds since the process' first use of [`now_ms`], so that a note is one
 //! relaxed store; zero means "not waiting".
 
+use crate::presence::Presence;
 use futures::task::AtomicWaker;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -24,6 +25,7 @@ pub(crate) struct Activity {
     /// Read end-of-file instead of waiting for more.
     end_reads: AtomicBool,
     reader: AtomicWaker,
+    pub(crate) presence: Presence,
 }
 
 /// Why the watchdog cuts a connection.
@@ -43,6 +45,7 @@ impl Activity {
             established: AtomicBool::new(false),
             end_reads: AtomicBool::new(false),
             reader: AtomicWaker::new(),
+            presence: Presence::default(),
         }
     }
 
@@ -89,6 +92,13 @@ impl Activity {
     pub(crate) fn end_reads(&self) {
         self.end_reads.store(true, Relaxed);
         self.reader.wake();
+    }
+
+    /// Whether something runs that ends when the client goes.
+    pub(crate) fn is_busy(&self) -> bool {
+        let waits = [&self.reading_since_ms, &self.writing_since_ms];
+        let waits = waits.iter().any(|since| since.load(Relaxed) != 0);
+        self.presence.is_busy(waits)
     }
 
     /// What is overdue at `now_ms`; a limit of `None` is no limit.

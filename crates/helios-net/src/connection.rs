@@ -27,6 +27,16 @@ impl Connection {
         self.activity.establish();
     }
 
+    /// What to do when the client goes away while the connection neither reads nor writes and is
+    /// `busy` with a request of its own.
+    pub fn when_gone(
+        &self,
+        stop: impl Fn() + Send + Sync + 'static,
+        busy: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        self.activity.presence.always(stop, busy);
+    }
+
     /// Whether a certificate is configured, so that [`Connection::start_tls`] can succeed.
     pub fn offers_tls(&self) -> bool {
         self.tls.is_some() && !self.stream.is_encrypted()

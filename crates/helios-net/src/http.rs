@@ -2,6 +2,7 @@
 
 use crate::activity::Activity;
 use crate::connection::Connection;
+use crate::presence::{Presence, Watch};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
 use hyper::{Request, Response};
@@ -11,6 +12,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::futures::TaskLocalFuture;
 
 /// Bounds of one HTTP connection.
 #[derive(Clone, Debug)]
@@ -33,6 +35,17 @@ impl Default for HttpLimits {
     }
 }
 
+tokio::task_local! {
+    /// The client of the request that a task serves.
+    static CLIENT: Presence;
+}
+
+/// Has `stop` called when the client of the current request goes away, until what is returned is
+/// dropped; `None` outside of a request.
+pub fn when_gone(stop: impl Fn() + Send + Sync + 'static) -> Option<Watch> {
+    CLIENT.try_with(|client| client.watch(stop)).ok()
+}
+
 /// A service that notes the first request: until then the handshake timeout applies.
 struct Established<S> {
     service: S,
@@ -42,11 +55,11 @@ struct Established<S> {
 impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Established<S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = TaskLocalFuture<Presence, S::Future>;
 
-    fn call(&self, request: Request<Incoming>) -> S::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.activity.establish();
-        self.service.call(request)
+        CLIENT.scope(self.activity.presence.clone(), self.service.call(request))
     }
 }
 

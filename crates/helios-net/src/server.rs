@@ -4,6 +4,7 @@ use crate::activity::{Activity, Overdue, now_ms};
 use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::listener::{Limits, Listener, TlsMode};
+use crate::presence::Peers;
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
 use crate::stream::Stream;
 use futures::FutureExt;
@@ -109,6 +110,9 @@ struct Server {
 
 struct Open {
     activity: Arc<Activity>,
+    peer: SocketAddr,
+    /// Whether it was busy when the watchdog looked last.
+    was_busy: bool,
     /// Missing for the moment between registration and spawn.
     task: Option<AbortHandle>,
 }
@@ -163,6 +167,8 @@ impl Server {
             id,
             Open {
                 activity,
+                peer,
+                was_busy: false,
                 task: None,
             },
         );
@@ -279,6 +285,7 @@ async fn watch(server: Arc<Server>) {
     let mut tick = tokio::time::interval(WATCHDOG_PERIOD);
     loop {
         tick.tick().await;
+        look_for_clients(&server).await;
         let now = now_ms();
         let limits = &server.limits;
         for (id, open) in server.open().iter() {
@@ -301,6 +308,36 @@ async fn watch(server: Arc<Server>) {
                 info!(protocol = server.name, id, timeout = what, "connection cut");
                 task.abort();
             }
+        }
+    }
+}
+
+/// Stops requests whose clients have gone. Only connections that were busy a period ago are looked
+/// at, so that short requests cost nothing.
+async fn look_for_clients(server: &Arc<Server>) {
+    let mut busy: Vec<(SocketAddr, Arc<Activity>)> = Vec::new();
+    for open in server.open().values_mut() {
+        let is_busy = open.activity.is_busy();
+        if is_busy && open.was_busy {
+            busy.push((open.peer, open.activity.clone()));
+        }
+        open.was_busy = is_busy;
+    }
+    if busy.is_empty() {
+        return;
+    }
+    let peers = match tokio::task::spawn_blocking(Peers::read).await {
+        Ok(Ok(peers)) => peers,
+        Ok(Err(error)) => {
+            debug!(protocol = server.name, %error, "the kernel's connections cannot be read");
+            return;
+        }
+        Err(_) => return,
+    };
+    for (peer, activity) in busy {
+        if activity.is_busy() && peers.has_gone(server.local, peer) {
+            debug!(protocol = server.name, %peer, "the client has gone while its request runs");
+            activity.presence.gone();
         }
     }
 }

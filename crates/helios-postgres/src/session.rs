@@ -50,6 +50,8 @@ impl Handler for FrontEnd {
                 None => return Ok(()),
             };
             client.connection.established();
+            let stop = session.cancel_handle();
+            client.connection.when_gone(move || stop.cancel(), || true);
             run(Conversation::new(client, session, &self.config)).await
         }
     }

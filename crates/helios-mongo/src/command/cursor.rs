@@ -150,6 +150,9 @@ pub(crate) async fn get_more(context: &mut Context<'_>) -> Result<()> {
             "Requested getMore on namespace '{namespace}', but cursor belongs to a different namespace or session: {belongs}"
         );
     }
+    if let Rows::Engine { session, .. } = &cursor.rows {
+        context.client.runs(session);
+    }
     let (batch, more) = next_batch(&mut cursor, size as u64).await?;
     if more {
         server.put_cursor(id, cursor);

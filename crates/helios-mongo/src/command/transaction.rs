@@ -106,7 +106,9 @@ fn put_fields(out: &mut Writer, document: &[u8]) {
 async fn run_alone(context: &mut Context<'_>) -> Result<()> {
     let place = context.namespace()?;
     let database = place.database.as_str();
-    context.session = Some(context.client.take_session(database)?);
+    let session = context.client.take_session(database)?;
+    context.client.runs(&session);
+    context.session = Some(session);
     let result = limited(context).await;
     if let Some(mut session) = context.session.take() {
         // A command that failed half-way leaves nothing open.
@@ -221,6 +223,7 @@ async fn in_transaction(mut context: Context<'_>, wanted: Wanted) -> Result<Vec<
         });
     }
     let (session, started) = take_open(&mut logical, wanted.number, &database)?;
+    context.client.runs(&session);
     context.session = Some(*session);
     context.in_transaction = true;
     let result = limited(&mut context).await;
