@@ -10,8 +10,8 @@
 //! so that a catalog change commits with the rows it belongs to.
 
 use helios_planner::catalog::{Catalog, Database, Relation, Role, Schema, Sequence, Table, View};
-use helios_storage::{KeyRange, RowHeader, ScanOptions, Snapshot, Space, Txn};
-use helios_types::{Error, ErrorKind, ObjectId, Result};
+use helios_storage::{KeyRange, RowHeader, ScanOptions, Snapshot, Space, Store, Txn};
+use helios_types::{Error, ErrorKind, ObjectId, Result, Ts};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -58,6 +58,16 @@ pub(crate) fn delete(txn: &mut Txn, kind: Kind, id: u32) {
 
 pub(crate) fn put_next_id(txn: &mut Txn, next_id: u32) {
     txn.put(Space::Meta, NEXT_ID, header(), &next_id.to_be_bytes());
+}
+
+/// When a table or view was made, and when its definition was changed last.
+pub(crate) fn times(store: &Store, relation: &Relation) -> Result<Option<(Ts, Ts)>> {
+    let (kind, id) = match relation {
+        Relation::Table(table) => (Kind::Table, table.id),
+        Relation::View(view) => (Kind::View, view.id),
+        _ => return Ok(None),
+    };
+    store.catalog_record_times(&key(kind, id.0))
 }
 
 /// Every committed descriptor; `None` when the directory is new.

@@ -7,7 +7,9 @@ use crate::options::{EngineOptions, Protocol, SessionOptions};
 use crate::session::{Session, Shared};
 use crate::template_cache::TemplateCache;
 use arc_swap::ArcSwap;
-use helios_planner::catalog::{Catalog, Database, FIRST_USER_ID, PUBLIC_SCHEMA_NAME, Role, Schema};
+use helios_planner::catalog::{
+    Catalog, Database, FIRST_USER_ID, PUBLIC_SCHEMA_NAME, Relation, Role, Schema,
+};
 use helios_storage::{Durability, Isolation, Store, StoreOptions, TxnOptions};
 use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, bail};
 use parking_lot::Mutex;
@@ -89,8 +91,10 @@ impl Engine {
         };
         crate::pg_catalog::install(&mut catalog);
         crate::keyspace::sql_tables::install(&mut catalog);
+        let keyspace = Arc::new(Keyspace::new(store.clone()));
+        keyspace.prefixes().publish(&catalog);
         Ok(Arc::new(Engine {
-            keyspace: Arc::new(Keyspace::new(store.clone())),
+            keyspace,
             store,
             catalog: ArcSwap::from_pointee(catalog),
             runtimes: RuntimeCache::default(),
@@ -144,6 +148,13 @@ impl Engine {
             .clone()
     }
 
+    /// When a table or view was made, and when its definition was changed last, in milliseconds
+    /// since 1970; `None` for what the engine makes up.
+    pub fn relation_times(&self, relation: &Relation) -> Result<Option<(u64, u64)>> {
+        let times = crate::catalog_store::times(&self.store, relation)?;
+        Ok(times.map(|(made, changed)| (made.unix_ms(), changed.unix_ms())))
+    }
+
     /// What [`Session::record_commit`] left under a key.
     pub fn commit_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.store.meta_get(key)
@@ -191,6 +202,7 @@ impl Engine {
 
     /// Makes a catalog the committed one; called while its commit holds its locks.
     pub(crate) fn publish_catalog(&self, catalog: Arc<Catalog>) {
+        self.keyspace.prefixes().publish(&catalog);
         self.catalog.store(catalog);
     }
 

@@ -203,6 +203,11 @@ pub fn now() -> String {
     at(SystemTime::now())
 }
 
+/// An instant in milliseconds since 1970.
+pub fn at_ms(ms: u64) -> String {
+    at(UNIX_EPOCH + std::time::Duration::from_millis(ms))
+}
+
 pub fn at(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let mut out = Vec::with_capacity(24);

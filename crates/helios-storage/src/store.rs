@@ -1,6 +1,7 @@
 //! The store: opening and closing, reads of the newest state, snapshots, and what is kept outside
 //! of transactions.
 
+mod age;
 mod directory;
 mod drop;
 mod open;
@@ -9,6 +10,7 @@ pub(crate) mod record;
 use crate::changes::{self, Change, CommitNotice};
 use crate::commit::CommitState;
 use crate::database::{Cursor, CursorOptions, Database, Family};
+use crate::group::Waiting;
 use crate::lock::LockTable;
 use crate::moved::MovedRows;
 use crate::options::StoreOptions;
@@ -35,6 +37,7 @@ pub struct Store {
     options: StoreOptions,
     db: Arc<Database>,
     commit: Mutex<CommitState>,
+    waiting: Waiting,
     /// The last published commit.
     last_ts: Arc<AtomicU64>,
     /// The newest state that somebody asked for.
@@ -219,9 +222,10 @@ impl Store {
         }
     }
 
-    pub(crate) fn publish(&self, ts: Ts) {
+    /// Makes `commits` commits visible, the last of which was made at `ts`.
+    pub(crate) fn publish(&self, ts: Ts, commits: u64) {
         self.last_ts.store(ts.0, Ordering::Release);
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.commits.fetch_add(commits, Ordering::Relaxed);
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -234,6 +238,10 @@ impl Store {
 
     pub(crate) fn commit_state(&self) -> &Mutex<CommitState> {
         &self.commit
+    }
+
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     pub(crate) fn wal(&self) -> &Arc<Wal> {

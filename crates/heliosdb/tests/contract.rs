@@ -102,6 +102,69 @@ fn with_users(daemon: &Daemon) {
     daemon.sql("INSERT INTO users (email, name, status, created_at) VALUES ('p@x', 'P', 'pending', '2025-11-01'), ('d@x', 'D', 'deleted', '2024-11-01')");
 }
 
+/// R-001 to R-008, the base and the headers; R-009 says that a JWT is no API key.
+#[test]
+fn base_and_headers_are_rows_001_to_009() {
+    let daemon = Daemon::start_with(|command| {
+        command.env("HELIOSDB_API_KEY", "hdb_sk_mine");
+    });
+    let body = r#"{"sql": "SELECT 1 AS one"}"#;
+    let key = "Authorization: Bearer hdb_sk_mine";
+    let jwt = "Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
+    let cases: &[(&str, &[&str], u16, &str)] = &[
+        ("R-001", &[key], 200, ""),
+        ("R-002", &[], 401, "AUTHENTICATION_REQUIRED"),
+        (
+            "R-003",
+            &[key, "Content-Type: text/plain"],
+            415,
+            "VALIDATION_ERROR",
+        ),
+        ("R-004", &[key, "Accept: application/json"], 200, ""),
+        ("R-005", &[key, "X-Request-ID: req_of_mine"], 200, ""),
+        ("R-006", &[key, "X-Tenant-ID: 7"], 400, "VALIDATION_ERROR"),
+        (
+            "R-007",
+            &["Authorization: Bearer hdb_sk_other"],
+            401,
+            "AUTHENTICATION_FAILED",
+        ),
+        ("R-008", &["X-API-Key: hdb_sk_mine"], 200, ""),
+        (
+            "R-008",
+            &["X-API-Key: hdb_sk_other"],
+            401,
+            "AUTHENTICATION_FAILED",
+        ),
+        ("R-009", &[jwt], 401, "AUTHENTICATION_FAILED"),
+    ];
+    for (id, headers, status, code) in cases {
+        let (got, reply) = daemon.request("POST", "/api/v1/query", headers, body);
+        assert_eq!(got, *status, "{id} {headers:?}: {reply}");
+        if *status == 200 {
+            assert_eq!(reply["data"], json!([{"one": 1}]), "{id}");
+        } else {
+            assert_eq!(reply["error"]["code"], *code, "{id} {headers:?}: {reply}");
+        }
+    }
+    let headers = [key, "X-Request-ID: req_of_mine"];
+    let (_, head, _) = daemon.raw("POST", "/api/v1/query", &headers, body);
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("x-request-id: req_of_mine"), "R-005: {head}");
+    assert!(
+        head.contains("content-type: application/json"),
+        "R-004: {head}"
+    );
+    let lines = [key, "Accept: application/x-ndjson"];
+    let (_, head, text) = daemon.raw("POST", "/api/v1/query/stream", &lines, body);
+    assert!(
+        head.to_ascii_lowercase()
+            .contains("content-type: application/x-ndjson"),
+        "R-004: {head}"
+    );
+    assert_eq!(text.trim_end(), r#"{"one":1}"#, "R-004");
+}
+
 #[test]
 fn queries_are_rows_010_to_015() {
     let daemon = Daemon::start();
@@ -310,6 +373,36 @@ fn tables_are_rows_016_to_020() {
             ),
         ],
     );
+    // R-016: the times are those of the definition, and a change of it is seen.
+    let times = || {
+        let listed = daemon.ok("GET", "/api/v1/tables?pattern=products", "");
+        let table = listed["tables"][0].clone();
+        let time = |key: &str| table[key].as_str().unwrap_or_default().to_owned();
+        (time("created_at"), time("updated_at"))
+    };
+    let (made, changed) = times();
+    assert!(
+        made.starts_with("20") && made.ends_with('Z') && made.len() == 20,
+        "{made}"
+    );
+    assert!(changed >= made, "{made} {changed}");
+    // Times have seconds: the next change has to come in another one.
+    let second = |daemon: &Daemon| {
+        let now = daemon.sql("SELECT date_trunc('second', clock_timestamp())::text AS now");
+        now["data"][0]["now"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let now = second(&daemon);
+    while second(&daemon) == now {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    daemon.sql("ALTER TABLE products ADD COLUMN late integer");
+    let (still, later) = times();
+    assert_eq!(still, made, "created_at stays");
+    assert!(later > changed, "updated_at moves: {changed} {later}");
+    daemon.sql("ALTER TABLE products DROP COLUMN late");
     let detail = daemon.ok("GET", "/api/v1/tables/products", "");
     let names: Vec<&str> = detail["columns"]
         .as_array()
@@ -635,6 +728,7 @@ fn transactions_are_rows_029_to_032() {
                 200,
                 json!({"success": true, "transaction_id": "txn_abc123xyz", "committed_at": ""}),
             ),
+            // R-054 TRANSACTION_CONFLICT: a serialization failure.
             row(
                 "R-031",
                 "POST",
@@ -797,49 +891,84 @@ fn errors_are_rows_042_to_055() {
     daemon.sql("INSERT INTO t VALUES (1, 1)");
     let endless = "SELECT count(*) FROM generate_series(1, 100000) AS a(i), generate_series(1, 1000000) AS b(j)";
     let cases = [
-        ("SELEC 1", "INVALID_QUERY", 400, "42601"),
-        ("SELECT * FROM nothing", "TABLE_NOT_FOUND", 404, "42P01"),
-        ("SELECT nothing FROM t", "COLUMN_NOT_FOUND", 400, "42703"),
+        ("R-047", "SELEC 1", "INVALID_QUERY", 400, "42601"),
         (
+            "R-048",
+            "SELECT * FROM nothing",
+            "TABLE_NOT_FOUND",
+            404,
+            "42P01",
+        ),
+        (
+            "R-049",
+            "SELECT nothing FROM t",
+            "COLUMN_NOT_FOUND",
+            400,
+            "42703",
+        ),
+        (
+            "R-050",
             "INSERT INTO t VALUES (1, 1)",
             "CONSTRAINT_VIOLATION",
             409,
             "23505",
         ),
         (
+            "R-050",
             "INSERT INTO child VALUES (1, 9)",
             "CONSTRAINT_VIOLATION",
             409,
             "23503",
         ),
         (
+            "R-050",
             "INSERT INTO t VALUES (2, NULL)",
             "CONSTRAINT_VIOLATION",
             422,
             "23502",
         ),
         (
+            "R-050",
             "INSERT INTO t VALUES (2, -1)",
             "CONSTRAINT_VIOLATION",
             422,
             "23514",
         ),
-        ("SELECT 'a'::integer", "TYPE_MISMATCH", 422, "22P02"),
-        ("SELECT 1 / 0", "TYPE_MISMATCH", 422, "22012"),
-        ("SELECT 2147483647 + 1", "TYPE_MISMATCH", 422, "22003"),
-        ("SELECT nothing(1)", "INVALID_QUERY", 400, "42883"),
-        ("CREATE TABLE t (id integer)", "CONFLICT", 409, "42P07"),
         (
-            "INSERT INTO redis.strings (db, key, value) VALUES (0, 'k', 'v')",
+            "R-051",
+            "SELECT 'a'::integer",
+            "TYPE_MISMATCH",
+            422,
+            "22P02",
+        ),
+        ("R-051", "SELECT 1 / 0", "TYPE_MISMATCH", 422, "22012"),
+        (
+            "R-051",
+            "SELECT 2147483647 + 1",
+            "TYPE_MISMATCH",
+            422,
+            "22003",
+        ),
+        ("R-047", "SELECT nothing(1)", "INVALID_QUERY", 400, "42883"),
+        (
+            "R-043",
+            "CREATE TABLE t (id integer)",
+            "CONFLICT",
+            409,
+            "42P07",
+        ),
+        (
+            "R-046",
+            "INSERT INTO pg_class VALUES (1)",
             "AUTHORIZATION_DENIED",
             403,
             "42501",
         ),
-        ("BEGIN", "INVALID_QUERY", 400, "0A000"),
-        ("COPY t FROM STDIN", "INVALID_QUERY", 400, "08P01"),
-        (endless, "QUERY_TIMEOUT", 503, "57014"),
+        ("R-047", "BEGIN", "INVALID_QUERY", 400, "0A000"),
+        ("R-047", "COPY t FROM STDIN", "INVALID_QUERY", 400, "08P01"),
+        ("R-052", endless, "QUERY_TIMEOUT", 503, "57014"),
     ];
-    for (sql, code, status, sqlstate) in cases {
+    for (row, sql, code, status, sqlstate) in cases {
         let body = json!({"sql": sql, "timeout_ms": 500}).to_string();
         let (got, reply) =
             daemon.request("POST", "/api/v1/query", &["X-Request-ID: req_mine"], &body);
@@ -847,9 +976,12 @@ fn errors_are_rows_042_to_055() {
         assert_eq!(
             (got, error["code"].as_str()),
             (status, Some(code)),
-            "{sql}: {reply}"
+            "{row} {sql}: {reply}"
         );
-        assert_eq!(error["details"]["sqlstate"], sqlstate, "{sql}");
+        assert_eq!(error["details"]["sqlstate"], sqlstate, "{row} {sql}");
+        // R-042: these four and nothing else.
+        let form = json!({"error": {"code": "", "message": "", "details": null, "request_id": ""}});
+        assert_eq!(difference(&form, &reply, ""), None, "R-042 {sql}");
         assert_eq!(error["request_id"], "req_mine");
         assert!(!error["message"].as_str().unwrap().is_empty());
     }

@@ -214,7 +214,7 @@ fn errors_have_the_codes_of_the_contract() {
         ("CREATE TABLE t (id integer)", "AlreadyExists", "CONFLICT"),
         ("DROP TABLE t", "FailedPrecondition", "CONFLICT"),
         (
-            "UPDATE redis.strings SET value = 'v'",
+            "INSERT INTO pg_class VALUES (1)",
             "PermissionDenied",
             "AUTHORIZATION_DENIED",
         ),

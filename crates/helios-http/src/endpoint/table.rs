@@ -4,6 +4,7 @@ use super::row::find_target;
 use crate::app::App;
 use crate::error::{Failure, Result};
 use crate::execute::Borrowed;
+use crate::json::at_ms;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::target::{Rows as TargetRows, Target, quote};
@@ -20,6 +21,7 @@ struct Entry {
     kind: &'static str,
     /// What has rows and bytes that are counted.
     table: Option<Arc<Table>>,
+    relation: Relation,
 }
 
 pub fn list(app: &App, request: &Request) -> Result<Reply> {
@@ -58,11 +60,12 @@ pub fn list(app: &App, request: &Request) -> Result<Reply> {
             Some(table) => borrowed.session()?.table_size(table).ok(),
             None => None,
         };
+        let (made, changed) = app.engine.relation_times(&e.relation)?.unzip();
         tables.push(json!({
             "name": e.name, "schema": e.schema, "type": e.kind,
             "row_count": size.map(|s| s.rows),
             "size_bytes": size.map(|s| s.row_bytes + s.index_bytes),
-            "created_at": null, "updated_at": null,
+            "created_at": made.map(at_ms), "updated_at": changed.map(at_ms),
         }));
     }
     Ok(Reply::value(
@@ -89,6 +92,7 @@ fn entry(catalog: &Catalog, database: DatabaseId, relation: &Relation) -> Option
         name: name.clone(),
         kind,
         table,
+        relation: relation.clone(),
     })
 }
 
