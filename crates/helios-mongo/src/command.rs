@@ -16,6 +16,7 @@ mod list;
 mod modify;
 mod namespace;
 pub(crate) mod options;
+mod output;
 mod transaction;
 mod update;
 

@@ -6,6 +6,7 @@
 //! (`bson_match`, `bson_stage`, …, see `helios_planner::document::function`); what a typed column
 //! can decide is an ordinary predicate, so that keys and indexes are used.
 
+mod bucket;
 mod column;
 mod path;
 mod pipeline;

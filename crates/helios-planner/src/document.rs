@@ -27,6 +27,7 @@ pub mod sort;
 pub mod stage;
 pub mod update;
 pub mod variable;
+pub mod window;
 
 pub use error::{DocError, DocResult};
 pub use raw::{Bson, BsonBuf};

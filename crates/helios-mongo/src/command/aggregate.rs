@@ -1,6 +1,6 @@
 //! aggregate and explain.
 
-use super::{Context, admin, cursor, find, options};
+use super::{Context, admin, cursor, find, options, output};
 use crate::error::{Result, fail, string};
 use crate::translate::{Query, Statement};
 use helios_engine::ExplainFormat;
@@ -53,6 +53,9 @@ pub(crate) async fn aggregate(context: &mut Context<'_>) -> Result<()> {
         None => format!("{}.$cmd.aggregate", context.database),
     };
     let statement = plan(context).await?;
+    if let Some(target) = output::target(context.database, context.get("pipeline"))? {
+        return output::write(context, statement, target).await;
+    }
     let wanted = cursor::Wanted {
         batch_size,
         single: false,
@@ -70,11 +73,14 @@ async fn plan(context: &mut Context<'_>) -> Result<Statement> {
             "'pipeline' option must be specified as an array"
         );
     }
+    let reading =
+        pipeline.len() - usize::from(output::target(context.database, pipeline)?.is_some());
     if Number::of(target).is_some() {
-        fail!(
-            code::COMMAND_NOT_SUPPORTED,
-            "an aggregate without a collection is not supported"
-        );
+        let variables = options::Variables::of(context)?;
+        let pipeline = variables.bind(pipeline, Place::Expression);
+        let resolve = context.resolver()?;
+        let query = Query::over_documents(pipeline.as_bson(), reading, &resolve)?;
+        return Ok(query.finish());
     }
     let name = string(command, command, target)?;
     super::namespace::check_collection_name(context.database, name)?;
@@ -87,7 +93,7 @@ async fn plan(context: &mut Context<'_>) -> Result<Statement> {
         let document = admin::stats_document(context, name, wanted).await?;
         let resolve = context.resolver()?;
         let mut query = Query::of_document(Bson::document(&document), &resolve);
-        query.stages(pipeline.elements().skip(1))?;
+        query.stages(pipeline.elements().take(reading).skip(1))?;
         return Ok(query.finish());
     }
     let collection = context.read_collection(name)?;
@@ -100,7 +106,8 @@ async fn plan(context: &mut Context<'_>) -> Result<Statement> {
         .filter(|(n, v)| *n == "$match" && v.is_document() && first.len() == 1);
     let filter = leading.map_or(Bson::MISSING, |(_, filter)| filter);
     let mut query = Query::over(collection.as_ref(), filter, &resolve)?;
-    query.stages(pipeline.elements().skip(usize::from(leading.is_some())))?;
+    let stages = pipeline.elements().take(reading);
+    query.stages(stages.skip(usize::from(leading.is_some())))?;
     Ok(query.finish())
 }
 

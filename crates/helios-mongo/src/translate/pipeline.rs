@@ -11,12 +11,14 @@ use super::{Collection, Params, Predicate, Statement};
 use crate::error::{MongoError, Result, fail};
 use helios_planner::document::accumulator::Group;
 use helios_planner::document::error::code;
+use helios_planner::document::expression::Expression;
 use helios_planner::document::matcher::Matcher;
 use helios_planner::document::number::Number;
 use helios_planner::document::raw::*;
 use helios_planner::document::sort::{SortKey, SortSpec};
 use helios_planner::document::stage::{Transform, Unwind};
 use helios_planner::document::variable::{self, Place};
+use helios_planner::document::window::Window;
 use helios_types::{Jsonb, Value};
 
 /// Most stages of a pipeline, as MongoDB has it.
@@ -82,6 +84,35 @@ impl<'r> Query<'r> {
             last_stage: None,
             point: false,
         }
+    }
+
+    /// The documents that the pipeline itself gives, through `reading` of its stages.
+    pub fn over_documents(
+        pipeline: Bson<'_>,
+        reading: usize,
+        resolve: Resolve<'r>,
+    ) -> Result<Query<'r>> {
+        let list = given_documents(pipeline)?;
+        let mut query = Self::with_params(None, Bson::MISSING, resolve, Params::default(), 0)?;
+        query.give(list.as_bson());
+        query.stages(pipeline.elements().take(reading).skip(1))?;
+        Ok(query)
+    }
+
+    /// Reads these documents instead of a collection.
+    fn give(&mut self, documents: Bson<'_>) {
+        let mut holder = Writer::new();
+        holder.put("d", documents);
+        let holder = self.params.bson(Bson::document(&holder.finish()));
+        let field = BsonBuf::string("$d");
+        let path = self.params.bson(field.as_bson());
+        self.replace(
+            format!("SELECT bson_unwind({holder}, {path}) AS doc"),
+            false,
+        );
+        let mut stage = Writer::new();
+        stage.put_str("$replaceWith", "$d");
+        self.transform(Bson::document(&stage.finish()));
     }
 
     fn with_params(
@@ -378,6 +409,16 @@ impl<'r> Query<'r> {
             "$lookup" => self.lookup(argument),
             "$sample" => self.sample(argument),
             "$sortByCount" => self.sort_by_count(argument),
+            "$bucket" => {
+                self.group(Bson::document(&super::bucket::group(argument)?))?;
+                self.sort(Bson::document(&ascending("_id")))
+            }
+            "$setWindowFields" => self.window(argument),
+            "$documents" => fail!(
+                40602,
+                "$documents is only valid as the first stage in a pipeline"
+            ),
+            "$out" | "$merge" => fail!(40601, "{name} can only be the final stage in the pipeline"),
             "$facet" => self.facet(argument),
             "$unionWith" => self.union(argument),
             "$collStats" => fail!(
@@ -437,6 +478,27 @@ impl<'r> Query<'r> {
             self.where_clause()
         );
         self.replace(inner, false);
+        Ok(())
+    }
+
+    fn window(&mut self, spec: Bson<'_>) -> Result<()> {
+        Window::compile(self.probe(spec, Place::Expression).as_bson())?;
+        if self.document.contains('(') {
+            self.close("");
+        }
+        let spec = self.spec(spec, Place::Expression);
+        let key = format!("bson_window_key({}, {spec})", self.document);
+        let inner = format!(
+            "SELECT bson_window({}, {spec}) AS doc, {key} AS k FROM {}{} GROUP BY {key}",
+            self.document,
+            self.from,
+            self.where_clause()
+        );
+        self.replace(inner, true);
+        self.unwind(BsonBuf::string("$d").as_bson())?;
+        let mut stage = Writer::new();
+        stage.put_str("$replaceWith", "$d");
+        self.transform(Bson::document(&stage.finish()));
         Ok(())
     }
 
@@ -568,13 +630,15 @@ impl<'r> Query<'r> {
             }
         }
         let text = |name: &str| argument.get(name).as_str();
-        let (Some(from), Some(target)) = (text("from"), text("as")) else {
+        let pipeline = argument.get("pipeline");
+        let given = argument.get("from").is_missing() && pipeline.is_array();
+        let (Some(from), Some(target)) = (text("from").or(given.then_some("")), text("as")) else {
             fail!(
                 code::FAILED_TO_PARSE,
                 "must specify 'from' and 'as' fields for a $lookup"
             );
         };
-        let pipeline = argument.get("pipeline");
+        let given = given.then(|| given_documents(pipeline)).transpose()?;
         let joins = match (text("localField"), text("foreignField")) {
             (Some(_), Some(_)) => true,
             (None, None) if pipeline.is_array() => false,
@@ -587,6 +651,9 @@ impl<'r> Query<'r> {
         let outer = self.document.clone();
         let bound = self.bind_variables(argument.get("let"), &outer)?;
         let mut foreign = self.foreign(from)?;
+        if let Some(list) = &given {
+            foreign.give(list.as_bson());
+        }
         if let Some((variables, names)) = bound {
             foreign.variables.push(variables);
             foreign.names = names;
@@ -607,7 +674,8 @@ impl<'r> Query<'r> {
             let condition = format!("bson_lookup_match({}, {outer}, {spec})", foreign.document);
             foreign.conditions.push(condition);
         }
-        let inner = self.nested(foreign, pipeline.elements())?;
+        let stages = pipeline.elements().skip(usize::from(given.is_some()));
+        let inner = self.nested(foreign, stages)?;
         let target = self.params.text(target);
         let alias = format!("t{}", self.next);
         self.next += 1;
@@ -734,19 +802,56 @@ impl<'r> Query<'r> {
                 argument.type_name()
             ),
         };
-        let Some(name) = name.as_str() else {
-            fail!(
-                code::COMMAND_NOT_SUPPORTED,
-                "$unionWith without 'coll' is not supported"
-            );
+        let given = match name.is_missing() {
+            true => Some(given_documents(pipeline)?),
+            false => None,
         };
-        self.order = None;
+        let name = name.as_str().unwrap_or("");
+        (self.order, self.order_by) = (None, None);
         let first = self.text();
-        let foreign = self.foreign(name)?;
-        let second = self.nested(foreign, pipeline.elements())?;
+        let mut foreign = self.foreign(name)?;
+        if let Some(list) = &given {
+            foreign.give(list.as_bson());
+        }
+        let stages = pipeline.elements().skip(usize::from(given.is_some()));
+        let second = self.nested(foreign, stages)?;
         self.replace(format!("({first}) UNION ALL ({second})"), false);
         Ok(())
     }
+}
+
+fn ascending(path: &str) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.put_i32(path, 1);
+    out.finish()
+}
+
+/// The documents that `$documents` gives, which must be the first of these stages.
+fn given_documents(stages: Bson<'_>) -> Result<BsonBuf> {
+    let first = stages.element(0);
+    let Some(("$documents", argument)) = first.fields().next() else {
+        fail!(
+            code::INVALID_NAMESPACE,
+            "a pipeline without a collection must begin with $documents"
+        );
+    };
+    let list = Expression::compile(argument)?
+        .evaluate(Bson::document(EMPTY))?
+        .into_buf();
+    if !list.as_bson().is_array() {
+        fail!(
+            5858203,
+            "error during aggregation :: caused by :: $documents must be an array, but found {}",
+            list.as_bson().type_name()
+        );
+    }
+    if let Some(other) = list.as_bson().elements().find(|v| !v.is_document()) {
+        fail!(
+            40228,
+            "'newRoot' expression  must evaluate to an object, but resulting value was: {other:?}"
+        );
+    }
+    Ok(list)
 }
 
 /// Refuses what a filter may not say, before anything is run.
@@ -778,13 +883,9 @@ fn whole(name: &str, value: Bson<'_>) -> Result<i64> {
 /// Stages that MongoDB has and this server does not, and names that nobody has.
 fn unsupported(name: &str) -> Result<()> {
     const KNOWN: &[&str] = &[
-        "$out",
-        "$merge",
-        "$bucket",
         "$bucketAuto",
         "$graphLookup",
         "$redact",
-        "$setWindowFields",
         "$densify",
         "$fill",
         "$geoNear",
@@ -794,7 +895,6 @@ fn unsupported(name: &str) -> Result<()> {
         "$planCacheStats",
         "$indexStats",
         "$changeStream",
-        "$documents",
         "$search",
         "$searchMeta",
         "$vectorSearch",

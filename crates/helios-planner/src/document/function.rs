@@ -14,6 +14,7 @@ use super::sort::SortSpec;
 use super::stage::{Transform, Unwind};
 use super::update::{Context as UpdateContext, Update};
 use super::variable::{self, Place};
+use super::window::Window;
 use crate::function::{Accumulator, FunctionContext, FunctionDef, Implementation, Volatility};
 use helios_types::{Error, ErrorKind, Jsonb, Oid, Result, Type, Value};
 use std::any::Any;
@@ -98,6 +99,8 @@ functions! {
     PATH_KEY "bson_path_key"(JSONB, TEXT, Type::BOOL.oid) -> BYTEA, true, Scalar path_key;
     9022 "bson_lookup_values"(JSONB, TEXT) -> JSONB, true, Scalar lookup_values;
     9010 "bson_unwind"(JSONB, JSONB) -> JSONB, true, Set unwind;
+    9024 "bson_window_key"(JSONB, JSONB) -> BYTEA, true, Scalar window_key;
+    9023 "bson_window"(JSONB, JSONB) -> JSONB, true, Aggregate |_| Box::new(WindowState::default());
     9011 "bson_group"(JSONB, JSONB) -> JSONB, true, Aggregate |_| Box::new(GroupState::default());
     9012 "bson_array_agg"(JSONB) -> JSONB, true, Aggregate |_| Box::new(ArrayState::default());
     9013 "bson_distinct"(JSONB, TEXT) -> JSONB, true, Aggregate |_| Box::new(DistinctState::default());
@@ -543,6 +546,51 @@ impl Accumulator for GroupState {
         };
         let group = compiled(spec, Group::compile)?;
         Ok(document(&group.finish(id.as_bson(), &self.states)?))
+    }
+}
+
+fn window_key(args: &[Value], _: &mut dyn FunctionContext) -> Result<Value> {
+    let window = compiled(jsonb(args, 1)?, Window::compile)?;
+    Ok(Value::bytea(window.key(jsonb(args, 0)?.as_ref().into())?))
+}
+
+/// `$setWindowFields`: the documents of one partition.
+#[derive(Default)]
+struct WindowState {
+    spec: Option<Jsonb>,
+    documents: Vec<Vec<u8>>,
+    size: usize,
+}
+
+impl Accumulator for WindowState {
+    fn update(&mut self, args: &[Value], _: &mut dyn FunctionContext) -> Result<()> {
+        let input: Bson<'_> = jsonb(args, 0)?.as_ref().into();
+        if self.spec.is_none() {
+            self.spec = Some(jsonb(args, 1)?.clone());
+        }
+        self.size += input.bytes.len();
+        if self.size > GROUP_BYTES_MAX {
+            return Err(DocError::new(
+                code::EXCEEDED_MEMORY_LIMIT,
+                "$setWindowFields used too much memory",
+            )
+            .into());
+        }
+        self.documents.push(input.bytes.to_vec());
+        Ok(())
+    }
+
+    /// `{d: [documents]}`
+    fn finish(&mut self, context: &mut dyn FunctionContext) -> Result<Value> {
+        let Some(spec) = &self.spec else {
+            return Ok(Value::Null);
+        };
+        let window = compiled(spec, Window::compile)?;
+        let made = window.apply(&self.documents, || context.checkpoint())?;
+        let mut out = Writer::new();
+        let list = array_of(made.iter().map(|d| Bson::document(d)));
+        out.put("d", list.as_bson());
+        Ok(document(&out.finish()))
     }
 }
 
