@@ -48,20 +48,21 @@ fn options(durability: Durability) -> TxnOptions {
     }
 }
 
-fn write_one(store: &Arc<Store>, durability: Durability, i: u64, body: &[u8]) {
+fn put_one(store: &Arc<Store>, durability: Durability, i: u64, body: &[u8]) -> Txn {
     let key = key(i);
     let mut txn = store.begin(options(durability));
     let lock = LockKey::Row(Space::Row, &key);
     txn.try_lock(&lock, LockMode::Update).unwrap();
-    txn.put(
-        Space::Row,
-        &key,
-        RowHeader {
-            schema: 1,
-            expire_ms: None,
-        },
-        body,
-    );
+    let header = RowHeader {
+        schema: 1,
+        expire_ms: None,
+    };
+    txn.put(Space::Row, &key, header, body);
+    txn
+}
+
+fn write_one(store: &Arc<Store>, durability: Durability, i: u64, body: &[u8]) {
+    let txn = put_one(store, durability, i, body);
     txn.commit_start().unwrap().finish().unwrap();
 }
 
@@ -318,6 +319,19 @@ fn main() {
                 write_one(&store, durability, scatter(i), &[7; 100]);
             },
         );
+    }
+    for group in [5, 20] {
+        let mut commits = Vec::new();
+        let name = format!("lock, put, commit: EverySecond, {group} at a time");
+        measure(&name, OPERATIONS, |i| {
+            let txn = put_one(&store, Durability::EverySecond, scatter(i), &[7; 100]);
+            commits.push(txn.commit_grouped().unwrap());
+            if commits.len() == group {
+                for commit in commits.drain(..) {
+                    futures::executor::block_on(commit).unwrap();
+                }
+            }
+        });
     }
     measure(
         "lock, put, commit: EverySecond, 1000 hot rows",

@@ -86,12 +86,6 @@ impl Batch {
         push_slice(&mut self.bytes, value);
     }
 
-    /// A value that is the commit timestamp.
-    pub(crate) fn put_timestamp(&mut self, family: u32, key: &[u8]) {
-        self.put(family, key, &[0; 8]);
-        self.stamps.push(self.bytes.len() as u32 - 8);
-    }
-
     pub(crate) fn delete(&mut self, family: u32, key: &[u8]) {
         self.record(DELETE, family, key);
     }
@@ -114,19 +108,25 @@ impl Batch {
         push_slice(&mut self.bytes, key);
     }
 
-    /// The finished batch of a write that has no timestamp.
-    pub(crate) fn finish(&mut self) -> &[u8] {
-        debug_assert!(self.stamps.is_empty());
-        self.stamp(Ts::ZERO)
-    }
-
-    /// The finished batch with `ts` in every place that waits for it.
-    pub(crate) fn stamp(&mut self, ts: Ts) -> &[u8] {
+    /// Puts `ts` in every place that waits for it.
+    pub(crate) fn stamp(&mut self, ts: Ts) {
         let stamp = ts.0.to_be_bytes();
-        for &at in &self.stamps {
+        for at in self.stamps.drain(..) {
             let at = at as usize;
             self.bytes[at..at + 8].copy_from_slice(&stamp);
         }
+    }
+
+    /// Adds the records of another batch, which has been stamped.
+    pub(crate) fn append(&mut self, other: &Batch) {
+        debug_assert!(other.stamps.is_empty());
+        self.bytes.extend_from_slice(&other.bytes[HEADER..]);
+        self.count += other.count;
+    }
+
+    /// The finished batch.
+    pub(crate) fn finish(&mut self) -> &[u8] {
+        debug_assert!(self.stamps.is_empty());
         self.bytes[8..HEADER].copy_from_slice(&self.count.to_le_bytes());
         &self.bytes
     }

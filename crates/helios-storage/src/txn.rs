@@ -298,10 +298,22 @@ impl Txn {
         self.record = Some((key, value));
     }
 
+    /// Asks for a lock once, or twice when a commit that was put aside may have it.
+    #[inline]
+    fn request(&self, key: &LockKey<'_>, mode: LockMode) -> Grant {
+        let locks = self.store.locks();
+        match locks.try_lock(key, self.owner, mode) {
+            Grant::Contended(_) if self.store.commit_waiting() => {
+                locks.try_lock(key, self.owner, mode)
+            }
+            grant => grant,
+        }
+    }
+
     /// Takes a lock if nobody is in the way; never waits.
     #[inline]
     pub fn try_lock(&mut self, key: &LockKey<'_>, mode: LockMode) -> Result<TryLock> {
-        match self.store.locks().try_lock(key, self.owner, mode) {
+        match self.request(key, mode) {
             Grant::Now(held) => {
                 self.locks.extend(held);
                 Ok(TryLock::Granted)
@@ -313,7 +325,7 @@ impl Txn {
     /// Takes a lock; how long it may wait says `wait`. Locks are held to the end of the
     /// transaction, those taken after a savepoint to the rollback to it.
     pub async fn lock(&mut self, key: &LockKey<'_>, mode: LockMode, wait: Wait) -> Result<Locked> {
-        let id = match self.store.locks().try_lock(key, self.owner, mode) {
+        let id = match self.request(key, mode) {
             Grant::Now(held) => {
                 self.locks.extend(held);
                 return Ok(Locked::Granted);
@@ -358,6 +370,12 @@ impl Txn {
             .locks()
             .release(self.owner, self.locks.drain(before..));
         Ok(locked)
+    }
+
+    /// Whether others hold locks of rows whose stored key begins with `prefix`. Looks at every lock.
+    pub fn others_lock_within(&self, space: Space, prefix: &[u8]) -> bool {
+        let locks = self.store.locks();
+        locks.others_lock_within(space, prefix, self.owner.group)
     }
 
     /// At REPEATABLE READ and SERIALIZABLE, with the lock on `key` held: refuses to write a key
@@ -498,7 +516,22 @@ impl Txn {
         self.overlay.bytes()
     }
 
-    fn write_set(&self) -> WriteSet<'_> {
+    /// Whether nothing about the commit concerns anybody but the writers of the same rows.
+    pub(crate) fn may_join(&self) -> bool {
+        self.isolation() == Isolation::ReadCommitted
+            && self.has_writes()
+            && self.wait_for == 0
+            && self.history.is_empty()
+            && self.moved.is_empty()
+            && self.on_publish.is_none()
+    }
+
+    /// The first mistake made in a call that cannot fail.
+    pub(crate) fn take_misuse(&mut self) -> Option<Error> {
+        self.misuse.take()
+    }
+
+    pub(crate) fn write_set(&self) -> WriteSet<'_> {
         WriteSet {
             overlay: &self.overlay,
             counts: &self.counts,
@@ -520,7 +553,7 @@ impl Txn {
     /// Commits: validates, writes, publishes and releases the locks. What remains is to wait for
     /// durability.
     pub fn commit_start(mut self) -> Result<CommitWait> {
-        if let Some(error) = self.misuse.take() {
+        if let Some(error) = self.take_misuse() {
             return Err(error);
         }
         let durability = self.options.durability;

@@ -5,6 +5,7 @@ use super::{Closing, Store};
 use crate::batch::Batch;
 use crate::commit::{COUNTER, CommitState, HISTORY, LAST_TS, unix_ms};
 use crate::database::{Cursor, CursorOptions, Database, Family};
+use crate::group::Waiting;
 use crate::history::HistoryStarts;
 use crate::lock::LockTable;
 use crate::options::StoreOptions;
@@ -48,6 +49,7 @@ impl Store {
             options,
             db,
             commit: Mutex::new(state),
+            waiting: Waiting::default(),
             last_ts,
             newest,
             wal,
