@@ -4,6 +4,8 @@ import unittest
 
 from bson import Int64
 
+from pymongo.errors import OperationFailure
+
 from support import MongoTest
 
 
@@ -88,6 +90,92 @@ class Aggregate(MongoTest):
         self.assertEqual([d["_id"] for d in union], [1, 2, 3, 4, "p", "q", "r"])
         self.assertEqual(len(self.run_pipeline({"$sample": {"size": 2}})), 2)
 
+    def test_buckets(self):
+        stage = {"groupBy": "$n", "boundaries": [0, 2, 4], "default": "more", "output": {"who": {"$push": "$who"}, "n": {"$sum": 1}}}
+        found = {d["_id"]: d["n"] for d in self.run_pipeline({"$bucket": stage})}
+        documents = list(self.db.orders.find())
+        wanted = {"more": sum(d["n"] >= 4 for d in documents), 0: sum(d["n"] < 2 for d in documents), 2: sum(2 <= d["n"] < 4 for d in documents)}
+        self.assertEqual(found, {k: v for k, v in wanted.items() if v})
+        for change, code in [({"boundaries": [2, 1]}, 40194), ({"boundaries": [1]}, 40192), ({"boundaries": [1, "x"]}, 40193),
+                             ({"default": 1}, 40199), ({"groupBy": 5}, 40202), ({"more": 1}, 40197)]:
+            self.fails(code, self.run_pipeline, {"$bucket": {**stage, **change}})
+
+    def test_documents_without_a_collection(self):
+        given = {"$documents": [{"_id": 1, "k": "a"}, {"_id": 2, "k": "b"}]}
+        self.assertEqual(list(self.db.aggregate([given, {"$match": {"k": "b"}}])), [{"_id": 2, "k": "b"}])
+        union = self.run_pipeline({"$match": {"_id": 1}}, {"$project": {"_id": 1}}, {"$unionWith": {"pipeline": [given, {"$unset": "k"}]}})
+        self.assertEqual(union, [{"_id": 1}, {"_id": 1}, {"_id": 2}])
+        joined = self.run_pipeline({"$match": {"_id": 2}}, {"$lookup": {"localField": "_id", "foreignField": "_id", "as": "x", "pipeline": [given]}})
+        self.assertEqual(joined[0]["x"], [{"_id": 2, "k": "b"}])
+        self.fails(40602, self.run_pipeline, given)
+
+    def test_out_replaces_a_collection(self):
+        self.db.target.insert_many([{"_id": "old"}])
+        self.db.target.create_index("n")
+        self.assertEqual(self.run_pipeline({"$match": {"n": {"$gt": 3}}}, {"$out": "target"}), [])
+        wanted = list(self.db.orders.find({"n": {"$gt": 3}}).sort("_id"))
+        self.assertEqual(list(self.db.target.find().sort("_id")), wanted)
+        self.assertIn("n_1", self.db.target.index_information())
+        # Of the collection itself, which is read before it is emptied.
+        self.db.target.aggregate([{"$set": {"twice": True}}, {"$out": "target"}])
+        self.assertEqual(self.db.target.count_documents({"twice": True}), len(wanted))
+        # A failure leaves everything as it was.
+        self.db.target.create_index("u", unique=True)
+        self.fails(11000, self.db.target.aggregate, [{"$set": {"u": 1}}, {"$out": "target"}])
+        self.assertEqual(self.db.target.count_documents({"twice": True}), len(wanted))
+        self.fails(40601, self.run_pipeline, {"$out": "x"}, {"$limit": 1})
+
+    def test_merge_in_each_mode(self):
+        target, before = self.db.target, [{"_id": 1, "a": 1, "b": 1}, {"_id": 2, "a": 2}]
+        source = {"$documents": [{"_id": 2, "a": 20, "c": 3}, {"_id": 3, "a": 30}]}
+
+        def merged(**mode):
+            target.drop()
+            target.insert_many(before)
+            self.db.aggregate([source, {"$merge": {"into": "target", **mode}}])
+            return {d.pop("_id"): d for d in target.find()}
+
+        first = {1: {"a": 1, "b": 1}}
+        self.assertEqual(merged(), {**first, 2: {"a": 20, "c": 3}, 3: {"a": 30}})
+        self.assertEqual(merged(whenMatched="replace"), {**first, 2: {"a": 20, "c": 3}, 3: {"a": 30}})
+        self.assertEqual(merged(whenMatched="keepExisting"), {**first, 2: {"a": 2}, 3: {"a": 30}})
+        self.assertEqual(merged(whenNotMatched="discard"), {**first, 2: {"a": 20, "c": 3}})
+        pipeline = [{"$set": {"a": {"$add": ["$a", "$$new.a"]}}}]
+        self.assertEqual(merged(whenMatched=pipeline), {**first, 2: {"a": 22}, 3: {"a": 30}})
+        self.assertEqual(merged(whenMatched=pipeline, let={"new": {"a": 5}})[2], {"a": 7})
+        with self.assertRaises(OperationFailure):
+            merged(whenMatched="fail")
+        with self.assertRaises(OperationFailure):
+            merged(whenNotMatched="fail")
+        self.assertEqual({d["_id"] for d in target.find()}, {1, 2})
+        with self.assertRaises(OperationFailure):
+            merged(on="a")
+        target.drop()
+        target.create_index("k", unique=True)
+        target.insert_one({"_id": "mine", "k": 7, "v": 1})
+        self.db.aggregate([{"$documents": [{"k": 7, "v": 2}, {"k": 8, "v": 3}]}, {"$merge": {"into": "target", "on": "k"}}])
+        self.assertEqual(target.find_one({"k": 7}), {"_id": "mine", "k": 7, "v": 2})
+        self.assertEqual(target.count_documents({"k": 8, "v": 3}), 1)
+
+    def test_windows(self):
+        rows = [{"_id": n, "g": n % 2, "n": n * 10} for n in range(6)]
+        self.db.w.insert_many(rows)
+
+        def field(function, window=None, sort={"_id": 1}):
+            output = {**function, **({"window": window} if window else {})}
+            stage = {"partitionBy": "$g", "sortBy": sort, "output": {"x": output}}
+            return {d["_id"]: d.get("x") for d in self.db.w.aggregate([{"$setWindowFields": stage}])}
+
+        self.assertEqual(field({"$sum": "$n"}, {"documents": ["unbounded", "current"]}), {0: 0, 2: 20, 4: 60, 1: 10, 3: 40, 5: 90})
+        self.assertEqual(field({"$sum": "$n"}, {"documents": [-1, 1]}), {0: 20, 2: 60, 4: 60, 1: 40, 3: 90, 5: 80})
+        self.assertEqual(field({"$push": "$_id"}, {"range": [-2, 0]}), {0: [0], 2: [0, 2], 4: [2, 4], 1: [1], 3: [1, 3], 5: [3, 5]})
+        self.assertEqual(field({"$documentNumber": {}}), {0: 1, 2: 2, 4: 3, 1: 1, 3: 2, 5: 3})
+        self.assertEqual(field({"$rank": {}}, sort={"g": 1}), dict.fromkeys(range(6), 1))
+        self.assertEqual(field({"$shift": {"output": "$n", "by": -1, "default": "none"}}), {0: "none", 2: 0, 4: 20, 1: "none", 3: 10, 5: 30})
+        self.assertEqual(field({"$derivative": {"input": "$n"}}, {"documents": [-1, 0]}), {0: None, 2: 10.0, 4: 10.0, 1: None, 3: 10.0, 5: 10.0})
+        self.fails(5371602, field, {"$rank": {}}, sort={"g": 1, "_id": 1})
+        self.fails(5339901, lambda: list(self.db.w.aggregate([{"$setWindowFields": {"output": {"x": {"$sum": 1, "window": {"documents": [-1, 0]}}}}}])))
+
     def test_pipelines_may_be_long(self):
         stages = [{"$addFields": {f"f{n}": n}} for n in range(60)] + [{"$match": {"f59": 59}}, {"$count": "n"}]
         self.assertEqual(self.run_pipeline(*stages), [{"n": 4}])
@@ -98,7 +186,7 @@ class Aggregate(MongoTest):
         self.assertEqual(len(list(self.c.aggregate([{"$sort": {"_id": -1}}, {"$limit": 300}]))), 300)
 
     def test_what_is_not_there_is_refused_by_name(self):
-        for stage, code in [({"$nonsense": 1}, 40324), ({"$merge": "x"}, 115), ({"$graphLookup": {}}, 115), ({"$limit": 0}, 15958),
+        for stage, code in [({"$nonsense": 1}, 40324), ({"$merge": {"into": {"db": "other", "coll": "x"}}}, 115), ({"$graphLookup": {}}, 115), ({"$limit": 0}, 15958),
                             ({"$group": {}}, 15955), ({"$unwind": "items"}, 28818), ({"$sort": {}}, 15976), ({"$project": {}}, 51272)]:
             with self.subTest(stage=stage):
                 self.fails(code, self.run_pipeline, stage)

@@ -553,3 +553,56 @@ fn a_transaction_that_was_left_open_is_rolled_back() {
     other.ok(r#"{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 2}}}], "maxTimeMS": 20000}"#);
     assert_eq!(other.documents(r#"{"find": "c"}"#), ["{ _id: 1, n: 2 }"]);
 }
+
+#[test]
+fn an_idle_cursor_keeps_its_documents_and_not_the_state_that_it_reads() {
+    let config = helios_mongo::Config {
+        cursor_snapshot_lifetime: std::time::Duration::from_millis(200),
+        ..helios_mongo::Config::default()
+    };
+    let daemon = Daemon::start_with(config);
+    let mut client = connect(&daemon);
+    for n in 0..10 {
+        client.ok(&format!(
+            r#"{{"insert": "small", "documents": [{{"_id": {n}}}]}}"#
+        ));
+    }
+    let text = "x".repeat(3 << 20);
+    for n in 0..8 {
+        client.ok(&format!(
+            r#"{{"insert": "large", "documents": [{{"_id": {n}, "text": "{text}"}}]}}"#
+        ));
+    }
+    let mut open = |collection: &str| {
+        let reply = client.ok(&format!(r#"{{"find": "{collection}", "batchSize": 1}}"#));
+        reply.as_bson().get("cursor").get("id").as_i64().unwrap()
+    };
+    let (small, large) = (open("small"), open("large"));
+    // More than is kept for a cursor is left of the large one, which is closed.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let status = client.ok(r#"{"serverStatus": 1, "$db": "admin"}"#);
+        let open = status.as_bson().get("metrics").get("cursor").get("open");
+        if open.get("total").as_i64() == Some(1) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{status:?}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    client.ok(r#"{"delete": "small", "deletes": [{"q": {}, "limit": 0}]}"#);
+    let more = |id: i64, collection: &str| {
+        let mut command = Writer::new();
+        command
+            .put_i64("getMore", id)
+            .put_str("collection", collection)
+            .put_str("$db", "shop");
+        command.finish()
+    };
+    client.send(&more(small, "small"));
+    let reply = client.receive();
+    let batch = reply.as_bson().get("cursor").get("nextBatch");
+    assert_eq!(batch.elements().count(), 9, "{reply:?}");
+    client.send(&more(large, "large"));
+    let reply = client.receive();
+    assert_eq!(reply.as_bson().get("code").as_i32(), Some(43), "{reply:?}");
+}

@@ -439,3 +439,59 @@ fn readers_never_see_a_row_that_is_older_than_what_they_know() {
     store.drop_object(object(1)).unwrap();
     assert!(store.get(Space::Row, &row(1).0).unwrap().is_none());
 }
+
+#[test]
+fn a_record_comes_with_its_commit_and_not_without_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(options(directory.path())).unwrap();
+    let record = |name: &str| store.meta_get(name.as_bytes()).unwrap();
+    let mut txn = begin(&store, RC);
+    put(&mut txn, 1, "a", "1");
+    txn.set_record(b"reply/1".to_vec(), b"first".to_vec());
+    assert_eq!(record("reply/1"), None);
+    commit(txn).unwrap();
+    assert_eq!(record("reply/1").unwrap(), b"first");
+    let mut empty = begin(&store, RC);
+    empty.set_record(b"reply/2".to_vec(), b"nothing".to_vec());
+    commit(empty).unwrap();
+    assert_eq!(record("reply/2"), None, "a commit of nothing");
+    let mut undone = begin(&store, RC);
+    put(&mut undone, 1, "b", "2");
+    undone.set_record(b"reply/3".to_vec(), b"undone".to_vec());
+    undone.rollback();
+    assert_eq!(record("reply/3"), None, "a rollback");
+    store.meta_put(b"reply/4", b"new", false).unwrap();
+    store.meta_put(b"other", b"first", false).unwrap();
+    let gone = store.meta_retain(b"reply/", |_, value| value != b"first");
+    assert_eq!(gone.unwrap(), 1);
+    assert_eq!(record("reply/1"), None);
+    assert_eq!(record("reply/4").unwrap(), b"new");
+    assert_eq!(record("other").unwrap(), b"first", "beyond the prefix");
+}
+
+#[test]
+fn a_record_of_the_catalog_knows_when_it_was_made_and_changed() {
+    let (_directory, store) = store();
+    let change = |value: &str| {
+        let mut txn = begin(&store, RC);
+        txn.put(
+            Space::Meta,
+            b"object/x",
+            RowHeader::default(),
+            value.as_bytes(),
+        );
+        commit(txn).unwrap()
+    };
+    assert_eq!(store.catalog_record_times(b"object/x").unwrap(), None);
+    let made = change("1");
+    assert_eq!(
+        store.catalog_record_times(b"object/x").unwrap(),
+        Some((made, made))
+    );
+    change("2");
+    let changed = change("3");
+    assert_eq!(
+        store.catalog_record_times(b"object/x").unwrap(),
+        Some((made, changed))
+    );
+}

@@ -174,7 +174,8 @@ fn stages_nest_in_their_order() {
 fn stages_that_are_not_supported_are_refused_by_name() {
     let none = |_: &str| None;
     for (stage, code) in [
-        (r#"[{"$merge": {"into": "x"}}]"#, 115),
+        (r#"[{"$graphLookup": {"from": "x"}}]"#, 115),
+        (r#"[{"$merge": {"into": "x"}}]"#, 40601),
         (r#"[{"$nonsense": 1}]"#, 40324),
     ] {
         let stage = bson(stage);

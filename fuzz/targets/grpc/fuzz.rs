@@ -1,0 +1,1 @@
+../../../crates/helios-grpc/src/fuzz.rs

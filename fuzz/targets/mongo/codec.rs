@@ -1,0 +1,1 @@
+../../../crates/helios-mongo/src/codec.rs

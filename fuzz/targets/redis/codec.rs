@@ -1,0 +1,1 @@
+../../../crates/helios-redis/src/codec.rs

@@ -1,0 +1,1 @@
+../../../../crates/helios-engine/src/keyspace/number.rs
