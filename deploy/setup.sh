@@ -36,6 +36,11 @@ build_tools() {
     fi
 }
 
+# Later versions do not run on the Node.js of Debian 12.
+mongosh_version() {
+    if [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; then echo latest; else echo 2.1.5; fi
+}
+
 clients() {
     want psql postgresql-client
     want redis-cli redis-tools
@@ -46,9 +51,10 @@ clients() {
     # The corpus of MongoDB's operators is packed with it.
     want zstd zstd
     install_packages
-    command -v mongosh >/dev/null 2>&1 || npm install --silent --global mongosh
+    command -v mongosh >/dev/null 2>&1 || npm install --silent --global "mongosh@$(mongosh_version)"
     if ! command -v grpcurl >/dev/null 2>&1 && [ ! -x "$(go env GOPATH)/bin/grpcurl" ]; then
-        go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest
+        # The last version that the Go of Debian 12 compiles.
+        go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
     fi
 }
 
