@@ -4,10 +4,11 @@
 //! to them, to a role they are a member of, or to PUBLIC. Templates carry what they need of each
 //! relation ([`RequiredPrivilege`]), checked at every execution against the catalog of the moment.
 
+use crate::options::Protocol;
 use crate::session::{Session, State};
 use helios_planner::catalog::{Catalog, Grant, Relation};
 use helios_planner::template::{PlanTemplate, RequiredPrivilege};
-use helios_types::{Error, ErrorKind, ObjectId, Result};
+use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result};
 
 impl Session {
     /// Refuses a plan whose relations the current role may not use so.
@@ -108,6 +109,36 @@ fn granted(catalog: &Catalog, role: ObjectId, grants: &[Grant], privilege: char)
     })
 }
 
+/// Whether a role may use the keyspace of a database: superusers and who owns the database may.
+pub(crate) fn may_use_keyspace(catalog: &Catalog, role: ObjectId, database: DatabaseId) -> bool {
+    let database = catalog.databases.get(&database);
+    is_superuser(catalog, role)
+        || database.is_some_and(|database| is_member(catalog, role, database.owner))
+}
+
+/// Refuses a change of the keyspace through one of its tables to who may not use it, and to
+/// protocols for which the keyspace is there to be read.
+pub(crate) fn keyspace_write(
+    catalog: &Catalog,
+    (role, database): (ObjectId, DatabaseId),
+    protocol: Protocol,
+    table: &str,
+) -> Result<()> {
+    let refusal = || denied(format!("permission denied for table {table}"));
+    if !may_use_keyspace(catalog, role, database) {
+        return Err(refusal());
+    }
+    match protocol {
+        Protocol::Postgres | Protocol::Redis | Protocol::Internal => Ok(()),
+        Protocol::Mongo | Protocol::Grpc | Protocol::Rest => Err(refusal()
+            .with_detail(format!(
+                "The keyspace is read-only over {}.",
+                protocol.name()
+            ))
+            .with_hint("Write it over PostgreSQL or Redis.")),
+    }
+}
+
 /// Refuses a relation to a role that lacks what is needed of it.
 pub(crate) fn check(catalog: &Catalog, role: ObjectId, need: &RequiredPrivilege) -> Result<()> {
     let role = need.as_role.unwrap_or(role);
@@ -118,6 +149,8 @@ pub(crate) fn check(catalog: &Catalog, role: ObjectId, need: &RequiredPrivilege)
         Some(Relation::Table(t)) => ("table", &t.name, t.owner, &t.grants),
         Some(Relation::View(v)) => ("view", &v.name, v.owner, &v.grants),
         Some(Relation::Sequence(s)) => ("sequence", &s.name, s.owner, &s.grants),
+        // Who may use the keyspace of a database is asked where its rows are read and written.
+        Some(Relation::Virtual(v)) if v.written.is_some() => return Ok(()),
         // System tables show everybody what he may see.
         Some(Relation::Virtual(_) | Relation::Index { .. }) if need.privilege == 'r' => {
             return Ok(());

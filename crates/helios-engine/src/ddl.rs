@@ -17,6 +17,7 @@ mod dependency;
 mod drop;
 mod grant;
 mod index;
+mod redis_prefix;
 mod rewrite;
 mod role;
 mod sequence;

@@ -9,7 +9,8 @@
 //! * [`strings`], [`bits`], [`hashes`], [`lists`], [`sets`], [`zsets`], [`keys`], [`scan`],
 //!   [`sort`]: the commands.
 //! * [`waiters`]: clients that wait for a key. [`expirer`]: removes what has expired.
-//! * [`tables`]: the rows of the `redis.*` tables in SQL.
+//! * [`tables`]: the rows of the `redis.*` tables in SQL; [`row`], [`sql_write`]: their changes.
+//! * [`prefixes`]: the keys that belong to tables.
 //! * [`number`], [`glob`], [`packed`]: the forms of numbers, patterns and packed items.
 
 pub mod access;
@@ -24,12 +25,15 @@ pub mod keys;
 pub mod lists;
 pub mod number;
 pub mod packed;
+pub mod prefixes;
 mod random;
+pub(crate) mod row;
 pub mod scan;
 mod session;
 pub mod sets;
 pub mod sort;
 pub(crate) mod sql_tables;
+pub(crate) mod sql_write;
 pub mod strings;
 pub mod tables;
 pub mod waiters;
@@ -39,13 +43,15 @@ pub use access::{Access, Slot};
 pub use batch::{Batch, Use};
 pub use entry::Kind;
 pub(crate) use integrity::Remains;
-pub(crate) use session::holds;
+pub(crate) use session::{databases_of, holds};
+pub(crate) use tables::Table;
 
 use access::StoredKey;
 use entry::{ENTRY, GARBAGE, SUBKEY, Version};
 use helios_storage::{Prefix, Store};
 use helios_types::ObjectId;
 use parking_lot::Mutex;
+use prefixes::Prefixes;
 use scan::Cursors;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -162,6 +168,7 @@ pub struct Keyspace {
     store: Arc<Store>,
     thresholds: Thresholds,
     waiters: Waiters,
+    prefixes: Prefixes,
     cursors: Cursors,
     versions: AtomicU32,
     /// Databases in which sub-keys wait to be removed.
@@ -176,6 +183,7 @@ impl Keyspace {
             store,
             thresholds: Thresholds::default(),
             waiters: Waiters::default(),
+            prefixes: Prefixes::default(),
             cursors: Cursors::default(),
             versions: AtomicU32::new(0),
             garbage: Mutex::default(),
@@ -194,6 +202,12 @@ impl Keyspace {
 
     pub fn waiters(&self) -> &Waiters {
         &self.waiters
+    }
+
+    /// The keys that belong to tables.
+    #[inline]
+    pub fn prefixes(&self) -> &Prefixes {
+        &self.prefixes
     }
 
     pub fn cursors(&self) -> &Cursors {

@@ -109,6 +109,7 @@ impl KvPlan {
                 })
             }
             KvProgram::Insert { node, rows } => {
+                crate::keyspace::sql_write::check(node)?;
                 let rt = runtimes.get(&node.table, catalog)?;
                 let empty = DFSchema::empty();
                 let rows = rows

@@ -36,4 +36,11 @@ impl VirtualTables for Tables {
             table.name
         )))
     }
+
+    fn row_key(&self, table: &VirtualTable, row: &Row) -> Result<Value> {
+        match crate::keyspace::Table::of(table.id) {
+            Some(kind) => crate::keyspace::row::RowName::of(kind, row).map(|name| name.to_value()),
+            None => Ok(Value::Null),
+        }
+    }
 }

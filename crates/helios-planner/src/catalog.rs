@@ -288,6 +288,9 @@ pub struct VirtualTable {
     pub lookups: Vec<usize>,
     /// A set of columns that is unique, so that a lookup gives at most one row.
     pub unique: Vec<usize>,
+    /// The table as statements that change or lock its rows bind it, with defaults and primary key;
+    /// `None` when nobody may.
+    pub written: Option<Arc<Table>>,
 }
 
 /// The value of a stored default or missing column, for those that need it as a constant.

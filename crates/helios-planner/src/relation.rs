@@ -2,7 +2,8 @@
 //!
 //! The schema of a table's source is its live columns in order, followed by one hidden column
 //! [`KEY_COLUMN`]: the encoded storage key of the row, by which UPDATE, DELETE and row locks name
-//! it. `SELECT *` never shows it. The scan evaluates every filter that is pushed into it itself,
+//! it. `SELECT *` never shows it. A virtual table has it when its rows can be changed. The scan
+//! evaluates every filter that is pushed into it itself,
 //! so all pushdown is exact.
 
 use crate::catalog::{Table, VirtualTable};
@@ -41,11 +42,14 @@ impl RelationSource {
     }
 
     pub fn virtual_table(table: Arc<VirtualTable>) -> Arc<Self> {
-        let fields: Vec<_> = table
+        let mut fields: Vec<_> = table
             .columns
             .iter()
             .map(|(n, ty)| pgtype::field(n, *ty))
             .collect();
+        if table.written.is_some() {
+            fields.push(pgtype::field(KEY_COLUMN, Type::BYTEA));
+        }
         Arc::new(RelationSource {
             relation: SourceRelation::Virtual(table),
             schema: Arc::new(Schema::new(fields)),
@@ -63,6 +67,14 @@ impl RelationSource {
         match &self.relation {
             SourceRelation::Table(t) => Some(t),
             SourceRelation::Virtual(_) => None,
+        }
+    }
+
+    /// The table that a change or a lock of the rows is bound against.
+    pub fn written(&self) -> Option<&Arc<Table>> {
+        match &self.relation {
+            SourceRelation::Table(t) => Some(t),
+            SourceRelation::Virtual(v) => v.written.as_ref(),
         }
     }
 }

@@ -37,6 +37,11 @@ impl Identity {
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
     }
+
+    /// The session, and the logical databases beside it.
+    pub fn parts(&mut self) -> (&mut Session, &[Database]) {
+        (&mut self.session, &self.databases)
+    }
 }
 
 impl Backend {

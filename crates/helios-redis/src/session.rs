@@ -18,7 +18,9 @@ pub mod help;
 pub mod pubsub;
 pub mod serve;
 pub mod server;
+pub mod shared;
 pub mod sql;
+pub mod sql_scan;
 pub mod transaction;
 
 use crate::backend::Identity;
@@ -68,7 +70,7 @@ pub enum Next {
     Watch,
     Flush(&'static Command),
     Explain,
-    /// The command is about a table of SQL.
+    /// The command is about a table of SQL: on database 16, or on a key under a table's prefix.
     Sql(&'static Command),
 }
 
@@ -240,15 +242,10 @@ impl Session {
         );
         if keyspace
             && !self.is_sql()
-            && self
-                .identity
-                .as_ref()
-                .is_some_and(|identity| !identity.may_use_keyspace())
+            && let Err(error) = self.require_keyspace()
+            && !self.only_tables(command, args)
         {
-            return Err(Error::new(
-                ErrorKind::InsufficientPrivilege,
-                "permission denied for the keyspace",
-            ));
+            return Err(error);
         }
         if self.queue.is_some() && command.flags.no_multi {
             return Err(Error::new(
@@ -292,6 +289,9 @@ impl Session {
                 if !self.prepare(command, args, out.len())? {
                     return Ok(Next::Locked(command));
                 }
+                if self.prefixes_exist() && self.meets_table(command, args)? {
+                    return Ok(Next::Sql(command));
+                }
                 self.run_keys(handler, args, time, out)?;
                 Ok(Next::Done)
             }
@@ -299,6 +299,9 @@ impl Session {
                 blocking_timeout(blocking, args)?;
                 if !self.prepare(command, args, out.len())? {
                     return Ok(Next::Locked(command));
+                }
+                if self.prefixes_exist() && self.meets_table(command, args)? {
+                    return Ok(Next::Sql(command));
                 }
                 if self.run_keys(blocking.attempt, args, time, out)? {
                     return Ok(Next::Done);
@@ -427,9 +430,7 @@ impl Session {
     /// Commits what is open.
     pub async fn commit_batch(&mut self) -> Result<()> {
         match self.batch.take() {
-            Some(batch) if !batch.is_empty() => {
-                batch.commit(self.server.keyspace())?.await.map(drop)
-            }
+            Some(batch) if !batch.is_empty() => batch.commit_grouped(self.server.keyspace()).await,
             _ => Ok(()),
         }
     }

@@ -1,4 +1,7 @@
-//! Keys of database 16 to rows of tables, and commands on them to statements of the shared plan.
+//! Keys that name rows of tables, and commands on them as statements of the shared plan.
+//!
+//! Ordinary databases show the tables that have a `redis_prefix`: behind it stands the primary key,
+//! or the `_id` of a document as text. Database 16 shows all others too:
 //!
 //! `table:pk` names a row of a table in the schema `public`, `schema.table:pk` of any other. The part
 //! behind the first colon is the primary key in the Redis form of its type; only the canonical
@@ -14,6 +17,7 @@ use helios_types::{DatabaseId, Error, ErrorKind, Result, Type, Value};
 use std::sync::Arc;
 
 /// A row of a table, whether it exists or not.
+#[derive(Debug)]
 pub struct RowKey {
     pub table: Arc<Table>,
     /// The table with its schema, quoted.
@@ -21,7 +25,7 @@ pub struct RowKey {
     pub key: Vec<Value>,
 }
 
-/// A table that database 16 shows: relational, with a primary key.
+/// A table that is shown: with a primary key, or of documents.
 pub struct Shown {
     pub table: Arc<Table>,
     pub name: String,
@@ -31,6 +35,60 @@ pub struct Shown {
 
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn qualified(catalog: &Catalog, table: &Table) -> Option<String> {
+    let schema = catalog.schemas.get(&table.schema)?;
+    Some(format!("{}.{}", quoted(&schema.name), quoted(&table.name)))
+}
+
+/// The tables that ordinary databases show, by prefix.
+pub fn prefixed_tables(catalog: &Catalog, database: DatabaseId) -> Vec<Shown> {
+    let shown = |relation: &Relation| match relation {
+        Relation::Table(table) if table.database == database && has_row_keys(table) => {
+            Some(Shown {
+                table: table.clone(),
+                name: qualified(catalog, table)?,
+                prefix: table.redis_prefix.clone()?,
+            })
+        }
+        _ => None,
+    };
+    let mut tables: Vec<Shown> = catalog.relations.values().filter_map(shown).collect();
+    tables.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+    tables
+}
+
+/// Whether a Redis key can name the rows of a table.
+fn has_row_keys(table: &Table) -> bool {
+    match table.shape {
+        Shape::Relational => table.primary_key().is_some() && !table.key.is_empty(),
+        Shape::Document => true,
+        Shape::Keyspace => false,
+    }
+}
+
+/// The row of a table that a key under its prefix names; `None` when it can name none.
+pub fn prefixed_row(catalog: &Catalog, table: &Arc<Table>, key: &[u8]) -> Result<Option<RowKey>> {
+    let name = qualified(catalog, table);
+    let (Some(prefix), Some(name)) = (&table.redis_prefix, name) else {
+        return Ok(None);
+    };
+    if !has_row_keys(table) {
+        return Err(Error::new(
+            ErrorKind::WrongObjectType,
+            format!("table \"{}\" has no primary key, and no hashes", table.name),
+        ));
+    }
+    let text = key
+        .strip_prefix(prefix.as_bytes())
+        .and_then(|text| std::str::from_utf8(text).ok());
+    let key = text.and_then(|text| parse_key(table, text));
+    Ok(key.map(|key| RowKey {
+        table: table.clone(),
+        name,
+        key,
+    }))
 }
 
 /// The table behind `relation`, if database 16 shows it.
@@ -51,10 +109,9 @@ fn shown(catalog: &Catalog, database: DatabaseId, relation: &Relation) -> Option
     } else {
         format!("{}.{}:", schema.name, table.name)
     };
-    let name = format!("{}.{}", quoted(&schema.name), quoted(&table.name));
     Some(Shown {
         table: table.clone(),
-        name,
+        name: qualified(catalog, table)?,
         prefix,
     })
 }
@@ -110,8 +167,11 @@ pub fn row_key(catalog: &Catalog, database: DatabaseId, key: &[u8]) -> Result<Op
     Ok(None)
 }
 
-/// The columns of the primary key, in its order.
+/// The columns of the primary key, in its order; `_id` of documents.
 pub fn key_columns(table: &Table) -> Vec<&Column> {
+    if table.shape == Shape::Document {
+        return table.columns.iter().take(1).collect();
+    }
     table
         .key
         .iter()
@@ -159,6 +219,10 @@ pub fn key_text(table: &Table, key: &[Value]) -> Option<String> {
 }
 
 impl RowKey {
+    pub fn is_document(&self) -> bool {
+        self.table.shape == Shape::Document
+    }
+
     /// `"a" = $n AND "b" = $n+1`
     fn condition(&self, first: usize) -> String {
         let columns = key_columns(&self.table);
@@ -239,14 +303,62 @@ impl RowKey {
 }
 
 impl Shown {
+    pub fn is_document(&self) -> bool {
+        self.table.shape == Shape::Document
+    }
+
     /// The keys of all rows, in their order.
-    pub fn select_keys(&self) -> String {
+    pub fn select_keys(&self) -> (String, Vec<Option<Type>>) {
+        let list = self.key_list();
+        let text = format!("SELECT {list} FROM {} ORDER BY {list}", self.name);
+        (text, Vec::new())
+    }
+
+    /// As many keys as the first parameter says; those behind the row whose key the others are, when
+    /// there are any.
+    pub fn select_page(&self, behind: bool) -> (String, Vec<Option<Type>>) {
+        let columns = key_columns(&self.table);
+        let list = self.key_list();
+        let mut types = vec![Some(Type::INT8)];
+        let mut condition = String::new();
+        if behind {
+            types.extend(columns.iter().map(|column| Some(column.ty)));
+            let after: Vec<String> = (0..columns.len())
+                .map(|last| {
+                    let equal =
+                        columns.iter().take(last).enumerate().map(|(at, column)| {
+                            format!("{} = ${} AND ", quoted(&column.name), at + 2)
+                        });
+                    let column = quoted(&columns[last].name);
+                    format!("({}{column} > ${})", equal.collect::<String>(), last + 2)
+                })
+                .collect();
+            condition = format!(" WHERE {}", after.join(" OR "));
+        }
+        let text = format!(
+            "SELECT {list} FROM {}{condition} ORDER BY {list} LIMIT $1",
+            self.name
+        );
+        (text, types)
+    }
+
+    fn key_list(&self) -> String {
         let columns: Vec<String> = key_columns(&self.table)
             .iter()
             .map(|column| quoted(&column.name))
             .collect();
-        let list = columns.join(", ");
-        format!("SELECT {list} FROM {} ORDER BY {list}", self.name)
+        columns.join(", ")
+    }
+
+    /// The Redis key of a row.
+    pub fn key(&self, row: &[Value]) -> Option<String> {
+        Some(format!("{}{}", self.prefix, key_text(&self.table, row)?))
+    }
+
+    /// The primary key that stands in a Redis key of this table; `None` when it has none.
+    pub fn row(&self, key: &[u8]) -> Option<Vec<Value>> {
+        let text = key.strip_prefix(self.prefix.as_bytes())?;
+        parse_key(&self.table, std::str::from_utf8(text).ok()?)
     }
 }
 

@@ -17,7 +17,7 @@ fn read(path: &str) -> String {
 /// Command to the tests of its row.
 fn rows() -> BTreeMap<String, Vec<String>> {
     let text = read("COMPAT.md");
-    let commands = text.split("## Database 16").next().unwrap();
+    let commands = text.split("## Tables of SQL").next().unwrap();
     commands
         .lines()
         .filter_map(|line| {

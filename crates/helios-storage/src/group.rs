@@ -146,7 +146,11 @@ impl Future for GroupedCommit {
                         context.waker().wake_by_ref();
                         return Poll::Pending;
                     }
-                    store.commit_waiting();
+                    if !store.commit_waiting() {
+                        // Somebody else has taken the group: who has had the lock after him finds
+                        // the outcome.
+                        drop(store.commit_state().lock());
+                    }
                 }
                 match outcome.get() {
                     Some(Ok(number)) if *durability == Durability::EverySecond => {

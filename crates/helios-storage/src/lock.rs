@@ -19,7 +19,7 @@ mod session;
 mod table;
 
 pub use mode::LockMode;
-pub use session::SessionLocks;
+pub use session::{AwaitedLock, SessionLocks};
 pub(crate) use table::{Grant, Held, LockTable, Owner};
 
 use crate::space::{Prefix, Space};
@@ -112,6 +112,14 @@ impl LockId {
         LockId {
             hash: state.finish(),
             bytes,
+        }
+    }
+
+    /// Whether it is the lock of a row whose stored key begins with `prefix`.
+    pub(crate) fn is_row_within(&self, space: Space, prefix: &[u8]) -> bool {
+        match self.bytes.split_first() {
+            Some((tag, key)) => *tag == space as u8 && key.starts_with(prefix),
+            None => false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Ddl;
 use crate::catalog_store::{self, Kind};
-use helios_planner::catalog::{Relation, Sequence, Table, View};
+use helios_planner::catalog::{Relation, Sequence, Shape, Table, View};
 use helios_planner::utility::{AlterObject, AlterTable};
 use helios_types::{Error, ErrorKind, ObjectId, Result, bail};
 use std::sync::Arc;
@@ -84,7 +84,12 @@ impl Ddl<'_> {
             }
             AlterTable::Options(options) => {
                 for (name, value) in options {
-                    self.require_free_prefix(&table, name, value.as_deref())?;
+                    if let ("redis_prefix", Some(prefix)) = (name.as_str(), value)
+                        && table.redis_prefix.as_deref() != Some(prefix)
+                    {
+                        require_row_keys(&table)?;
+                        self.claim_prefix(&table, prefix).await?;
+                    }
                     set_option(&mut table, name, value.as_deref())?;
                     if name == "history" {
                         let prefix = helios_storage::Prefix::new(
@@ -111,29 +116,6 @@ impl Ddl<'_> {
                 Ok(table)
             }
         }
-    }
-
-    /// No two tables may claim the same Redis keys.
-    fn require_free_prefix(&self, table: &Table, name: &str, value: Option<&str>) -> Result<()> {
-        let (true, Some(prefix)) = (name == "redis_prefix", value) else {
-            return Ok(());
-        };
-        for relation in self.catalog.relations.values() {
-            let Relation::Table(other) = relation else {
-                continue;
-            };
-            let Some(taken) = &other.redis_prefix else {
-                continue;
-            };
-            if other.id != table.id && (taken.starts_with(prefix) || prefix.starts_with(taken)) {
-                bail!(
-                    InvalidParameterValue,
-                    "redis_prefix \"{prefix}\" overlaps with \"{taken}\" of table \"{}\"",
-                    other.name
-                );
-            }
-        }
-        Ok(())
     }
 
     /// What every rename and move must satisfy.
@@ -241,6 +223,18 @@ impl Ddl<'_> {
         self.catalog.schemas.insert(id, Arc::new(schema));
         Ok(())
     }
+}
+
+/// Refuses a prefix for a table whose rows no key can name.
+fn require_row_keys(table: &Table) -> Result<()> {
+    if table.shape == Shape::Relational && table.primary_key().is_none() {
+        bail!(
+            ObjectNotInPrerequisiteState,
+            "table \"{}\" has no primary key, so no key of Redis can name its rows",
+            table.name
+        );
+    }
+    Ok(())
 }
 
 fn rename_constraint(mut table: Table, from: &str, to: &str) -> Result<Table> {

@@ -35,6 +35,12 @@ impl Ddl<'_> {
         }
         let id = self.next_id();
         let mut table = self.empty_table(id, spec.schema, &spec.name)?;
+        for (name, value) in &spec.options {
+            if name == "redis_prefix" {
+                self.claim_prefix(&table, value).await?;
+            }
+            super::alter::set_option(&mut table, name, Some(value))?;
+        }
         if spec.document {
             return self.create_document(table).map(Some);
         }
@@ -50,9 +56,6 @@ impl Ddl<'_> {
             table.columns.push(column);
         }
         table.layouts = vec![table.columns.iter().map(|c| c.ty).collect()];
-        for (name, value) in &spec.options {
-            super::alter::set_option(&mut table, name, Some(value))?;
-        }
         // Known before its constraints are added, because they may refer to it.
         let mut table = (*self.put_table(table)?).clone();
         for constraint in &spec.constraints {

@@ -139,6 +139,11 @@ impl TableRuntime {
         self.table.shape == Shape::Document
     }
 
+    /// Whether the rows are keys of Redis, or elements of them.
+    pub(crate) fn is_keyspace(&self) -> bool {
+        self.table.shape == Shape::Keyspace
+    }
+
     /// Whether rows are keyed by a hidden number.
     pub(crate) fn has_hidden_key(&self) -> bool {
         self.key.is_empty() && !self.is_document()

@@ -9,12 +9,12 @@
 //! Every write of an entry goes through [`Access::put`] and [`Access::remove`], which keep the
 //! counter, the expiry, the change record and the waiting clients right.
 
-use super::batch::Batch;
+use super::batch::{Batch, Effects, Writes};
 use super::entry::{self, Entry, Form, Kind, Meta, Version, wrong_type};
 use super::{Database, Keyspace};
 use helios_storage::{
     ChangeOp, Header, KeyRange, Pinned, Prefix, ReadView, RowHeader, ScanOptions, Snapshot, Space,
-    split_header,
+    Txn, split_header,
 };
 use helios_types::Result;
 use smallvec::SmallVec;
@@ -30,7 +30,7 @@ enum Source<'a> {
     Newest,
     Snapshot(Snapshot),
     View(ReadView),
-    Batch(&'a mut Batch),
+    Batch(Writes<'a>),
 }
 
 /// See the module's documentation.
@@ -140,7 +140,19 @@ impl<'a> Access<'a> {
         now_ms: u64,
         batch: &'a mut Batch,
     ) -> Self {
-        Self::with(keyspace, database, now_ms, Source::Batch(batch))
+        Self::with(keyspace, database, now_ms, Source::Batch(batch.writes()))
+    }
+
+    /// As [`Access::writing`], in the transaction of a session.
+    pub(crate) fn within(
+        keyspace: &'a Keyspace,
+        database: &'a Database,
+        now_ms: u64,
+        txn: &'a mut Txn,
+        effects: &'a mut Effects,
+    ) -> Self {
+        let writes = Writes::new(txn, effects);
+        Self::with(keyspace, database, now_ms, Source::Batch(writes))
     }
 
     fn with(
@@ -177,7 +189,7 @@ impl<'a> Access<'a> {
             Source::Newest => Source::Newest,
             Source::Snapshot(snapshot) => Source::Snapshot(snapshot.clone()),
             Source::View(view) => Source::View(view.clone()),
-            Source::Batch(batch) => Source::Batch(batch),
+            Source::Batch(batch) => Source::Batch(batch.reborrow()),
         };
         Access {
             keyspace: self.keyspace,
@@ -378,7 +390,7 @@ impl<'a> Access<'a> {
     }
 
     /// The transaction. Commands that write are only ever run with one.
-    fn batch(&mut self) -> &mut Batch {
+    fn batch(&mut self) -> &mut Writes<'a> {
         match &mut self.source {
             Source::Batch(batch) => batch,
             _ => unreachable!("a command that writes runs in a transaction"),

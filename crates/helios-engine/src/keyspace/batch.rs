@@ -38,9 +38,9 @@ impl Use {
     }
 }
 
-/// See the module's documentation.
-pub struct Batch {
-    txn: Txn,
+/// What the writes of a transaction leave to be done when it has committed.
+#[derive(Debug)]
+pub(crate) struct Effects {
     /// Stored keys of changed entries, kept while somebody waits for keys.
     changed: Vec<Box<[u8]>>,
     /// Whether `changed` is complete.
@@ -48,6 +48,64 @@ pub struct Batch {
     writes: usize,
     /// Databases in which the writes leave sub-keys to be removed.
     garbage: SmallVec<[Prefix; 1]>,
+}
+
+impl Default for Effects {
+    /// Of a transaction that may go on for long, while clients come to wait for keys.
+    fn default() -> Self {
+        Effects::recording(true)
+    }
+}
+
+impl Effects {
+    fn recording(recording: bool) -> Self {
+        Effects {
+            changed: Vec::new(),
+            recording,
+            writes: 0,
+            garbage: SmallVec::new(),
+        }
+    }
+
+    /// The writes are visible: wakes who waits for a key that was changed.
+    pub(crate) fn committed(self, keyspace: &Keyspace) {
+        for object in self.garbage {
+            keyspace.garbage_left(object);
+        }
+        if self.writes > 0 && keyspace.waiters().any() {
+            if self.recording {
+                for key in &self.changed {
+                    keyspace.waiters().wake(key);
+                }
+            } else {
+                keyspace.waiters().wake_all();
+            }
+        }
+    }
+}
+
+/// Brings about the effects when it is dropped.
+struct WhenCommitted<'a> {
+    effects: Effects,
+    keyspace: &'a Keyspace,
+}
+
+impl Drop for WhenCommitted<'_> {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.effects).committed(self.keyspace);
+    }
+}
+
+/// See the module's documentation.
+pub struct Batch {
+    txn: Txn,
+    effects: Effects,
+}
+
+/// A transaction as commands write to it: that of a batch, or of a session.
+pub(super) struct Writes<'a> {
+    txn: &'a mut Txn,
+    effects: &'a mut Effects,
 }
 
 impl Batch {
@@ -59,10 +117,14 @@ impl Batch {
         };
         Batch {
             txn: keyspace.store().begin(options),
-            changed: Vec::new(),
-            recording: keyspace.waiters().any(),
-            writes: 0,
-            garbage: SmallVec::new(),
+            effects: Effects::recording(keyspace.waiters().any()),
+        }
+    }
+
+    pub(super) fn writes(&mut self) -> Writes<'_> {
+        Writes {
+            txn: &mut self.txn,
+            effects: &mut self.effects,
         }
     }
 
@@ -84,47 +146,30 @@ impl Batch {
             }
             tokio::task::yield_now().await;
         }
-        let stored = database.entry_key(key);
-        let lock = LockKey::Row(Space::Row, &stored);
-        let wait = Wait::Timeout(FOREIGN_LOCK_TIMEOUT);
-        match self.txn.lock(&lock, how.mode(), wait).await {
-            Err(error) if error.kind() == ErrorKind::LockNotAvailable => {
-                bail!(LockNotAvailable, "the key is locked by a transaction")
-            }
-            other => other.map(drop),
-        }
+        lock_key(&mut self.txn, database, key, how).await
     }
 
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
-        self.writes == 0
+        self.effects.writes == 0
     }
 
     /// Makes the writes durable as the batch was told to and visible at once; who waited for a key
     /// that was changed is woken.
     pub fn commit(self, keyspace: &Keyspace) -> Result<CommitWait> {
-        let Batch {
-            txn,
-            changed,
-            recording,
-            writes,
-            garbage,
-            ..
-        } = self;
-        let wait = txn.commit_start()?;
-        for object in garbage {
-            keyspace.garbage_left(object);
-        }
-        if writes > 0 && keyspace.waiters().any() {
-            if recording {
-                for key in &changed {
-                    keyspace.waiters().wake(key);
-                }
-            } else {
-                keyspace.waiters().wake_all();
-            }
-        }
+        let wait = self.txn.commit_start()?;
+        self.effects.committed(keyspace);
         Ok(wait)
+    }
+
+    /// Makes the writes visible and durable as the batch was told to, with one write for everybody
+    /// who commits at this moment. Dropping the future forgoes the answer, not the commit.
+    pub async fn commit_grouped(self, keyspace: &Keyspace) -> Result<()> {
+        let Batch { txn, effects } = self;
+        let wait = txn.commit_grouped()?;
+        // Dropped after `wait`, which commits when it is dropped: the effects are of what is visible.
+        let _effects = WhenCommitted { effects, keyspace };
+        wait.await
     }
 
     /// A place to come back to when a command fails half-way.
@@ -134,6 +179,41 @@ impl Batch {
 
     pub fn rollback_to(&mut self, savepoint: helios_storage::Savepoint) {
         self.txn.rollback_to(savepoint);
+    }
+
+    pub(super) fn delete(&mut self, key: &[u8]) {
+        self.writes().delete(key);
+    }
+}
+
+/// Locks a key for a command of Redis, and waits for it a bounded time.
+pub(super) async fn lock_key(
+    txn: &mut Txn,
+    database: &Database,
+    key: &[u8],
+    how: Use,
+) -> Result<()> {
+    let stored = database.entry_key(key);
+    let lock = LockKey::Row(Space::Row, &stored);
+    let wait = Wait::Timeout(FOREIGN_LOCK_TIMEOUT);
+    match txn.lock(&lock, how.mode(), wait).await {
+        Err(error) if error.kind() == ErrorKind::LockNotAvailable => {
+            bail!(LockNotAvailable, "the key is locked by a transaction")
+        }
+        other => other.map(drop),
+    }
+}
+
+impl<'a> Writes<'a> {
+    pub(super) fn new(txn: &'a mut Txn, effects: &'a mut Effects) -> Self {
+        Writes { txn, effects }
+    }
+
+    pub(super) fn reborrow(&mut self) -> Writes<'_> {
+        Writes {
+            txn: self.txn,
+            effects: self.effects,
+        }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Pinned<'static>>> {
@@ -149,12 +229,12 @@ impl Batch {
     }
 
     pub(super) fn put(&mut self, key: &[u8], header: RowHeader, body: &[u8]) {
-        self.writes += 1;
+        self.effects.writes += 1;
         self.txn.put(Space::Row, key, header, body);
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {
-        self.writes += 1;
+        self.effects.writes += 1;
         self.txn.delete(Space::Row, key);
     }
 
@@ -190,15 +270,15 @@ impl Batch {
     }
 
     pub(super) fn garbage(&mut self, object: Prefix) {
-        if !self.garbage.contains(&object) {
-            self.garbage.push(object);
+        if !self.effects.garbage.contains(&object) {
+            self.effects.garbage.push(object);
         }
     }
 
     /// `key` is the stored key of an entry.
     pub(super) fn changed(&mut self, key: &[u8]) {
-        if self.recording {
-            self.changed.push(key.into());
+        if self.effects.recording {
+            self.effects.changed.push(key.into());
         }
     }
 }

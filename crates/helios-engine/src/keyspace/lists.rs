@@ -11,7 +11,7 @@ use super::access::{Access, Slot, SubRange};
 use super::entry::{Entry, Form, Kind, Meta};
 use super::packed::{self, Packed};
 use helios_types::{Result, bail};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// A chunk that would grow beyond this is left as it is and a new one begun.
 const CHUNK_BYTES_MAX: usize = 512;
@@ -595,6 +595,32 @@ impl<'a> Access<'a> {
                 self.list_rewrite(&slot, &items)
             }
         }
+    }
+
+    /// Removes the items at some places; those behind them move up.
+    pub(crate) fn list_remove_places(&mut self, key: &[u8], places: &BTreeSet<u64>) -> Result<()> {
+        let slot = self.slot(key)?;
+        let length = slot.of(Kind::List)?.map_or(0, |entry| entry.count());
+        let run = |pairs: &mut dyn Iterator<Item = (u64, &u64)>| {
+            pairs.take_while(|(at, place)| at == *place).count() as u64
+        };
+        let left = run(&mut (0..length).zip(places));
+        let right = run(&mut (0..length).rev().zip(places.iter().rev()));
+        if left == length {
+            return self.remove(&slot);
+        }
+        if left + right == places.len() as u64 {
+            self.list_pop(key, End::Right, right)?;
+            self.list_pop(key, End::Left, left)?;
+            return Ok(());
+        }
+        let mut at = 0;
+        let mut items = self.list_items(&slot)?;
+        items.retain(|_| {
+            at += 1;
+            !places.contains(&(at - 1))
+        });
+        self.list_rewrite(&slot, &items)
     }
 
     /// LMOVE: the item that was moved; `None` when the source is empty.

@@ -40,7 +40,7 @@ fn leading(bytes: &[u8]) -> u32 {
 
 impl Cursors {
     /// A cursor that goes on behind `last`.
-    fn save(&self, last: &[u8]) -> u64 {
+    pub fn save(&self, last: &[u8]) -> u64 {
         let mut places = self.places.lock();
         if places.places.is_empty() {
             // Place zero is never given out, so that no cursor is zero.
@@ -59,6 +59,18 @@ impl Cursors {
         let generation = places.places[at].0.wrapping_add(1);
         places.places[at] = (generation, last.into());
         (at as u64) << 48 | u64::from(generation) << 32 | u64::from(leading(last))
+    }
+
+    /// The place behind which a cursor goes on; `None` at the start, and when it has been forgotten.
+    pub fn last(&self, cursor: u64) -> Option<Vec<u8>> {
+        let (at, generation) = ((cursor >> 48) as usize, (cursor >> 32) as u16);
+        let places = self.places.lock();
+        match places.places.get(at) {
+            Some((known, last)) if cursor != 0 && *known == generation => {
+                (leading(last) == cursor as u32).then(|| last.to_vec())
+            }
+            _ => None,
+        }
     }
 
     /// The first bytes that the scan of `cursor` may show next.

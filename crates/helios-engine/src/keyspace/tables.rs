@@ -97,7 +97,7 @@ impl Table {
         }
     }
 
-    fn kind(self) -> Option<Kind> {
+    pub(super) fn kind(self) -> Option<Kind> {
         match self {
             Table::Keys => None,
             Table::Strings => Some(Kind::String),

@@ -198,6 +198,7 @@ impl Splitter<'_> {
     }
 
     fn modify(&mut self, node: &ModifyTable) -> Result<LogicalPlan> {
+        crate::keyspace::sql_write::check(node)?;
         let input = self.split(node.input.as_ref().clone())?;
         let rt = self.runtimes.get(&node.table, self.catalog)?;
         let returns = !node.returning.is_empty();
@@ -374,7 +375,7 @@ fn scanned_table(
             && scan.table_name.table() == qualifier
             && let Some(source) = scan.source.downcast_ref::<RelationSource>()
         {
-            found = source.as_table().cloned();
+            found = source.written().cloned();
             return Ok(TreeNodeRecursion::Stop);
         }
         Ok(TreeNodeRecursion::Continue)

@@ -7,6 +7,7 @@ use crate::apply::{ExecOptions, ExecState, Execution, Program, Row};
 use crate::kernel::reader::ViewReader;
 use crate::kernel::runtime::TableRuntime;
 use crate::kernel::write::Writer;
+use crate::keyspace::sql_write::KeyRow;
 use crate::session::Session;
 use helios_planner::node::LockWait;
 use helios_planner::scalar::{CompiledExpr, ValueEnv};
@@ -186,7 +187,7 @@ async fn change_rows(
         if !seen.insert(key.clone()) {
             continue;
         }
-        writer.lock(&key, change.lock).await?;
+        writer.lock_row(rt, &key, change.lock).await?;
         match newest(writer, rt, &key, change.lock).await? {
             Newest::Same => {}
             Newest::Gone => continue,
@@ -220,6 +221,7 @@ async fn change_rows(
             returned.push(row);
         }
     }
+    writer.remove_elements()?;
     Ok((n, returned))
 }
 
@@ -281,9 +283,10 @@ async fn lock_target(writer: &mut Writer<'_>, target: &LockTarget, key: &[u8]) -
         LockWait::NoWait => Wait::NoWait,
         LockWait::SkipLocked => Wait::SkipLocked,
     };
+    let stored = writer.stored_key(&target.rt, key)?;
     let locked = writer
         .txn
-        .lock(&LockKey::Row(Space::Row, key), target.mode, wait)
+        .lock(&LockKey::Row(Space::Row, &stored), target.mode, wait)
         .await;
     match locked {
         Ok(locked) => Ok(locked != Locked::Skipped),
@@ -319,6 +322,13 @@ async fn newest(
     key: &[u8],
     mode: LockMode,
 ) -> Result<Newest> {
+    if rt.is_keyspace() {
+        return Ok(match writer.newest_key_row(rt, key)? {
+            KeyRow::Same => Newest::Same,
+            KeyRow::Gone => Newest::Gone,
+            KeyRow::Changed(row) => Newest::Changed(key.to_vec(), row),
+        });
+    }
     if writer.txn.isolation() != Isolation::ReadCommitted {
         writer.txn.check_write_conflict(Space::Row, key)?;
         return Ok(Newest::Same);

@@ -187,12 +187,12 @@ fn pg_class_row(relation: &Relation, request: &Request<'_>) -> Row {
         'i' => BTREE,
         _ => 0,
     };
-    let options = table.and_then(|t| t.redis_prefix.as_ref()).map(|prefix| {
-        array(
-            Type::TEXT,
-            vec![Value::from(format!("redis_prefix={prefix}"))],
-        )
-    });
+    let history = table.filter(|t| t.history).map(|_| "history=true".into());
+    let prefix = table
+        .and_then(|t| t.redis_prefix.as_ref())
+        .map(|prefix| Value::from(format!("redis_prefix={prefix}")));
+    let options: Vec<Value> = history.into_iter().chain(prefix).collect();
+    let options = (!options.is_empty()).then(|| array(Type::TEXT, options));
     vec![
         oid(relation.id()),
         text(relation_name(relation, request)),

@@ -90,6 +90,7 @@ fn parse() -> Option<(Vec<Arc<VirtualTable>>, HashSet<ObjectId>)> {
             columns,
             lookups,
             unique,
+            written: None,
         }));
     }
     Some((tables, views))

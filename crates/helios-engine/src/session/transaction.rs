@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::kernel::foreign_key::CheckQueue;
 use crate::kernel::write::Writer;
 use crate::keyspace::batch::Effects;
+use crate::keyspace::prefixes::Reservation;
 use crate::keyspace::sql_write::{KeyWrites, WritesAs};
 use crate::options::Protocol;
 use helios_planner::catalog::Catalog;
@@ -43,13 +44,15 @@ pub(crate) struct Transaction {
     pub(crate) dropped: Vec<Prefix>,
     /// Storage that becomes garbage when it rolls back.
     pub(crate) created: Vec<Prefix>,
+    /// Prefixes of Redis keys that it gives to tables.
+    pub(crate) reserved: Vec<Reservation>,
     /// Whether a statement has run, so that the isolation level is settled.
     used: bool,
     /// When the snapshot was taken that the current statement reads; what has expired by then is
     /// not there.
     read_time_us: i64,
     /// What its writes of keys leave to be done after the commit.
-    keys: Effects,
+    pub(crate) keys: Effects,
 }
 
 struct NamedSavepoint {
@@ -59,6 +62,7 @@ struct NamedSavepoint {
     checks: usize,
     dropped: usize,
     created: usize,
+    advisory: usize,
 }
 
 impl Transaction {
@@ -88,6 +92,7 @@ impl Transaction {
         self.catalog = None;
         self.checks.rollback_to(0);
         self.dropped.clear();
+        self.reserved.clear();
     }
 
     /// After an error nothing of the transaction can be kept but what stands before the last
@@ -160,6 +165,7 @@ impl Session {
             savepoints: Vec::new(),
             dropped: Vec::new(),
             created: Vec::new(),
+            reserved: Vec::new(),
             used: false,
             read_time_us: self.state.transaction_time_us,
             keys: Effects::default(),
@@ -310,6 +316,7 @@ impl Session {
     }
 
     fn after_transaction(&mut self, committed: bool) {
+        self.state.transaction_locks.release_since(0);
         self.state.settings.end_transaction(committed);
         self.settings_changed();
         self.state.transaction_id = None;
@@ -368,6 +375,7 @@ impl Session {
     }
 
     pub fn savepoint(&mut self, name: &str) -> Result<()> {
+        let advisory = self.state.transaction_locks.mark();
         let t = self.explicit_transaction("SAVEPOINT")?;
         let point = NamedSavepoint {
             name: name.to_string(),
@@ -376,6 +384,7 @@ impl Session {
             checks: t.checks.mark(),
             dropped: t.dropped.len(),
             created: t.created.len(),
+            advisory,
         };
         t.savepoints.push(point);
         Ok(())
@@ -399,6 +408,8 @@ impl Session {
         t.undo_to(at, &engine);
         t.savepoints.truncate(at + 1);
         t.failed = false;
+        let advisory = t.savepoints.get(at).map_or(0, |point| point.advisory);
+        self.state.transaction_locks.release_since(advisory);
         Ok(())
     }
 
@@ -417,7 +428,11 @@ impl Session {
     pub(crate) fn statement_failed(&mut self) {
         match &mut self.transaction {
             Some(t) if t.failed => {}
-            Some(t) if t.explicit || self.implicit => t.fail(&self.engine, &self.state.locks),
+            Some(t) if t.explicit || self.implicit => {
+                t.fail(&self.engine, &self.state.locks);
+                let advisory = t.savepoints.last().map_or(0, |point| point.advisory);
+                self.state.transaction_locks.release_since(advisory);
+            }
             Some(_) => self.abort(),
             None => {}
         }

@@ -5,7 +5,7 @@ use super::name::Name;
 use super::node::{inner, kind, required, strings};
 use super::plan::{self, Query};
 use super::scope::{FromPhase, Item, ItemColumn, column};
-use crate::catalog::{Relation, Table, View};
+use crate::catalog::{Relation, Table, View, VirtualTable};
 use crate::relation::RelationSource;
 use datafusion::common::JoinType;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -123,32 +123,7 @@ impl Binder<'_> {
         let name = Name::of_range_var(var);
         match self.relation(&name)? {
             Relation::Table(table) => self.scan_table(&table, alias.as_ref(), 'r'),
-            Relation::Virtual(table) => {
-                self.require(table.id, 'r');
-                let shown = alias
-                    .as_ref()
-                    .map_or(table.name.as_str(), |a| a.aliasname.as_str());
-                let qualifier = self.unique(shown);
-                let plan = plan::scan(&qualifier, RelationSource::virtual_table(table.clone()))?;
-                let columns = table
-                    .columns
-                    .iter()
-                    .enumerate()
-                    .map(|(i, (name, ty))| ItemColumn {
-                        name: name.clone(),
-                        expr: Expr::Column(column(Some(&qualifier), name)),
-                        ty: *ty,
-                        origin: Some((table.id, i as i16 + 1)),
-                    })
-                    .collect();
-                let mut item = self.relation_item(&table.name, table.schema, qualifier, columns);
-                item.relation = Some(table.id);
-                self.apply_alias(&mut item, alias.as_ref())?;
-                Ok(Source {
-                    plan,
-                    items: vec![item],
-                })
-            }
+            Relation::Virtual(table) => self.scan_virtual(&table, alias.as_ref(), 'r'),
             Relation::View(view) => self.expand_view(&view, alias.as_ref()),
             Relation::Sequence(sequence) => {
                 let name = &sequence.name;
@@ -168,13 +143,48 @@ impl Binder<'_> {
         }
     }
 
-    /// A scan of a base table under a qualifier of its own.
+    /// A scan of a table whose rows the engine makes.
+    fn scan_virtual(
+        &mut self,
+        table: &Arc<VirtualTable>,
+        alias: Option<&Alias>,
+        privilege: char,
+    ) -> Result<Source> {
+        self.require(table.id, privilege);
+        let shown = alias.map_or(table.name.as_str(), |a| a.aliasname.as_str());
+        let qualifier = self.unique(shown);
+        let plan = plan::scan(&qualifier, RelationSource::virtual_table(table.clone()))?;
+        let columns = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, (name, ty))| ItemColumn {
+                name: name.clone(),
+                expr: Expr::Column(column(Some(&qualifier), name)),
+                ty: *ty,
+                origin: Some((table.id, i as i16 + 1)),
+            })
+            .collect();
+        let mut item = self.relation_item(&table.name, table.schema, qualifier, columns);
+        item.relation = Some(table.id);
+        item.table = table.written.clone();
+        self.apply_alias(&mut item, alias)?;
+        Ok(Source {
+            plan,
+            items: vec![item],
+        })
+    }
+
+    /// A scan of the table that a statement changes, under a qualifier of its own.
     pub fn scan_table(
         &mut self,
         table: &Arc<Table>,
         alias: Option<&Alias>,
         privilege: char,
     ) -> Result<Source> {
+        if let Some(Relation::Virtual(rows)) = self.cx.catalog.relations.get(&table.id).cloned() {
+            return self.scan_virtual(&rows, alias, privilege);
+        }
         self.require(table.id, privilege);
         let shown = alias.map_or(table.name.as_str(), |a| a.aliasname.as_str());
         let qualifier = self.unique(shown);

@@ -36,10 +36,13 @@ impl Binder<'_> {
                     .with_detail("This operation is not supported for indexes."),
                 at,
             )),
-            Relation::Virtual(_) => Err(error!(
-                InsufficientPrivilege,
-                "permission denied for table {shown}"
-            )),
+            Relation::Virtual(table) => match &table.written {
+                Some(table) => Ok(table.clone()),
+                None => Err(error!(
+                    InsufficientPrivilege,
+                    "permission denied for table {shown}"
+                )),
+            },
         }
     }
 

@@ -81,6 +81,7 @@ impl TestCatalog {
                     columns: vec![column],
                     lookups: vec![],
                     unique: vec![],
+                    written: None,
                 }),
             }
         }

@@ -31,7 +31,10 @@ fn keys(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 /// Reads `cursor [MATCH pattern] [COUNT count] [TYPE type]`.
-fn request<'a>(args: Args<'a>, typed: bool) -> Result<(ScanRequest<'a>, Option<&'a [u8]>)> {
+pub(crate) fn request<'a>(
+    args: Args<'a>,
+    typed: bool,
+) -> Result<(ScanRequest<'a>, Option<&'a [u8]>)> {
     let cursor = std::str::from_utf8(args.get(0))
         .ok()
         .and_then(|text| text.parse().ok());
@@ -67,7 +70,7 @@ fn request<'a>(args: Args<'a>, typed: bool) -> Result<(ScanRequest<'a>, Option<&
     Ok((request, kind))
 }
 
-fn cursor(out: &mut ReplyWriter, cursor: u64) {
+pub(crate) fn cursor(out: &mut ReplyWriter, cursor: u64) {
     out.array(2);
     out.bulk(cursor.to_string().as_bytes());
 }

@@ -216,7 +216,7 @@ impl<S: Transport> Connection<S> {
             Next::Locked(command) => (command, self.run_locked(command, args).await?),
             Next::Block(command, blocking) => (command, self.block(command, blocking, args).await?),
             Next::Exec => (by_name("exec"), self.exec().await),
-            Next::Watch => (by_name("watch"), self.watch(args)),
+            Next::Watch => (by_name("watch"), self.watch(by_name("watch"), args)),
             Next::Flush(command) => (command, self.flush(command, args).await),
             Next::Explain => (by_name("helios.explain"), self.explain(args).await),
             Next::Sql(command) => (command, self.sql(command, args).await),
@@ -238,6 +238,13 @@ impl<S: Transport> Connection<S> {
         command: &'static Command,
         args: Args<'_>,
     ) -> io::Result<Result<()>> {
+        if self.session.prefixes_exist() {
+            match self.session.meets_table(command, args) {
+                Ok(false) => {}
+                Ok(true) => return Ok(self.sql(command, args).await),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
         if !command.flags.write {
             // The batch in the way has been committed, so the newest state is what it shall see.
             return Ok(match command.run {
@@ -262,6 +269,12 @@ impl<S: Transport> Connection<S> {
         let locks = locks_of(command, args, self.session.database)?;
         self.session.open_batch(self.out.len());
         self.session.lock_all(&locks).await?;
+        // The prefix may have been given to a table while the locks were waited for.
+        if self.session.prefixes_exist() && self.session.meets_table(command, args)? {
+            self.session.commit_batch().await?;
+            self.sql(command, args).await?;
+            return Ok(true);
+        }
         match command.run {
             Run::Keys(handler) => {
                 self.session
@@ -371,8 +384,11 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    fn watch(&mut self, args: Args<'_>) -> Result<()> {
+    fn watch(&mut self, command: &Command, args: Args<'_>) -> Result<()> {
         let session = &mut self.session;
+        if session.prefixes_exist() && session.meets_table(command, args)? {
+            return Err(Error::unsupported("WATCH on a key of a table"));
+        }
         let Some(database) = session.databases().get(session.database).cloned() else {
             return Err(Error::unsupported("WATCH on the database of SQL"));
         };
@@ -407,18 +423,22 @@ impl<S: Transport> Connection<S> {
                 "Transaction discarded because of previous errors.",
             ));
         }
-        if self.session.is_sql() && queue.requests.iter().any(|(c, _)| !c.keys.is_empty()) {
-            return self.exec_sql(queue).await;
-        }
         let requests: Vec<(&'static Command, Args<'_>)> = queue
             .requests
             .iter()
             .map(|(command, args)| (*command, args.args()))
             .collect();
+        if self.session.meets_tables(&requests) {
+            return self.exec_shared(&requests, &watched).await;
+        }
         let flushed = self.keys_to_flush(&requests)?;
         let locks = self.exec_locks(&requests, &watched, &flushed)?;
         self.session.open_batch(self.out.len());
         self.session.lock_all(&locks).await?;
+        if self.session.prefixes_exist() && self.session.meets_tables(&requests) {
+            self.session.commit_batch().await?;
+            return self.exec_shared(&requests, &watched).await;
+        }
         let time = now_ms();
         let server = self.session.server.clone();
         for watched in &watched {
@@ -441,6 +461,11 @@ impl<S: Transport> Connection<S> {
         let start = self.out.len();
         let clock = Instant::now();
         let result = match command.run {
+            Run::Keys(_) | Run::Blocking(_) | Run::Flush
+                if self.session.require_keyspace().is_err() =>
+            {
+                self.session.require_keyspace()
+            }
             Run::Keys(handler) => self.session.run_keys(handler, args, time, &mut self.out),
             Run::Blocking(blocking) => blocking_timeout(blocking, args).and_then(|_| {
                 let answered =
@@ -465,7 +490,7 @@ impl<S: Transport> Connection<S> {
     }
 
     /// The locks of all queued commands, watched keys and keys that are flushed.
-    fn exec_locks<'a>(
+    pub(super) fn exec_locks<'a>(
         &self,
         requests: &[(&'static Command, Args<'a>)],
         watched: &'a [super::Watched],
@@ -504,7 +529,7 @@ impl<S: Transport> Connection<S> {
     }
 
     /// The keys that FLUSHDB and FLUSHALL among the queued commands will remove.
-    fn keys_to_flush(
+    pub(super) fn keys_to_flush(
         &self,
         requests: &[(&'static Command, Args<'_>)],
     ) -> Result<Vec<(usize, Vec<u8>)>> {
@@ -571,7 +596,7 @@ impl<S: Transport> Connection<S> {
     }
 }
 
-fn flush_mode(args: Args<'_>) -> Result<()> {
+pub(super) fn flush_mode(args: Args<'_>) -> Result<()> {
     match args.len() {
         1 => Ok(()),
         2 if is(args.get(1), "async") || is(args.get(1), "sync") => Ok(()),

@@ -1,21 +1,25 @@
-//! Database 16: the rows of tables as hashes, read and written through the shared plan.
+//! The rows of tables as hashes, read and written through the shared plan: in database 16, and in
+//! the others under the prefixes that tables have.
 //!
 //! A field is a column, and absent where the row has NULL. HSET inserts the row or changes it; HDEL
 //! sets NULL and never removes a row; DEL does. Every command is a transaction of the engine with
-//! its rules: privileges, defaults, constraints, triggers of expiry and indexes. MULTI is one
-//! transaction in which a command that fails is undone alone.
+//! its rules: privileges, defaults, constraints, triggers of expiry and indexes. Documents are read
+//! so: a field is one of the document's own, with what is inside of it as JSON.
 
 use super::serve::{Connection, Transport};
-use super::transaction::Queue;
 use super::{Run, Session};
+use crate::backend::Identity;
 use crate::codec::{Args, ReplyWriter};
 use crate::command::option::{fail, integer};
 use crate::command::{Command, commands, wrong_arity};
 use crate::translate::{self, RowKey, column, key_columns};
-use helios_engine::keyspace::{glob, number};
-use helios_engine::{ExplainFormat, Prepared, TransactionMode};
+use helios_engine::keyspace::expirer::now_ms;
+use helios_engine::keyspace::prefixes::KeyOwner;
+use helios_engine::keyspace::{Access, Use, number};
+use helios_engine::{ExplainFormat, Prepared, TransactionMode, TransactionStatus};
 use helios_planner::catalog::Column;
 use helios_types::conversion::{from_redis_text, to_redis_text};
+use helios_types::json::JsonbRef;
 use helios_types::value::Rows;
 use helios_types::{Error, ErrorKind, Result, Type, Value};
 use std::sync::Arc;
@@ -29,41 +33,12 @@ impl<S: Transport> Connection<S> {
         session.sql_command(command, args, out).await
     }
 
-    /// EXEC on database 16: one transaction.
-    pub(super) async fn exec_sql(&mut self, queue: Queue) -> Result<()> {
-        let (session, out) = self.parts();
-        session.engine()?.begin(TransactionMode::default())?;
-        let start = out.len();
-        out.array(queue.requests.len());
-        for (command, args) in &queue.requests {
-            let place = out.len();
-            session.engine()?.savepoint("redis")?;
-            let result = match command.run {
-                Run::Keys(_) => session.sql_command(command, args.args(), out).await,
-                Run::Session(handler) => handler(session, args.args(), out),
-                _ => Err(unsupported(command)),
-            };
-            match result {
-                Ok(()) => session.engine()?.release("redis")?,
-                Err(error) => {
-                    session.engine()?.rollback_to("redis")?;
-                    session.failed(command, out, place, &error);
-                }
-            }
-        }
-        if let Err(error) = session.engine()?.commit().await {
-            out.truncate(start);
-            return Err(error);
-        }
-        Ok(())
-    }
-
     /// HELIOS.EXPLAIN: the plan of a command, without running it.
     pub(super) async fn explain(&mut self, args: Args<'_>) -> Result<()> {
         let (session, out) = self.parts();
         let request = args.from(1);
         let command = commands().resolve(request)?;
-        if session.database < session.databases().len() {
+        if !session.is_sql() && !session.meets_table(command, request)? {
             let Run::Keys(_) = command.run else {
                 return Err(Error::unsupported(format!(
                     "HELIOS.EXPLAIN of {}",
@@ -102,13 +77,25 @@ impl<S: Transport> Connection<S> {
     }
 }
 
-fn unsupported(command: &Command) -> Error {
-    let name = command.name.to_ascii_uppercase();
-    Error::unsupported(format!("{name} on the database of SQL tables"))
+/// What a key names.
+enum Place {
+    /// A value of the keyspace.
+    Native,
+    /// A row of a table; `None` when the key can name none.
+    Row(Option<RowKey>),
 }
 
 impl Session {
-    fn engine(&mut self) -> Result<&mut helios_engine::Session> {
+    pub(super) fn not_on_tables(&self, command: &Command) -> Error {
+        let name = command.name.to_ascii_uppercase();
+        let place = match self.is_sql() {
+            true => "the database of SQL tables",
+            false => "a key of a table",
+        };
+        Error::unsupported(format!("{name} on {place}"))
+    }
+
+    pub(super) fn engine(&mut self) -> Result<&mut helios_engine::Session> {
         match &mut self.identity {
             Some(identity) => Ok(identity.session()),
             None => Err(Error::new(
@@ -118,12 +105,32 @@ impl Session {
         }
     }
 
-    fn row(&mut self, key: &[u8]) -> Result<Option<RowKey>> {
+    /// What a key names on this connection's database.
+    fn place(&mut self, key: &[u8]) -> Result<Place> {
+        let is_sql = self.is_sql();
+        let server = self.server.clone();
         let engine = self.engine()?;
-        translate::row_key(&engine.catalog(), engine.database_id(), key)
+        let (catalog, database) = (engine.catalog(), engine.database_id());
+        if is_sql {
+            return translate::row_key(&catalog, database, key).map(Place::Row);
+        }
+        match server.keyspace().prefixes().owner(database, key) {
+            KeyOwner::Table(table) => match catalog.table(table) {
+                Some(table) => translate::prefixed_row(&catalog, table, key).map(Place::Row),
+                None => Ok(Place::Row(None)),
+            },
+            KeyOwner::Keyspace | KeyOwner::Reserved => Ok(Place::Native),
+        }
     }
 
-    async fn run_text(
+    fn row(&mut self, key: &[u8]) -> Result<Option<RowKey>> {
+        match self.place(key)? {
+            Place::Row(row) => Ok(row),
+            Place::Native => Ok(None),
+        }
+    }
+
+    pub(super) async fn run_text(
         &mut self,
         (text, types): (String, Vec<Option<Type>>),
         params: &[Value],
@@ -137,6 +144,9 @@ impl Session {
 
     /// The fields of a row; `None` when there is no such row.
     async fn fields(&mut self, row: &RowKey, names: &[&str], lock: bool) -> Result<Option<Fields>> {
+        if row.is_document() {
+            return self.document_fields(row, names).await;
+        }
         let (prepared, rows, _) = self.run_text(row.select(names, lock), &row.key).await?;
         let Some(values) = rows.first() else {
             return Ok(None);
@@ -145,6 +155,28 @@ impl Session {
         for (column, value) in prepared.output.iter().zip(values) {
             if let Some(bytes) = to_redis_text(column.ty, value)? {
                 fields.push((column.name.to_string(), bytes));
+            }
+        }
+        Ok(Some(fields))
+    }
+
+    /// The fields of a document; `None` when there is no such document.
+    async fn document_fields(&mut self, row: &RowKey, names: &[&str]) -> Result<Option<Fields>> {
+        let (_, rows, _) = self.run_text(row.select(&["doc"], false), &row.key).await?;
+        if rows.len() > 1 {
+            return fail("several documents have this _id as text");
+        }
+        let Some([Value::Jsonb(document)]) = rows.first().map(Vec::as_slice) else {
+            return Ok(None);
+        };
+        let mut fields = Fields::new();
+        for entry in document.as_ref().entries() {
+            let (name, value) = entry?;
+            if !names.is_empty() && !names.contains(&&*name) {
+                continue;
+            }
+            if let Some(bytes) = element_text(value)? {
+                fields.push((name.to_string(), bytes));
             }
         }
         Ok(Some(fields))
@@ -161,8 +193,10 @@ impl Session {
         let Some(row) = self.row(key)? else {
             return Ok(None);
         };
-        let Some(column) = column(&row.table, name)?.map(|column| column.name.clone()) else {
-            return Ok(None);
+        let column = match column(&row.table, name)? {
+            _ if row.is_document() => String::from_utf8_lossy(name).into_owned(),
+            Some(column) => column.name.clone(),
+            None => return Ok(None),
         };
         let fields = self
             .fields(&row, &[&column], false)
@@ -172,8 +206,10 @@ impl Session {
     }
 
     async fn row_exists(&mut self, key: &[u8]) -> Result<bool> {
-        let Some(row) = self.row(key)? else {
-            return Ok(false);
+        let row = match self.place(key)? {
+            Place::Row(Some(row)) => row,
+            Place::Row(None) => return Ok(false),
+            Place::Native => return self.native_exists(key),
         };
         let names: Vec<String> = key_columns(&row.table)
             .iter()
@@ -183,7 +219,39 @@ impl Session {
         Ok(self.fields(&row, &names, false).await?.is_some())
     }
 
-    async fn sql_command(
+    /// Whether a key of the keyspace exists, named beside keys of tables.
+    fn native_exists(&mut self, key: &[u8]) -> Result<bool> {
+        self.require_keyspace()?;
+        let server = self.server.clone();
+        let number = self.database;
+        let idle = self.engine()?.transaction_status() == TransactionStatus::Idle;
+        let Some((engine, databases)) = self.identity.as_mut().map(Identity::parts) else {
+            return Ok(false);
+        };
+        let Some(database) = databases.get(number) else {
+            return Ok(false);
+        };
+        if idle {
+            return Access::newest(server.keyspace(), database, now_ms()).exists(key);
+        }
+        engine.keyspace_access(database, now_ms())?.exists(key)
+    }
+
+    /// Deletes a key of the keyspace that is named beside keys of tables, in the open transaction.
+    async fn native_delete(&mut self, key: &[u8]) -> Result<bool> {
+        self.require_keyspace()?;
+        let number = self.database;
+        let Some((engine, databases)) = self.identity.as_mut().map(Identity::parts) else {
+            return Ok(false);
+        };
+        let Some(database) = databases.get(number) else {
+            return Ok(false);
+        };
+        engine.lock_key(database, key, Use::Write).await?;
+        engine.keyspace_access(database, now_ms())?.delete(key)
+    }
+
+    pub(super) async fn sql_command(
         &mut self,
         command: &'static Command,
         args: Args<'_>,
@@ -251,62 +319,12 @@ impl Session {
                 }
                 out.integer(found);
             }
-            "keys" | "scan" => self.sql_keys(command, args, out).await?,
+            "keys" => self.list_keys(args, out).await?,
+            "scan" => self.scan_tables(args, out).await?,
             "hset" | "hmset" | "hsetnx" | "hdel" | "hincrby" | "hincrbyfloat" | "del"
             | "unlink" => self.sql_write(command, args, out).await?,
-            _ => return Err(unsupported(command)),
+            _ => return Err(self.not_on_tables(command)),
         }
-        Ok(())
-    }
-
-    /// KEYS and SCAN: every key in one page.
-    async fn sql_keys(
-        &mut self,
-        command: &Command,
-        args: Args<'_>,
-        out: &mut ReplyWriter,
-    ) -> Result<()> {
-        let pattern = match command.name {
-            "keys" => Some(args.get(1)),
-            _ => {
-                let options = args.from(2);
-                let at = (0..options.len())
-                    .step_by(2)
-                    .find(|at| options.get(*at).eq_ignore_ascii_case(b"match"));
-                at.map(|at| options.get(at + 1))
-            }
-        };
-        let engine = self.engine()?;
-        let tables = translate::tables(&engine.catalog(), engine.database_id());
-        let literal = pattern.map(glob::literal_prefix).unwrap_or_default();
-        let mut found: Vec<String> = Vec::new();
-        for shown in tables {
-            let prefix = shown.prefix.as_bytes();
-            if !(prefix.starts_with(&literal) || literal.starts_with(prefix)) {
-                continue;
-            }
-            let rows = match self.run_text((shown.select_keys(), Vec::new()), &[]).await {
-                Ok((_, rows, _)) => rows,
-                // A table that the role may not read has no keys for it.
-                Err(error) if error.kind() == ErrorKind::InsufficientPrivilege => continue,
-                Err(error) => return Err(error),
-            };
-            for row in rows {
-                let Some(text) = translate::key_text(&shown.table, &row) else {
-                    continue;
-                };
-                let key = format!("{}{text}", shown.prefix);
-                if pattern.is_none_or(|pattern| glob::matches(pattern, key.as_bytes())) {
-                    found.push(key);
-                }
-            }
-        }
-        if command.name == "scan" {
-            out.array(2);
-            out.bulk(b"0");
-        }
-        out.array(found.len());
-        found.iter().for_each(|key| out.bulk(key.as_bytes()));
         Ok(())
     }
 
@@ -317,7 +335,7 @@ impl Session {
         args: Args<'_>,
         out: &mut ReplyWriter,
     ) -> Result<()> {
-        let own = self.engine()?.transaction_status() == helios_engine::TransactionStatus::Idle;
+        let own = self.engine()?.transaction_status() == TransactionStatus::Idle;
         if !own {
             return self.sql_change(command, args, out).await;
         }
@@ -337,14 +355,23 @@ impl Session {
         args: Args<'_>,
         out: &mut ReplyWriter,
     ) -> Result<()> {
+        let row = self.row(args.get(1))?;
+        if let Some(row) = &row {
+            require_columns(row, command)?;
+        }
         let no_table = || Error::new(ErrorKind::UndefinedTable, "no table has this key");
         match command.name {
             "del" | "unlink" => {
                 let mut removed = 0;
                 for key in args.from(1).iter() {
-                    if let Some(row) = self.row(key)? {
-                        removed += self.run_text(row.delete(), &row.key).await?.2;
-                    }
+                    removed += match self.place(key)? {
+                        Place::Native => u64::from(self.native_delete(key).await?),
+                        Place::Row(None) => 0,
+                        Place::Row(Some(row)) => {
+                            require_columns(&row, command)?;
+                            self.run_text(row.delete(), &row.key).await?.2
+                        }
+                    };
                 }
                 out.integer(removed as i64);
             }
@@ -352,7 +379,7 @@ impl Session {
                 if !args.len().is_multiple_of(2) {
                     return Err(wrong_arity(command.name));
                 }
-                let row = self.row(args.get(1))?.ok_or_else(no_table)?;
+                let row = row.ok_or_else(no_table)?;
                 let pairs: Vec<(&[u8], &[u8])> = (2..args.len())
                     .step_by(2)
                     .map(|at| (args.get(at), args.get(at + 1)))
@@ -365,7 +392,7 @@ impl Session {
                 }
             }
             "hsetnx" => {
-                let row = self.row(args.get(1))?.ok_or_else(no_table)?;
+                let row = row.ok_or_else(no_table)?;
                 let name = String::from_utf8_lossy(args.get(2)).into_owned();
                 known_column(&row, args.get(2))?;
                 let old = self.fields(&row, &[&name], true).await?.unwrap_or_default();
@@ -375,14 +402,14 @@ impl Session {
                 out.flag(old.is_empty());
             }
             "hdel" => {
-                let removed = match self.row(args.get(1))? {
+                let removed = match row {
                     Some(row) => self.clear_fields(&row, args.from(2)).await?,
                     None => 0,
                 };
                 out.integer(removed as i64);
             }
             _ => {
-                let row = self.row(args.get(1))?.ok_or_else(no_table)?;
+                let row = row.ok_or_else(no_table)?;
                 let new = self.increment_field(&row, command, args).await?;
                 if command.name == "hincrby" {
                     out.integer(number::parse_i64(&new).unwrap_or_default());
@@ -508,6 +535,26 @@ impl Session {
         self.set_fields(row, &[(name, &new)]).await?;
         Ok(new)
     }
+}
+
+/// A field of a document as Redis shows it: the text of a scalar, JSON of what is inside others.
+fn element_text(value: JsonbRef<'_>) -> Result<Option<Vec<u8>>> {
+    if !value.is_scalar() {
+        return to_redis_text(Type::JSONB, &Value::Jsonb(value.to_jsonb()));
+    }
+    if let Some(value) = value.as_bool() {
+        return to_redis_text(Type::BOOL, &Value::Bool(value));
+    }
+    Ok(value.to_text().map(|text| text.as_bytes().to_vec()))
+}
+
+/// Refuses a change of a document.
+fn require_columns(row: &RowKey, command: &Command) -> Result<()> {
+    if row.is_document() {
+        let name = command.name.to_ascii_uppercase();
+        return Err(Error::unsupported(format!("{name} on a document")));
+    }
+    Ok(())
 }
 
 fn known_column<'r>(row: &'r RowKey, name: &[u8]) -> Result<&'r Column> {

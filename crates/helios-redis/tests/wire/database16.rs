@@ -115,7 +115,7 @@ fn keys_of_several_columns_other_schemas_and_types_work_the_same() {
         ),
         ("HEXISTS ROW n", Reply::Integer(1)),
         (
-            "SCAN 0 MATCH s.t:* COUNT 1",
+            "SCAN 0 MATCH s.t:* COUNT 10",
             Reply::List(vec![text("0"), list(&["s.t:1:x", "s.t:2:y"])]),
         ),
         ("DEL s.t:1:x s.t:9:z", Reply::Integer(1)),

@@ -7,6 +7,8 @@ mod in_sql;
 mod input;
 mod keyspace;
 mod peer;
+mod prefix;
 mod resp;
 mod server;
+mod sql_writes;
 mod tair;

@@ -2,6 +2,7 @@
 
 use super::mode::{LockMode, Modes};
 use super::{LockId, LockKey};
+use crate::space::Space;
 use crate::stats::Counters;
 use helios_types::{Error, ErrorKind};
 use parking_lot::Mutex;
@@ -267,6 +268,16 @@ impl LockTable {
         holders.chain(waiters).collect()
     }
 
+    /// Whether another group holds the lock of a row whose stored key begins with `prefix`.
+    pub(crate) fn others_lock_within(&self, space: Space, prefix: &[u8], group: u64) -> bool {
+        self.shards.iter().any(|shard| {
+            shard.lock().iter().any(|(id, entry)| {
+                id.is_row_within(space, prefix)
+                    && entry.holders.iter().any(|h| h.owner.group != group)
+            })
+        })
+    }
+
     /// The groups that keep this group's waiting owners from their locks; empty when it waits for
     /// nothing.
     pub(crate) fn blocking_groups(&self, group: u64) -> Vec<u64> {
@@ -382,6 +393,11 @@ impl Pending {
         // The sender lives in the queue until it grants; only `drop` takes it out.
         let _ = (&mut self.receiver).await;
         self.take()
+    }
+
+    /// The lock, when it is held by now.
+    pub(crate) fn poll(&mut self) -> Option<Held> {
+        self.receiver.try_recv().is_ok().then(|| self.take())
     }
 
     fn take(&mut self) -> Held {

@@ -86,9 +86,13 @@ fn pg_char_to_encoding(args: &[Value], _: &mut dyn FunctionContext) -> Result<Va
     ))
 }
 
-/// Tables and document tables take every change, views and virtual tables none.
+/// Tables and document tables take every change, views and most virtual tables none.
 fn is_updatable(catalog: &Catalog, id: ObjectId) -> bool {
-    matches!(catalog.relations.get(&id), Some(Relation::Table(_)))
+    match catalog.relations.get(&id) {
+        Some(Relation::Table(_)) => true,
+        Some(Relation::Virtual(table)) => table.written.is_some(),
+        _ => false,
+    }
 }
 
 fn pg_relation_is_updatable(args: &[Value], context: &mut dyn FunctionContext) -> Result<Value> {

@@ -737,10 +737,8 @@ pub(super) fn relation_options(nodes: &[Node]) -> Result<Vec<(String, Option<Str
     for node in nodes {
         let (name, argument) = option_of(node)?;
         match name {
-            "history" => options.push((name.to_string(), super::option_text(argument)?)),
-            "redis_prefix" => {
-                return Err(Error::unsupported("the parameter redis_prefix")
-                    .with_hint("Database 16 of Redis shows every table with a primary key."));
+            "history" | "redis_prefix" => {
+                options.push((name.to_string(), super::option_text(argument)?));
             }
             "fillfactor" | "autovacuum_enabled" => {}
             "oids" if super::boolean_option(argument).is_ok_and(|on| !on) => {}
