@@ -4,9 +4,8 @@ use conformance::command::{Finished, run};
 use conformance::daemon::Daemon;
 
 /// Branches of the bank; pgbench makes ten tellers and 100,000 accounts of each.
-fn scale() -> String {
-    std::env::var("PGBENCH_SCALE").unwrap_or_else(|_| "1".to_owned())
-}
+const SCALE: &str = "10";
+const ACCOUNTS: i64 = 1_000_000;
 
 fn pgbench(daemon: &Daemon, arguments: &[&str]) -> Finished {
     run(daemon.client("pgbench", "heliosdb").args(arguments))
@@ -26,12 +25,10 @@ fn number(daemon: &Daemon, query: &str) -> i64 {
 #[test]
 fn pgbench_runs_its_scripts_in_every_protocol_and_the_books_balance() {
     let daemon = Daemon::start();
-    let scale = scale();
-    pgbench(&daemon, &["-i", "-q", "-s", &scale]);
-    let accounts: i64 = scale.parse::<i64>().expect("a number") * 100_000;
+    pgbench(&daemon, &["-i", "-q", "-s", SCALE]);
     assert_eq!(
         number(&daemon, "SELECT count(*) FROM pgbench_accounts"),
-        accounts
+        ACCOUNTS
     );
 
     for protocol in ["simple", "extended", "prepared"] {
