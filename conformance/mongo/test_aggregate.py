@@ -120,8 +120,8 @@ class Aggregate(MongoTest):
         self.db.target.aggregate([{"$set": {"twice": True}}, {"$out": "target"}])
         self.assertEqual(self.db.target.count_documents({"twice": True}), len(wanted))
         # A failure leaves everything as it was.
-        self.db.target.create_index("u", unique=True)
-        self.fails(11000, self.db.target.aggregate, [{"$set": {"u": 1}}, {"$out": "target"}])
+        self.db.target.create_index("who", unique=True)
+        self.fails(11000, self.db.target.aggregate, [{"$set": {"who": "same"}}, {"$out": "target"}])
         self.assertEqual(self.db.target.count_documents({"twice": True}), len(wanted))
         self.fails(40601, self.run_pipeline, {"$out": "x"}, {"$limit": 1})
 
@@ -193,6 +193,10 @@ class Aggregate(MongoTest):
         self.fails(115, self.run_pipeline, collation={"locale": "de"})
         self.fails(17276, self.run_pipeline, {"$project": {"a": "$$unknown"}})
         self.fails(2, self.run_pipeline, {"$match": {}}, hint="nothing_1")
+
+    def test_statistics_of_a_collection_are_a_stage(self):
+        [count] = self.run_pipeline({"$collStats": {"count": {}}})
+        self.assertEqual(count["count"], 4)
 
     def test_division_by_zero_fails_the_pipeline(self):
         self.fails(2, self.run_pipeline, {"$project": {"x": {"$divide": [1, 0]}}})

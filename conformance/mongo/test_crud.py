@@ -151,7 +151,8 @@ class Find(MongoTest):
 
     def test_what_a_filter_may_not_say_is_refused(self):
         for filter, code in [({"$nonsense": 1}, 2), ({"a": {"$nonsense": 1}}, 2), ({"a": {"$in": 1}}, 2),
-                             ({"$or": []}, 2), ({"a": {"$regex": "("}}, 51091), ({"$where": "1"}, 115)]:
+                             ({"$or": []}, 2), ({"a": {"$regex": "("}}, 51091), ({"$where": "1"}, 115),
+                             ({"$text": {"$search": "x"}}, 115)]:
             with self.subTest(filter=filter):
                 self.fails(code, lambda: list(self.c.find(filter)))
 
@@ -445,6 +446,24 @@ class DeleteAndFindAndModify(MongoTest):
         self.assertEqual(reply["lastErrorObject"], {"n": 1, "updatedExisting": False, "upserted": 11})
         self.assertIsNone(reply["value"])
         self.fails(9, self.db.command, "findAndModify", "c", query={}, remove=True, update={"$set": {"a": 1}})
+
+
+class Attached(MongoTest):
+    def test_a_sample_rate_keeps_all_or_none_at_its_ends(self):
+        self.c.insert_many([{"_id": n} for n in range(20)])
+        self.assertEqual(len(list(self.c.find({"$sampleRate": 1.0}))), 20)
+        self.assertEqual(list(self.c.find({"$sampleRate": 0.0})), [])
+
+    def test_what_drivers_attach_to_commands_changes_no_answer(self):
+        self.c.insert_many([{"_id": n} for n in range(3)])
+        wire = Wire()
+        self.addCleanup(wire.close)
+        plain = wire.command(find="c", **{"$db": self.name})
+        for attached in [{"$readPreference": {"mode": "secondaryPreferred"}}, {"comment": {"any": ["thing"]}},
+                         {"$client": {"driver": {"name": "x"}}}]:
+            with self.subTest(attached=attached):
+                reply = wire.command(find="c", **{"$db": self.name}, **attached)
+                self.assertEqual(reply["cursor"]["firstBatch"], plain["cursor"]["firstBatch"])
 
 
 if __name__ == "__main__":

@@ -131,6 +131,9 @@ class Indexes(MongoTest):
         self.db.u.insert_many([{"_id": 1, "k": [1, 2, 2]}, {"_id": 2, "k": 3}, {"_id": 3}, {"_id": 4, "k": []}])
         for document in ({"k": 2}, {"k": [9, 1]}, {"k": 3.0}, {"k": None}, {}, {"k": []}):
             self.fails(11000, self.db.u.insert_one, document)
+        error = self.fails(11000, self.c.create_index, "b", unique=True)
+        self.assertIn("index: b_1", str(error))
+        self.assertEqual(error.details["keyPattern"], {"b": 1})
         self.db.u.insert_one({"_id": 5, "k": [[1], 7]})
         self.assertEqual(self.db.u.count_documents({}), 5)
 

@@ -228,6 +228,10 @@ class Sessions(MongoTest):
             self.assertIsNotNone(session.operation_time)
             self.assertEqual(self.c.find_one({"_id": 1}, session=session), {"_id": 1})
 
+    def test_replies_tell_the_time_of_the_cluster(self):
+        reply = self.db.command("ping")
+        self.assertLessEqual(reply["operationTime"], reply["$clusterTime"]["clusterTime"])
+
     def test_reads_at_a_past_moment_are_refused(self):
         self.c.insert_one({"_id": 1})
         with self.client.start_session(snapshot=True) as session:

@@ -92,7 +92,8 @@ impl Presence {
     }
 }
 
-/// The states of the kernel's TCP connections by local port and peer.
+/// The states of the kernel's TCP connections by local port and peer. Listeners are among them, with
+/// an unspecified peer.
 pub(crate) struct Peers(HashMap<(u16, SocketAddr), u8>);
 
 /// The client has closed its side.
@@ -116,7 +117,8 @@ impl Peers {
     pub(crate) fn has_gone(&self, local: SocketAddr, peer: SocketAddr) -> bool {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match self.0.get(&(local.port(), peer)) {
-            None => true,
+            // A table that does not even have the listener tells nothing.
+            None => self.0.keys().any(|(port, _)| *port == local.port()),
             Some(state) => matches!(*state, CLOSE_WAIT | CLOSE),
         }
     }
@@ -188,5 +190,7 @@ mod tests {
         assert!(Peers::read().unwrap().has_gone(local, peer));
         drop(server);
         assert!(Peers::read().unwrap().has_gone(local, peer));
+        drop(listener);
+        assert!(!Peers(HashMap::new()).has_gone(local, peer));
     }
 }

@@ -47,6 +47,7 @@ pub fn compile(plan: &LogicalPlan, options: &CompileOptions<'_>) -> Result<Progr
         depth: 0,
         limit: None,
         wanted: None,
+        wanted_first: false,
         granted: false,
     };
     let root = compiler.plan(plan, &mut Frame::top())?;
@@ -67,6 +68,7 @@ pub struct PlanCompiler<'a> {
     limit: Option<LimitHint>,
     /// An order that the scan of this qualifier is asked to give.
     wanted: Option<(String, Vec<OrderColumn>)>,
+    wanted_first: bool,
     granted: bool,
 }
 
@@ -300,12 +302,8 @@ impl PlanCompiler<'_> {
         frame: &mut Frame,
     ) -> Result<Arc<dyn Operator>> {
         let limited = sort.fetch.is_some() || limit.as_ref().is_some_and(|(_, f)| f.is_some());
-        let wanted = if limited {
-            wanted_order(&sort.expr, &sort.input)
-        } else {
-            None
-        };
-        self.wanted = wanted;
+        self.wanted = wanted_order(&sort.expr, &sort.input);
+        self.wanted_first = limited;
         self.granted = false;
         let input = self.plan(&sort.input, frame)?;
         self.wanted = None;
@@ -339,6 +337,11 @@ impl PlanCompiler<'_> {
             bound: fetch.map(|f| (skip, f)),
             label,
         }))
+    }
+
+    /// Whether only the first rows of the wanted order are wanted: then it is worth another path.
+    pub(super) fn wants_first(&self) -> bool {
+        self.wanted_first
     }
 
     /// The order that the scan is asked for, when it is this scan that is asked.

@@ -98,6 +98,14 @@ pub fn choose(scan: &TableScan, table: &Table, order: &[OrderColumn]) -> Choice 
     })
 }
 
+/// Whether two paths read a part of the same index.
+fn same_index(a: &Choice, b: &Choice) -> bool {
+    match (&a.path, &b.path) {
+        (AccessPath::Range { index: a, .. }, AccessPath::Range { index: b, .. }) => a == b,
+        _ => false,
+    }
+}
+
 #[derive(Debug)]
 enum CompiledPath {
     Point(Vec<CompiledExpr>),
@@ -311,7 +319,17 @@ impl PlanCompiler<'_> {
         frame: &mut Frame,
     ) -> Result<Arc<dyn Operator>> {
         let order = self.take_wanted_order(scan);
-        let choice = choose(scan, table, &order);
+        let mut choice = choose(scan, table, &order);
+        if !order.is_empty() && !self.wants_first() {
+            // An order of all rows is taken where the path to them has it anyway.
+            let path = choose(scan, table, &[]);
+            if !(choice.ordered && same_index(&path, &choice)) {
+                choice = Choice {
+                    ordered: false,
+                    ..path
+                };
+            }
+        }
         if !order.is_empty() && choice.ordered {
             self.grant_order();
         }

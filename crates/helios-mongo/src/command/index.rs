@@ -4,8 +4,8 @@
 //! collection is stored as `collection.name`. Indexes of document tables are over paths, in BSON
 //! order, with an entry for each element of an array.
 
-use super::{Context, cursor, modify};
-use crate::error::{Result, fail, string};
+use super::{Context, cursor};
+use crate::error::{MongoError, Result, fail, string};
 use crate::translate::{Collection, quote};
 use helios_planner::catalog::{Index, IndexColumn, IndexKey};
 use helios_planner::document::error::code;
@@ -214,14 +214,29 @@ async fn build(context: &mut Context<'_>, collection: &Collection, wanted: &Want
         concurrently: false,
     };
     let result = context.session()?.utility(Utility::CreateIndex(spec)).await;
-    match result {
-        Ok(_) => Ok(()),
-        Err(error) => Err(modify::duplicate(
-            error.into(),
-            collection,
-            Bson::document(EMPTY),
-        )),
+    result.map(|_| ()).map_err(|error| {
+        let error = MongoError::from(error);
+        match error.index {
+            Some(_) => duplicates(error, collection, wanted),
+            None => error,
+        }
+    })
+}
+
+/// Documents that are there already have a key of a unique index in common.
+fn duplicates(mut error: MongoError, collection: &Collection, wanted: &Wanted) -> MongoError {
+    error.message = format!(
+        "E11000 duplicate key error collection: {} index: {}",
+        collection.namespace, wanted.name
+    );
+    let mut extra = Writer::new();
+    extra.start_document("keyPattern");
+    for (path, descending) in &wanted.keys {
+        extra.put_i32(path, if *descending { -1 } else { 1 });
     }
+    extra.end();
+    error.extra = Some(BsonBuf::document(extra.finish()));
+    error
 }
 
 pub(crate) fn list(context: &mut Context<'_>) -> Result<()> {

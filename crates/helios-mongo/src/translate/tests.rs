@@ -1,7 +1,7 @@
 //! Filters and pipelines against the statements they become.
 
 use super::*;
-use helios_planner::catalog::{Column, Shape, Table};
+use helios_planner::catalog::{Column, Index, IndexColumn, IndexKey, Shape, Table};
 use helios_planner::document::raw::*;
 use helios_types::{DatabaseId, ObjectId};
 use std::sync::Arc;
@@ -69,6 +69,35 @@ fn bson(json: &str) -> BsonBuf {
     value.to_buf()
 }
 
+/// A collection with an index over `age` and `at.city`.
+fn indexed() -> Collection {
+    let path = |path: &str| IndexColumn {
+        key: IndexKey::Path(path.into()),
+        descending: false,
+        nulls_first: true,
+    };
+    let index = Index {
+        id: ObjectId(20001),
+        storage: ObjectId(20001),
+        name: "people.age_1".into(),
+        unique: false,
+        primary: false,
+        constraint: None,
+        columns: vec![path("age"), path("at.city")],
+        include: Vec::new(),
+        predicate: None,
+        nulls_not_distinct: true,
+        multikey: true,
+        ready: true,
+        comment: None,
+    };
+    let mut collection = collection(Shape::Document);
+    let mut table = (*collection.table).clone();
+    table.indexes.push(index);
+    collection.table = Arc::new(table);
+    collection
+}
+
 fn find(shape: Shape, filter: &str) -> String {
     let filter = bson(filter);
     let none = |_: &str| None;
@@ -94,6 +123,67 @@ fn an_id_of_a_document_becomes_a_condition_on_the_key() {
         find(Shape::Document, r#"{"_id": 5, "a": 1}"#),
         r#"SELECT t0.doc AS doc FROM "shop"."people" AS t0 WHERE bson_id_equals(t0.doc, $1) AND bson_match(t0.doc, $2)"#
     );
+}
+
+#[test]
+fn conditions_on_the_key_and_on_indexed_paths_become_functions_of_them() {
+    let cases = [
+        (
+            r#"{"_id": {"$gt": 5}}"#,
+            "bson_path_range(t0.doc, '_id', '>', $1)",
+        ),
+        (
+            r#"{"_id": {"$in": [1, 2]}}"#,
+            "bson_path_in(t0.doc, '_id', $1)",
+        ),
+        (r#"{"age": 5}"#, "bson_path_equals(t0.doc, 'age', $1)"),
+        (
+            r#"{"age": {"$gte": 5, "$lt": 9}}"#,
+            "bson_path_range(t0.doc, 'age', '>=', $1) AND bson_path_range(t0.doc, 'age', '<', $2)",
+        ),
+        (
+            r#"{"$and": [{"age": 5}, {"at.city": {"$in": ["a", null]}}]}"#,
+            "bson_path_equals(t0.doc, 'age', $1) AND bson_path_in(t0.doc, 'at.city', $2)",
+        ),
+        (
+            r#"{"age": {"$gt": 5, "$ne": 7}}"#,
+            "bson_path_range(t0.doc, 'age', '>', $1) AND bson_match(t0.doc, $2)",
+        ),
+        (r#"{"age": null}"#, "bson_match(t0.doc, $1)"),
+        (r#"{"age": [1]}"#, "bson_match(t0.doc, $1)"),
+        (r#"{"age": {"$in": [[1]]}}"#, "bson_match(t0.doc, $1)"),
+        (r#"{"name": {"$gt": 5}}"#, "bson_match(t0.doc, $1)"),
+    ];
+    let none = |_: &str| None;
+    for (filter, condition) in cases {
+        let filter = bson(filter);
+        let query = Query::over(Some(&indexed()), filter.as_bson(), &none).unwrap();
+        let text = query.finish_count(0, 0).text;
+        assert_eq!(
+            text,
+            format!(r#"SELECT count(*) FROM "shop"."people" AS t0 WHERE {condition}"#)
+        );
+    }
+}
+
+#[test]
+fn an_order_by_indexed_paths_is_one_by_their_keys() {
+    let none = |_: &str| None;
+    let order = |sort: &str| {
+        let mut query = Query::over(Some(&indexed()), Bson::MISSING, &none).unwrap();
+        query.sort(bson(sort).as_bson()).unwrap();
+        let text = query.finish_find(Bson::MISSING, Bson::MISSING, 0, 0).text;
+        text.split_once(" ORDER BY ").unwrap().1.to_owned()
+    };
+    assert_eq!(
+        order(r#"{"age": 1, "at.city": -1}"#),
+        "bson_path_key(t0.doc, 'age', false), bson_path_key(t0.doc, 'at.city', true)"
+    );
+    assert_eq!(
+        order(r#"{"_id": -1}"#),
+        "bson_path_key(t0.doc, '_id', true)"
+    );
+    assert_eq!(order(r#"{"name": 1}"#), "bson_sort_key(t0.doc, $1)");
 }
 
 #[test]
