@@ -94,6 +94,7 @@ impl Program {
 }
 
 /// What one run of a program needs.
+#[derive(Clone)]
 pub struct ExecOptions {
     /// Reads tables at the statement's snapshot.
     pub reader: Arc<dyn TableReader>,

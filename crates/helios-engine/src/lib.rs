@@ -18,6 +18,7 @@
 //! types; only the write kernel changes rows; a statement uses one snapshot (READ COMMITTED) or
 //! its transaction's (REPEATABLE READ, SERIALIZABLE) for everything that it reads.
 
+mod advisory;
 pub mod apply;
 mod authorize;
 mod catalog_store;

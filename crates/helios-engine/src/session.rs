@@ -14,6 +14,7 @@ pub use shared::CancelHandle;
 pub(crate) use shared::Shared;
 pub use transaction::{TransactionMode, TransactionStatus, durability_named};
 
+use crate::advisory::TransactionLocks;
 use crate::apply::CancelFlag;
 use crate::engine::{Engine, find_database};
 use crate::options::{Protocol, SessionOptions};
@@ -81,6 +82,7 @@ pub(crate) struct State {
     pub(crate) last_sequence: Option<ObjectId>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) locks: SessionLocks,
+    pub(crate) transaction_locks: TransactionLocks,
     pub(crate) cancel: Arc<CancelFlag>,
     pub(crate) pace: Pace,
 }
@@ -110,6 +112,7 @@ impl Session {
             .durability
             .unwrap_or_else(|| options.protocol.default_durability());
         let locks = SessionLocks::new(&engine.store);
+        let transaction_locks = TransactionLocks::new(&locks);
         let shared = Arc::new(Shared::new(pid, locks.group(), &options));
         let state = State {
             pid,
@@ -133,6 +136,7 @@ impl Session {
             last_sequence: None,
             notices: Vec::new(),
             locks,
+            transaction_locks,
             cancel: shared.cancel_flag().clone(),
             pace: Pace::new(),
             engine: engine.clone(),

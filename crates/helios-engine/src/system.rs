@@ -1,4 +1,4 @@
-//! Functions that act on the server: advisory locks, sizes, cancelling others.
+//! Functions that act on the server: sizes, cancelling others, and, next door, advisory locks.
 
 use crate::session::State;
 use helios_types::{Array, Error, Result, Type, Value};
@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 /// A function that the planner's library leaves to the engine, by its SQL name.
 pub(crate) fn call(state: &mut State, function: &'static str, args: &[Value]) -> Result<Value> {
+    if let Some(answer) = crate::advisory::call(state, function, args) {
+        return answer;
+    }
     let number = |at: usize| args.get(at).and_then(Value::as_i64);
     match function {
         "pg_cancel_backend" => {

@@ -4,9 +4,12 @@
 //! LogicalPlan ── rewrite ──> LogicalPlan of DataFusion's own terms ── physical planner ──> batches ──> rows
 //! ```
 //!
+//! * The planner has made the plan flat and checked that it can be run here at all
+//!   ([`helios_planner::lower::vector`]).
 //! * [`rewrite`] puts the parameters in, gives functions a frozen copy of the session, turns
-//!   comparisons that Arrow does not make as PostgreSQL does into function calls, replaces the
-//!   aggregates that DataFusion computes alike, and decorrelates subqueries.
+//!   comparisons that Arrow does not make as PostgreSQL does into function calls, and replaces the
+//!   aggregates that DataFusion computes alike. [`key`] does the same for sorting, grouping and
+//!   joining.
 //! * [`scan`] reads a table through the same [`TableReader`](crate::apply::TableReader) as the row
 //!   executor and decodes it into batches.
 //! * Planning and running happen on threads of their own, so that a long scan never holds up the
@@ -15,9 +18,13 @@
 //!
 //! The plan is run in one partition: aggregates of ours have no partial state.
 
+mod append;
 mod compare;
+mod first;
+mod key;
 mod rewrite;
 mod scan;
+mod widen;
 
 use crate::apply::{CancelFlag, ExecOptions, Row};
 use datafusion::arrow::array::RecordBatch;
@@ -31,8 +38,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use helios_planner::function::{FrozenContext, FunctionContext};
+use helios_planner::lower::vector::VectorPlan;
 use helios_planner::pgtype::{self, ColumnReader};
-use helios_planner::template::PlanTemplate;
 use helios_types::{Error, ErrorKind, Result, Type, error};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
@@ -103,22 +110,15 @@ fn batch_row(batch: &RecordBatch, types: &[Type], row: usize) -> Result<Row> {
         .collect()
 }
 
-/// Starts a template's plan.
+/// Starts a plan; `None` when its parameters are not what it was made for.
 pub fn start(
-    template: &PlanTemplate,
-    options: ExecOptions,
+    vector: &VectorPlan,
+    options: &ExecOptions,
     functions: &mut dyn FunctionContext,
-) -> Result<VectorRows> {
-    start_plan(&template.plan, options, functions)
-}
-
-/// Starts a plan.
-pub fn start_plan(
-    plan: &LogicalPlan,
-    options: ExecOptions,
-    functions: &mut dyn FunctionContext,
-) -> Result<VectorRows> {
-    let types: Vec<Type> = plan
+) -> Result<Option<VectorRows>> {
+    let options = options.clone();
+    let types: Vec<Type> = vector
+        .plan
         .schema()
         .fields()
         .iter()
@@ -126,7 +126,9 @@ pub fn start_plan(
         .collect();
     let cancel = options.cancel.clone();
     let context = FrozenContext::of(functions, Box::new(move || cancel.check()));
-    let plan = rewrite::rewrite(plan, &options.params, context)?;
+    let Some(plan) = rewrite::rewrite(vector, &options.params, context)? else {
+        return Ok(None);
+    };
     let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
     let task = runtime()?.spawn(async move {
         let cancel = options.cancel.clone();
@@ -136,12 +138,12 @@ pub fn start_plan(
             let _ = sender.send(Err(error)).await;
         }
     });
-    Ok(VectorRows {
+    Ok(Some(VectorRows {
         batches,
         types,
         current: None,
         task,
-    })
+    }))
 }
 
 async fn run(

@@ -10,10 +10,13 @@
 //! blanks count. So constants of types that Arrow does not compare as PostgreSQL does are hidden
 //! from the rules as parameters with names of their own and put back afterwards.
 
+use crate::lower::vector::is_exact;
 use crate::node::ModifyTable;
 use crate::pgtype;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter};
-use datafusion::common::{DataFusionError, Result as DataFusionResult, config::ConfigOptions};
+use datafusion::common::{
+    DataFusionError, ExprSchema, Result as DataFusionResult, config::ConfigOptions,
+};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan};
@@ -135,6 +138,7 @@ impl TreeNodeRewriter for Walk<'_> {
     fn f_down(&mut self, node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
         match self.order {
             ApplyOrder::TopDown if self.rule.name() == "push_down_filter" => {
+                let node = disguised(node);
                 match correlated_apart(&node) {
                     Some(apart) => Ok(apart),
                     None => self.rule.rewrite(node, self.config),
@@ -148,9 +152,54 @@ impl TreeNodeRewriter for Walk<'_> {
     fn f_up(&mut self, node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
         match self.order {
             ApplyOrder::BottomUp => self.rule.rewrite(node, self.config),
-            ApplyOrder::TopDown => Ok(Transformed::no(node)),
+            ApplyOrder::TopDown => Ok(Transformed::no(undisguised(node))),
         }
     }
+}
+
+/// Name of the alias that hides a join key.
+const DISGUISE: &str = "#key";
+
+/// A join, or filters over one, whose keys of types with unlike equal values (1.0 and 1.00) look
+/// like expressions: the rule takes a condition on one column for a condition on the column that
+/// equals it, which does not hold for `scale(x) = 1`.
+fn disguised(node: LogicalPlan) -> LogicalPlan {
+    match node {
+        LogicalPlan::Join(mut join) => {
+            let schema = join.left.schema().clone();
+            for (left, _) in &mut join.on {
+                if let Expr::Column(column) = left
+                    && let Ok(field) = schema.field_from_column(column)
+                    && !is_exact(pgtype::type_of_field(field).oid)
+                {
+                    *left = left.clone().alias(DISGUISE);
+                }
+            }
+            LogicalPlan::Join(join)
+        }
+        LogicalPlan::Filter(mut filter)
+            if matches!(
+                filter.input.as_ref(),
+                LogicalPlan::Join(_) | LogicalPlan::Filter(_)
+            ) =>
+        {
+            filter.input = Arc::new(disguised(Arc::unwrap_or_clone(filter.input)));
+            LogicalPlan::Filter(filter)
+        }
+        other => other,
+    }
+}
+
+fn undisguised(node: LogicalPlan) -> LogicalPlan {
+    let LogicalPlan::Join(mut join) = node else {
+        return node;
+    };
+    for (left, _) in &mut join.on {
+        if matches!(left, Expr::Alias(alias) if alias.name == DISGUISE) {
+            *left = left.clone().unalias();
+        }
+    }
+    LogicalPlan::Join(join)
 }
 
 /// A filter with correlated subqueries, which stay where they are while the other conditions may

@@ -43,7 +43,7 @@ mod on_conflict;
 mod operator;
 mod order;
 mod parse;
-mod plan;
+pub(crate) mod plan;
 mod predicate;
 mod resolve;
 mod scope;

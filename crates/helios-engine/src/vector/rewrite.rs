@@ -2,74 +2,127 @@
 
 use super::compare::comparison;
 use super::from_datafusion;
+use super::key::{by_keys, key_of};
+use super::widen::widened;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DataFusionResult};
-use datafusion::functions_aggregate::{average, bool_and_or, count, min_max, sum};
+use datafusion::functions_aggregate::{bool_and_or, count, min_max, sum};
 use datafusion::logical_expr::expr::{AggregateFunction, InList, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, BinaryExpr, Case, Cast, Distinct, Expr,
+    Accumulator, AggregateUDF, AggregateUDFImpl, BinaryExpr, Case, Cast, ColumnarValue, Expr,
     GroupsAccumulator, LogicalPlan, Operator, ScalarUDF, Signature, Volatility,
 };
-use helios_planner::function::arrow::external;
-use helios_planner::function::{FrozenContext, PgAggregate, as_pg_aggregate, as_pg_function};
-use helios_planner::lower::vector::{decorrelate, is_exact};
+use helios_planner::function::arrow::{external, invoke};
+use helios_planner::function::{
+    FrozenContext, PgAggregate, PgFunction, as_pg_aggregate, as_pg_function,
+};
+use helios_planner::lower::vector::{
+    Assumption, PARAMETER_DIGITS, VectorPlan, is_comparison, is_exact, visible, widened_date,
+};
 use helios_planner::pgtype;
 use helios_planner::scalar::{expr_type, missing_parameter, parameter_position};
 use helios_types::{Result, Type, Value};
+use std::cell::Cell;
 use std::sync::Arc;
 
-/// Rewrites the whole plan, subqueries included.
+/// The plan with these parameters; `None` when they are not what the plan was made for, or when a
+/// constant of it cannot be computed, which the row executor only does when it needs it.
 pub fn rewrite(
-    plan: &LogicalPlan,
+    vector: &VectorPlan,
     params: &[Value],
     context: FrozenContext,
-) -> Result<LogicalPlan> {
-    let rewriter = Rewriter { params, context };
-    let plan = plan
+) -> Result<Option<LogicalPlan>> {
+    let rewriter = Rewriter {
+        params,
+        context,
+        unfit: Cell::new(false),
+    };
+    for assumption in &vector.assumptions {
+        if !rewriter.fits(assumption)? {
+            return Ok(None);
+        }
+    }
+    let plan = vector
+        .plan
         .clone()
         .transform_down_with_subqueries(|node| rewriter.node(node))
         .map_err(from_datafusion)?
         .data;
+    if rewriter.unfit.get() {
+        return Ok(None);
+    }
     let plan = plan
-        .transform_up_with_subqueries(distinct_as_groups)
+        .transform_up_with_subqueries(by_keys)
         .map_err(from_datafusion)?
         .data;
-    decorrelate(plan)
-}
-
-/// DISTINCT is groups of all columns: the physical planner knows only these.
-fn distinct_as_groups(node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
-    let LogicalPlan::Distinct(Distinct::All(input)) = node else {
-        return Ok(Transformed::no(node));
-    };
-    let columns = input.schema().columns().into_iter().map(Expr::Column);
-    let groups = Aggregate::try_new(input.clone(), columns.collect(), Vec::new())?;
-    Ok(Transformed::yes(LogicalPlan::Aggregate(groups)))
+    Ok(Some(plan))
 }
 
 struct Rewriter<'a> {
     params: &'a [Value],
     context: FrozenContext,
-}
-
-/// The columns that a node's expressions see.
-fn visible(node: &LogicalPlan) -> DataFusionResult<DFSchema> {
-    Ok(match node {
-        LogicalPlan::TableScan(scan) => {
-            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?
-        }
-        LogicalPlan::Join(join) => join.left.schema().join(join.right.schema())?,
-        other => match other.inputs().first() {
-            Some(input) => input.schema().as_ref().clone(),
-            None => DFSchema::empty(),
-        },
-    })
+    /// A constant could not be computed.
+    unfit: Cell<bool>,
 }
 
 impl Rewriter<'_> {
+    fn fits(&self, assumption: &Assumption) -> Result<bool> {
+        let schema = DFSchema::empty();
+        let expr = assumption.expr().clone();
+        let ty = expr_type(&expr, &schema)?;
+        let computed = expr
+            .transform_up(|e| self.expr(e, &schema))
+            .map_err(from_datafusion)?
+            .data;
+        let Expr::Literal(scalar, _) = computed.unalias() else {
+            return Ok(false);
+        };
+        let value = pgtype::scalar_to_value(&scalar, ty)?;
+        Ok(match (assumption, &value) {
+            (_, Value::Null) => true,
+            (Assumption::NotNegative(_), value) => value.as_i64().is_some_and(|v| v >= 0),
+            (Assumption::Positive(_), value) => value.as_i64().is_some_and(|v| v >= 1),
+            (Assumption::PlainPattern(_), Value::Text(pattern)) => !pattern.contains('\\'),
+            (Assumption::FewDigits(_), Value::Numeric(number)) => {
+                number.to_string().len() <= PARAMETER_DIGITS as usize
+            }
+            _ => false,
+        })
+    }
+
+    /// A call whose arguments are all constant, computed.
+    fn folded(&self, function: &PgFunction, args: &[Expr]) -> Option<Expr> {
+        let constants = args
+            .iter()
+            .map(|e| match e {
+                Expr::Literal(scalar, _) => Some(ColumnarValue::Scalar(scalar.clone())),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let mut context = self.context.clone();
+        let result = function.result;
+        match invoke(
+            function.def,
+            &function.args,
+            result,
+            &constants,
+            1,
+            &mut context,
+        ) {
+            Ok(ColumnarValue::Scalar(scalar)) => {
+                Some(Expr::Literal(scalar, Some(pgtype::field_metadata(result))))
+            }
+            Ok(ColumnarValue::Array(_)) => None,
+            Err(_) => {
+                self.unfit.set(true);
+                None
+            }
+        }
+    }
+
     fn node(&self, node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
         let schema = visible(&node)?;
         let names = NamePreserver::new(&node);
@@ -94,19 +147,24 @@ impl Rewriter<'_> {
             }
             Expr::ScalarFunction(call) => match as_pg_function(&call.func) {
                 Some(function) => {
+                    if let Some(constant) = self.folded(function, &call.args) {
+                        return Ok(Transformed::yes(constant));
+                    }
                     let udf = ScalarUDF::from(function.with_context(self.context.clone()));
                     Transformed::yes(udf.call(call.args))
                 }
                 None => Transformed::no(Expr::ScalarFunction(call)),
             },
-            Expr::AggregateFunction(call) => Transformed::yes(self.aggregate(call)?),
+            Expr::AggregateFunction(call) => Transformed::yes(self.aggregate(call, schema)?),
             Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
                 let ty = ty(&left)?;
-                if is_exact(ty.oid) {
-                    Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+                let (left, right) = (saturating(*left), saturating(*right));
+                Transformed::yes(if is_exact(ty.oid) {
+                    let (left, right) = (Box::new(left), Box::new(right));
+                    Expr::BinaryExpr(BinaryExpr { left, op, right })
                 } else {
-                    Transformed::yes(comparison(*left, op, *right, ty))
-                }
+                    comparison(left, op, right, ty)
+                })
             }
             Expr::InList(list) => {
                 let ty = ty(&list.expr)?;
@@ -155,12 +213,19 @@ impl Rewriter<'_> {
         })
     }
 
-    fn aggregate(&self, call: AggregateFunction) -> DataFusionResult<Expr> {
+    fn aggregate(&self, call: AggregateFunction, schema: &DFSchema) -> DataFusionResult<Expr> {
         let Some(aggregate) = as_pg_aggregate(&call.func) else {
             return Ok(Expr::AggregateFunction(call));
         };
         let mut params = call.params;
-        let func = match native(aggregate) {
+        if params.distinct && aggregate.def.name == "count" {
+            params.args = params
+                .args
+                .into_iter()
+                .map(|e| key_of(e, schema))
+                .collect::<DataFusionResult<_>>()?;
+        }
+        let func = match native(aggregate, params.distinct) {
             Some((inner, argument)) => {
                 match argument {
                     Argument::AsIs => {}
@@ -191,18 +256,12 @@ impl Rewriter<'_> {
     }
 }
 
-fn is_comparison(op: Operator) -> bool {
-    matches!(
-        op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    )
+/// A date compared as a timestamp, which may lie beyond all timestamps.
+fn saturating(expr: Expr) -> Expr {
+    match widened_date(&expr) {
+        Some(date) => widened(date.clone()),
+        None => expr,
+    }
 }
 
 fn in_list(list: InList, ty: Type) -> Expr {
@@ -226,15 +285,14 @@ enum Argument {
     Cast(DataType),
 }
 
-/// DataFusion's aggregate that gives the same results as ours, where there is one.
-fn native(aggregate: &PgAggregate) -> Option<(Arc<AggregateUDF>, Argument)> {
+/// DataFusion's aggregate that gives the same results as ours, where there is one. Its sums of
+/// floats are not among them: they add in another order and do not see overflow.
+fn native(aggregate: &PgAggregate, distinct: bool) -> Option<(Arc<AggregateUDF>, Argument)> {
     let oid = aggregate.args.first().map(|ty| ty.oid);
     Some(match (aggregate.def.name, oid) {
         ("count", None) => (count::count_udaf(), Argument::One),
         ("count", Some(_)) => (count::count_udaf(), Argument::AsIs),
-        ("sum", Some(21 | 23)) => (sum::sum_udaf(), Argument::Cast(DataType::Int64)),
-        ("sum", Some(701)) => (sum::sum_udaf(), Argument::AsIs),
-        ("avg", Some(701)) => (average::avg_udaf(), Argument::AsIs),
+        ("sum", Some(21 | 23)) if !distinct => (sum::sum_udaf(), Argument::Cast(DataType::Int64)),
         ("min", Some(20 | 21 | 23 | 25 | 1082 | 1083 | 1114 | 1184)) => {
             (min_max::min_udaf(), Argument::AsIs)
         }

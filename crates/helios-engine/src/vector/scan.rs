@@ -1,5 +1,6 @@
-//! A table scan as a DataFusion execution plan.
+//! A table scan as a DataFusion execution plan, and the planner of the nodes that are ours.
 
+use super::append::{Append, AppendExec};
 use crate::apply::{CancelFlag, KeyPath, ScanRequest, TableReader, TableRows};
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 const BATCH_ROWS: usize = 8192;
 
-/// Plans scans of catalog tables.
+/// Plans scans of catalog tables, and unions.
 pub struct TableScanPlanner {
     reader: Arc<dyn TableReader>,
     cancel: Arc<CancelFlag>,
@@ -47,13 +48,16 @@ impl ExtensionPlanner for TableScanPlanner {
     async fn plan_extension(
         &self,
         _: &dyn PhysicalPlanner,
-        _: &dyn UserDefinedLogicalNode,
+        node: &dyn UserDefinedLogicalNode,
         _: &[&LogicalPlan],
-        _: &[Arc<dyn ExecutionPlan>],
+        inputs: &[Arc<dyn ExecutionPlan>],
         _: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        Ok(None)
+        Ok(node.as_any().is::<Append>().then(|| {
+            let schema = node.schema().inner().clone();
+            Arc::new(AppendExec::new(schema, inputs.to_vec())) as Arc<dyn ExecutionPlan>
+        }))
     }
 
     async fn plan_table_scan(

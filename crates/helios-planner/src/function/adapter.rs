@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
     WindowUDF, WindowUDFImpl,
 };
 use helios_types::Type;
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 
 fn signature(volatility: Volatility) -> Signature {
@@ -158,7 +159,7 @@ impl AggregateUDFImpl for PgAggregate {
         Ok(pgtype::field_ref(self.def.name, self.result))
     }
 
-    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let Implementation::Aggregate(create) = self.def.implementation else {
             return Err(row_only(self.def.name));
         };
@@ -169,6 +170,7 @@ impl AggregateUDFImpl for PgAggregate {
             args: self.args.clone(),
             result: self.result,
             context: self.context.clone().unwrap_or_else(FrozenContext::nowhere),
+            seen: args.is_distinct.then(HashSet::new),
         }))
     }
 }

@@ -2,10 +2,12 @@
 
 use super::{FunctionContext, FunctionDef, Implementation};
 use crate::pgtype::{self, ColumnBuilder, ColumnReader};
+use crate::scalar::Key;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{Accumulator, ColumnarValue};
 use helios_types::{Error, Type, Value};
+use std::collections::HashSet;
 
 /// Carries our error through DataFusion.
 pub fn external(error: Error) -> DataFusionError {
@@ -85,6 +87,8 @@ pub struct RowAccumulator {
     pub args: Vec<Type>,
     pub result: Type,
     pub context: super::FrozenContext,
+    /// Under DISTINCT, the arguments that have come.
+    pub seen: Option<HashSet<Key>>,
 }
 
 impl std::fmt::Debug for RowAccumulator {
@@ -116,6 +120,11 @@ impl Accumulator for RowAccumulator {
             if self.strict && row_values.iter().any(Value::is_null) {
                 continue;
             }
+            if let Some(seen) = &mut self.seen
+                && !seen.insert(Key::new(row_values.clone()))
+            {
+                continue;
+            }
             self.inner
                 .update(&row_values, &mut self.context)
                 .map_err(external)?;
@@ -129,7 +138,8 @@ impl Accumulator for RowAccumulator {
     }
 
     fn size(&self) -> usize {
-        std::mem::size_of::<Self>() + 64
+        let seen = self.seen.as_ref().map_or(0, HashSet::capacity);
+        std::mem::size_of::<Self>() + 64 + seen * (std::mem::size_of::<Key>() + 32)
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

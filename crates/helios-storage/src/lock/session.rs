@@ -1,6 +1,6 @@
-//! Advisory locks that outlive transactions.
+//! Advisory locks: those of a session, and those of its transactions.
 
-use super::table::{Grant, Held, Owner};
+use super::table::{Grant, Held, Owner, Pending};
 use super::{LockKey, LockMode, TryLock};
 use crate::store::Store;
 use helios_types::{DatabaseId, Result, bail};
@@ -21,12 +21,30 @@ pub struct SessionLocks {
     held: HashMap<Key, (u64, Held)>,
 }
 
+/// A place in the queue for an advisory lock; dropping it gives the place up.
+pub struct AwaitedLock {
+    name: Key,
+    pending: Pending,
+}
+
 impl SessionLocks {
     pub fn new(store: &Arc<Store>) -> SessionLocks {
         let id = store.next_id();
         SessionLocks {
             store: store.clone(),
             owner: Owner { id, group: id },
+            held: HashMap::new(),
+        }
+    }
+
+    /// Further locks of the same session, which never wait for the first ones.
+    pub fn of_same_session(&self) -> SessionLocks {
+        SessionLocks {
+            store: self.store.clone(),
+            owner: Owner {
+                id: self.store.next_id(),
+                group: self.owner.group,
+            },
             held: HashMap::new(),
         }
     }
@@ -104,6 +122,45 @@ impl SessionLocks {
         };
         self.held.insert(name, (1, held));
         Ok(())
+    }
+
+    /// Asks for a lock without waiting for it: what to wait for, when it is not held at once.
+    pub fn request(
+        &mut self,
+        database: DatabaseId,
+        pair: bool,
+        key: i64,
+        exclusive: bool,
+    ) -> Result<Option<AwaitedLock>> {
+        if self.try_lock(database, pair, key, exclusive)? == TryLock::Granted {
+            return Ok(None);
+        }
+        let (name, mode) = Self::key(database, pair, key, exclusive);
+        let lock = LockKey::Advisory {
+            database,
+            pair,
+            key,
+        };
+        let pending = match self.store.locks().try_exact(&lock, self.owner, mode) {
+            Grant::Now(Some(held)) => {
+                self.held.insert(name, (1, held));
+                return Ok(None);
+            }
+            Grant::Now(None) => bail!(Internal, "session lock held and not known"),
+            Grant::Contended(id) => self.store.locks().enqueue(id, self.owner, mode)?,
+        };
+        Ok(Some(AwaitedLock { name, pending }))
+    }
+
+    /// Whether an awaited lock is held by now.
+    pub fn granted(&mut self, awaited: &mut AwaitedLock) -> bool {
+        match awaited.pending.poll() {
+            Some(held) => {
+                self.held.insert(awaited.name, (1, held));
+                true
+            }
+            None => false,
+        }
     }
 
     /// Gives one lock back; false when the session does not hold it.

@@ -1,0 +1,212 @@
+//! How many rows the row executor would read for a plan, roughly: what the vectorised one, which
+//! always reads whole tables, is measured against.
+
+use super::certain::{is_constant, scanned};
+use super::pull_up::has_columns;
+use crate::catalog::{IndexKey, Table};
+use crate::lower::access::conjuncts;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Subquery, TableScan};
+
+/// Rows that one value of an index is assumed to have.
+const ROWS_PER_KEY: f64 = 20.0;
+/// What a condition of which nothing is known is assumed to keep.
+const KEPT: f64 = 0.33;
+
+/// Rows that are read, and rows that come out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    pub read: f64,
+    pub rows: f64,
+}
+
+pub struct Estimator<'a> {
+    pub row_count: &'a dyn Fn(&Table) -> u64,
+}
+
+impl Estimator<'_> {
+    pub fn cost(&self, plan: &LogicalPlan) -> Cost {
+        let mut cost = match plan {
+            LogicalPlan::TableScan(scan) => self.scan(plan, scan),
+            LogicalPlan::Filter(filter) => {
+                let input = self.cost(&filter.input);
+                let conditions = conjuncts(std::slice::from_ref(&filter.predicate)).len();
+                Cost {
+                    rows: (input.rows * KEPT.powi(conditions as i32)).max(1.0),
+                    ..input
+                }
+            }
+            LogicalPlan::Join(join) => {
+                let (left, right) = (self.cost(&join.left), self.cost(&join.right));
+                let rows = if join.on.is_empty() && join.filter.is_none() {
+                    left.rows * right.rows
+                } else {
+                    left.rows.max(right.rows)
+                };
+                let keys = |side: fn(&(Expr, Expr)) -> &Expr| join.on.iter().map(side).collect();
+                let to_right: Vec<&Expr> = keys(|pair| &pair.1);
+                let to_left: Vec<&Expr> = keys(|pair| &pair.0);
+                let read = |outer: Cost, inner: Cost, by_key: bool| {
+                    let looked_up = outer.rows * ROWS_PER_KEY;
+                    outer.read
+                        + if by_key && looked_up < inner.read {
+                            looked_up
+                        } else {
+                            inner.read
+                        }
+                };
+                let one = read(left, right, reached_by_key(&join.right, &to_right));
+                let other = read(right, left, reached_by_key(&join.left, &to_left));
+                Cost {
+                    read: one.min(other),
+                    rows,
+                }
+            }
+            LogicalPlan::Aggregate(aggregate) => {
+                let input = self.cost(&aggregate.input);
+                let groups = if aggregate.group_expr.is_empty() {
+                    1.0
+                } else {
+                    (input.rows * 0.1).max(1.0)
+                };
+                Cost {
+                    rows: groups,
+                    ..input
+                }
+            }
+            LogicalPlan::Union(union) => union.inputs.iter().fold(Cost::default(), |sum, input| {
+                let input = self.cost(input);
+                Cost {
+                    read: sum.read + input.read,
+                    rows: sum.rows + input.rows,
+                }
+            }),
+            other => other
+                .inputs()
+                .into_iter()
+                .fold(Cost::default(), |sum, input| {
+                    let input = self.cost(input);
+                    Cost {
+                        read: sum.read + input.read,
+                        rows: sum.rows.max(input.rows),
+                    }
+                }),
+        };
+        let times = match plan.inputs().first() {
+            Some(input) => self.cost_rows(input),
+            None => cost.read,
+        };
+        let _ = plan.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Some(subquery) = subquery_of(e) {
+                    let once = self.cost(&subquery.subquery).read;
+                    let correlated = !subquery.outer_ref_columns.is_empty();
+                    cost.read += once * if correlated { times.max(1.0) } else { 1.0 };
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        });
+        cost
+    }
+
+    /// Only the rows, where no subquery is worth a look.
+    fn cost_rows(&self, plan: &LogicalPlan) -> f64 {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(plan, scan).rows,
+            LogicalPlan::Join(join) => self.cost_rows(&join.left).max(self.cost_rows(&join.right)),
+            LogicalPlan::Filter(filter) => (self.cost_rows(&filter.input) * KEPT).max(1.0),
+            other => other
+                .inputs()
+                .into_iter()
+                .map(|input| self.cost_rows(input))
+                .fold(1.0, f64::max),
+        }
+    }
+
+    fn scan(&self, plan: &LogicalPlan, scan: &TableScan) -> Cost {
+        let Some(table) = scanned(plan) else {
+            return Cost {
+                read: ROWS_PER_KEY,
+                rows: ROWS_PER_KEY,
+            };
+        };
+        let all = (self.row_count)(table) as f64;
+        let conditions = conjuncts(&scan.filters);
+        let reached = conditions
+            .iter()
+            .filter_map(|condition| reach(table, condition, all))
+            .fold(all, f64::min);
+        let kept = KEPT.powi(conditions.len() as i32);
+        let rows = if reached < all { reached } else { all * kept };
+        let limit = scan.fetch.map_or(f64::INFINITY, |n| n as f64);
+        Cost {
+            read: reached.min(if conditions.is_empty() {
+                limit
+            } else {
+                reached
+            }),
+            rows: rows.min(limit).max(1.0),
+        }
+    }
+}
+
+fn subquery_of(expr: &Expr) -> Option<&Subquery> {
+    match expr {
+        Expr::ScalarSubquery(subquery) => Some(subquery),
+        Expr::Exists(exists) => Some(&exists.subquery),
+        Expr::InSubquery(inside) => Some(&inside.subquery),
+        _ => None,
+    }
+}
+
+/// Rows that the condition lets be read by key; `None` when it does not.
+fn reach(table: &Table, condition: &Expr, all: f64) -> Option<f64> {
+    let leads = |e: &Expr| matches!(e, Expr::Column(c) if leads_a_key(table, &c.name));
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let fits = (leads(left) && !has_columns(right)) || (leads(right) && !has_columns(left));
+            match op {
+                Operator::Eq if fits => Some(ROWS_PER_KEY),
+                Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq if fits => {
+                    Some(all * KEPT)
+                }
+                _ => None,
+            }
+        }
+        Expr::Between(between) if leads(&between.expr) => Some(all * KEPT * KEPT),
+        Expr::InList(list) if leads(&list.expr) && list.list.iter().all(is_constant) => {
+            Some(list.list.len() as f64 * ROWS_PER_KEY)
+        }
+        _ => None,
+    }
+}
+
+/// Whether rows of the plan are found by one of these expressions.
+fn reached_by_key(plan: &LogicalPlan, keys: &[&Expr]) -> bool {
+    match plan {
+        LogicalPlan::TableScan(_) => scanned(plan).is_some_and(|table| {
+            keys.iter()
+                .any(|key| matches!(key, Expr::Column(c) if leads_a_key(table, &c.name)))
+        }),
+        LogicalPlan::Filter(filter) => reached_by_key(&filter.input, keys),
+        LogicalPlan::SubqueryAlias(alias) => reached_by_key(&alias.input, keys),
+        LogicalPlan::Projection(projection) => reached_by_key(&projection.input, keys),
+        _ => false,
+    }
+}
+
+fn leads_a_key(table: &Table, column: &str) -> bool {
+    let is = |position: usize| {
+        table
+            .columns
+            .get(position)
+            .is_some_and(|c| !c.dropped && c.name == column)
+    };
+    table.key.first().is_some_and(|&position| is(position))
+        || table.indexes.iter().any(|index| {
+            matches!(
+                index.columns.first().map(|c| &c.key),
+                Some(IndexKey::Column(position)) if is(*position)
+            )
+        })
+}
