@@ -86,11 +86,20 @@ impl Mongo {
 
     /// The reply to a command, in canonical extended JSON.
     pub fn run_in(&mut self, database: &str, command: &Json) -> Json {
-        let request = json!({"db": database, "command": command});
+        self.ask(&json!({"db": database, "command": command}))
+    }
+
+    /// Starts, commits or aborts the transaction that commands share.
+    pub fn transaction(&mut self, action: &str) {
+        let reply = self.ask(&json!({"transaction": action}));
+        assert!(reply.get("error").is_none(), "{action}: {reply}");
+    }
+
+    fn ask(&mut self, request: &Json) -> Json {
         writeln!(self.input, "{request}").expect("python reads");
         let mut line = String::new();
         self.output.read_line(&mut line).expect("python answers");
-        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{command}: {e}: {line}"))
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{request}: {e}: {line}"))
     }
 
     /// The reply to a command that must succeed.

@@ -1,6 +1,6 @@
 //! Keys of Redis: read by all others as the tables of the schema `redis`.
 
-use crate::clients::{Clients, redis, sql_error};
+use crate::clients::{Clients, redis};
 use conformance::daemon::Daemon;
 use serde_json::{Value as Json, json};
 
@@ -131,7 +131,7 @@ fn keys_of_redis_are_rows_to_all_others() {
 }
 
 #[test]
-fn who_may_not_write_keys_is_told_so() {
+fn protocols_that_only_read_keys_are_told_so() {
     let daemon = Daemon::start();
     filled(&daemon);
     let mut c = Clients::of(&daemon);
@@ -139,14 +139,18 @@ fn who_may_not_write_keys_is_told_so() {
         "INSERT INTO redis.strings (db, key, value) VALUES (0, 'k', 'v')",
         "UPDATE redis.strings SET value = 'v' WHERE key = 'greeting'",
         "DELETE FROM redis.keys WHERE key = 'greeting'",
+        "WITH gone AS (DELETE FROM redis.hashes RETURNING key) SELECT count(*) FROM gone",
     ] {
-        let (sqlstate, message) = sql_error(&mut c.sql, statement);
-        assert_eq!(sqlstate, "42501", "{statement}: {message}");
+        let refusal = c.grpc.query(statement, &json!([])).unwrap_err();
         assert!(
-            c.grpc
-                .query(statement, &json!([]))
-                .unwrap_err()
-                .contains("Code: PermissionDenied")
+            refusal.contains("Code: PermissionDenied"),
+            "{statement}: {refusal}"
+        );
+        let query = json!({"sql": statement, "params": []});
+        assert_eq!(
+            c.rest.error("POST", "/query", Some(&query)),
+            (403, "AUTHORIZATION_DENIED".to_owned()),
+            "{statement}"
         );
     }
     let row = json!({"row": {"db": 0, "key": "aw==", "value": "dg=="}});
@@ -158,6 +162,8 @@ fn who_may_not_write_keys_is_told_so() {
     for command in [
         json!({"insert": "strings", "documents": [{"key": "k"}]}),
         json!({"delete": "strings", "deletes": [{"q": {}, "limit": 0}]}),
+        json!({"update": "hashes", "updates": [{"q": {}, "u": {"$set": {"value": "x"}}}]}),
+        json!({"findAndModify": "keys", "query": {}, "remove": true}),
     ] {
         let (code, message) = c.mongo.error("redis", &command);
         assert_eq!(code, 166, "{command}: {message}");

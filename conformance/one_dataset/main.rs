@@ -5,5 +5,6 @@ mod clients;
 mod counter;
 mod document;
 mod keyspace;
+mod matrix;
 mod plan;
 mod relational;
