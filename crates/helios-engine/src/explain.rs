@@ -5,11 +5,11 @@
 //! the answer for its protocol (the columns of a row, the document of a row, aliases) is no part
 //! of it.
 
-use crate::apply::scan::choose;
+use crate::apply::scan::{choose, virtual_lookup};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, TableScan};
-use helios_planner::catalog::Table;
+use helios_planner::catalog::{Table, VirtualTable};
 use helios_planner::lower::access::conjuncts;
 use helios_planner::node::{ModifyOp, ModifyTable};
 use helios_planner::pgtype::literal_value;
@@ -212,6 +212,9 @@ impl Names {
         let source = scan.source.as_ref() as &dyn std::any::Any;
         let table = match source.downcast_ref::<RelationSource>().map(|s| &s.relation) {
             Some(SourceRelation::Table(table)) => table,
+            Some(SourceRelation::Virtual(rows)) if rows.written.is_some() => {
+                return self.lookup_scan(scan, rows);
+            }
             _ => {
                 let filters: Vec<&Expr> = scan.filters.iter().collect();
                 return self
@@ -242,6 +245,20 @@ impl Names {
             }
         }
         self.named(node, scan, &table.name)
+            .detail("Index Cond", self.conditions(&condition))
+            .detail("Filter", self.conditions(&filter))
+    }
+
+    /// A scan of rows that the engine makes, with what it looks up by the table's key.
+    fn lookup_scan(&self, scan: &TableScan, rows: &VirtualTable) -> Node {
+        let (condition, filter): (Vec<&Expr>, Vec<&Expr>) = conjuncts(&scan.filters)
+            .into_iter()
+            .partition(|expr| virtual_lookup(scan, rows, expr).is_some());
+        let node = match rows.written.as_deref().map(key_name) {
+            Some(name) if !condition.is_empty() => index_scan(name),
+            _ => Node::of("Seq Scan"),
+        };
+        self.named(node, scan, &rows.name)
             .detail("Index Cond", self.conditions(&condition))
             .detail("Filter", self.conditions(&filter))
     }

@@ -87,7 +87,7 @@ enum Place {
 
 impl Session {
     pub(super) fn not_on_tables(&self, command: &Command) -> Error {
-        let name = command.name.to_ascii_uppercase();
+        let name = command.name.to_ascii_uppercase().replace('|', " ");
         let place = match self.is_sql() {
             true => "the database of SQL tables",
             false => "a key of a table",

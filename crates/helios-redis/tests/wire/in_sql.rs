@@ -61,6 +61,26 @@ fn a_statement_sees_the_keyspace_at_its_snapshot() {
 }
 
 #[test]
+fn what_expires_stays_in_a_transaction_that_has_its_snapshot() {
+    let server = peer::heliosdb();
+    let mut client = Client::connect(server.port);
+    client.ask("SET k v PX 2000");
+    let mut session = server.session(server.engine().superuser());
+    let read = "SELECT key FROM redis.strings";
+    let rows = |session: &mut _| server.rows(session, read).unwrap().len();
+    server
+        .rows(&mut session, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .unwrap();
+    assert_eq!(rows(&mut session), 1);
+    while client.ask("EXISTS k") == crate::resp::Reply::Integer(1) {
+        std::thread::yield_now();
+    }
+    assert_eq!(rows(&mut session), 1);
+    server.rows(&mut session, "COMMIT").unwrap();
+    assert_eq!(rows(&mut session), 0);
+}
+
+#[test]
 fn what_sql_cannot_change_is_refused() {
     let server = peer::heliosdb();
     let mut client = Client::connect(server.port);
