@@ -258,6 +258,8 @@ class Find(MongoTest):
             self.db.command("count", "c", query=slow, maxTimeMS=50)
         with self.assertRaises(ExecutionTimeout):
             self.db.command("update", "c", updates=[{"q": slow, "u": {"$set": {"a": 1}}, "multi": True}], maxTimeMS=50)
+        # The limit was that command's own, though its transaction was rolled back.
+        self.assertEqual(len(list(self.c.find(slow).limit(3000))), 3000)
         self.assertEqual(self.c.count_documents({"a": 1}), 0)
         with self.assertRaises(ExecutionTimeout):
             list(self.c.aggregate([{"$match": slow}, {"$count": "n"}], maxTimeMS=50))

@@ -110,6 +110,8 @@ impl fmt::Display for CodecError {
 pub struct Request<'a> {
     pub request_id: i32,
     pub body: Bson<'a>,
+    /// The body's fields: a command looks for dozens of them.
+    fields: Vec<(&'a str, Bson<'a>)>,
     /// Document sequences by name.
     pub sequences: Vec<(&'a str, Vec<Bson<'a>>)>,
     /// The client does not want a reply.
@@ -121,9 +123,34 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// A request that is nothing but its body.
+    pub fn new(request_id: i32, body: Bson<'a>) -> Self {
+        Request {
+            request_id,
+            body,
+            fields: body.fields().collect(),
+            sequences: Vec::new(),
+            more_to_come: false,
+            exhaust_allowed: false,
+            legacy: None,
+        }
+    }
+
     /// Name and argument of the command: the first field.
     pub fn command(&self) -> (&'a str, Bson<'a>) {
-        self.body.fields().next().unwrap_or(("", Bson::MISSING))
+        self.fields().next().unwrap_or(("", Bson::MISSING))
+    }
+
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, Bson<'a>)> {
+        self.fields.iter().copied()
+    }
+
+    /// A field of the body.
+    pub fn get(&self, name: &str) -> Bson<'a> {
+        let mut fields = self.fields();
+        fields
+            .find(|(field, _)| *field == name)
+            .map_or(Bson::MISSING, |(_, value)| value)
     }
 
     /// The documents of a write: from a sequence of that name or the array in the body.
@@ -131,7 +158,7 @@ impl<'a> Request<'a> {
         if let Some((_, documents)) = self.sequences.iter().find(|(n, _)| *n == name) {
             return documents.clone();
         }
-        self.body.get(name).elements().collect()
+        self.get(name).elements().collect()
     }
 }
 
@@ -209,12 +236,10 @@ fn parse_msg(header: Header, message: &[u8]) -> Result<Request<'_>, CodecError> 
         }
     }
     Ok(Request {
-        request_id: header.request_id,
-        body: body.ok_or(CodecError::Bodies)?,
         sequences,
         more_to_come: flags & MORE_TO_COME != 0,
         exhaust_allowed: flags & EXHAUST_ALLOWED != 0,
-        legacy: None,
+        ..Request::new(header.request_id, body.ok_or(CodecError::Bodies)?)
     })
 }
 
@@ -269,12 +294,8 @@ fn parse_query(header: Header, bytes: &[u8]) -> Result<Request<'_>, CodecError> 
     let wrapped = body.get("$query");
     let body = if wrapped.is_document() { wrapped } else { body };
     Ok(Request {
-        request_id: header.request_id,
-        body,
-        sequences: Vec::new(),
-        more_to_come: false,
-        exhaust_allowed: false,
         legacy: Some(name.split('.').next().unwrap_or(name)),
+        ..Request::new(header.request_id, body)
     })
 }
 

@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
     }
 
     pub fn get(&self, field: &str) -> Bson<'a> {
-        self.request.body.get(field)
+        self.request.get(field)
     }
 
     pub fn session(&mut self) -> Result<&mut Session> {
@@ -76,7 +76,7 @@ impl<'a> Context<'a> {
 
     /// Refuses fields that the command does not know, by name.
     pub fn check_fields(&self, known: &[&str]) -> Result<()> {
-        for (field, _) in self.body().fields().skip(1) {
+        for (field, _) in self.request.fields().skip(1) {
             if !COMMON.contains(&field) && !known.contains(&field) {
                 fail!(
                     40415,
@@ -268,7 +268,7 @@ async fn execute(client: &mut Client, request: &Request<'_>, name: &str) -> Resu
             code::UNSUPPORTED_OP_QUERY_COMMAND,
             "Unsupported OP_QUERY command: {name}. The client driver may require an upgrade."
         ),
-        None => crate::error::string(name, "$db", request.body.get("$db"))?,
+        None => crate::error::string(name, "$db", request.get("$db"))?,
     };
     if needs != Needs::Nothing && !client.trusted && client.user.is_none() {
         fail!(code::UNAUTHORIZED, "Command {name} requires authentication");
@@ -366,5 +366,5 @@ impl crate::session::Server {
 
 /// The logical session that the request names.
 pub(crate) fn session_id(request: &Request<'_>) -> Option<[u8; 16]> {
-    logical_id(request.body)
+    logical_id(request)
 }

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use helios_engine::{CancelHandle, Protocol, Session, SessionOptions};
 use helios_net::{Connection, Shutdown};
 use helios_planner::document::error::code;
-use helios_planner::document::raw::{Bson, Writer};
+use helios_planner::document::raw::Writer;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -272,7 +272,7 @@ async fn next_message(
 }
 
 /// What a command may want of its request beside its own fields.
-pub(crate) fn logical_id(body: Bson<'_>) -> Option<[u8; 16]> {
-    let (_, bytes) = body.get("lsid").get("id").as_binary()?;
+pub(crate) fn logical_id(request: &Request<'_>) -> Option<[u8; 16]> {
+    let (_, bytes) = request.get("lsid").get("id").as_binary()?;
     bytes.try_into().ok()
 }

@@ -122,7 +122,7 @@ fn base_and_headers_are_rows_001_to_009() {
         ),
         ("R-004", &[key, "Accept: application/json"], 200, ""),
         ("R-005", &[key, "X-Request-ID: req_of_mine"], 200, ""),
-        ("R-006", &[key, "X-Tenant-ID: 7"], 400, "VALIDATION_ERROR"),
+        ("R-006", &[key, "X-Tenant-ID: 7"], 400, "INVALID_QUERY"),
         (
             "R-007",
             &["Authorization: Bearer hdb_sk_other"],

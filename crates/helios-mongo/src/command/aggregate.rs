@@ -129,14 +129,7 @@ pub(crate) async fn explain(context: &mut Context<'_>) -> Result<()> {
             "BSON field 'explain.explain' must be an object"
         );
     };
-    let request = crate::codec::Request {
-        request_id: context.request.request_id,
-        body: inner,
-        sequences: Vec::new(),
-        more_to_come: false,
-        exhaust_allowed: false,
-        legacy: None,
-    };
+    let request = crate::codec::Request::new(context.request.request_id, inner);
     let session = context.session.take();
     let mut nested = Context {
         client: &mut *context.client,

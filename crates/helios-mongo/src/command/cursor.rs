@@ -33,7 +33,7 @@ pub(crate) async fn answer(
     let Statement { text, params } = statement;
     let in_transaction = context.in_transaction;
     let started = Instant::now();
-    let limit = options::max_time(context.body())?.map(Duration::from_millis);
+    let limit = options::max_time(context.request)?.map(Duration::from_millis);
     let owner = session_id(context.request);
     let session = context.session()?;
     let prepared = session.prepare(&text, &params.types)?;

@@ -17,11 +17,11 @@ const AWAIT_MAX: Duration = Duration::from_secs(600);
 /// How long a reply to this request is put off, when it is a hello that waits for a change.
 pub(crate) fn awaits(name: &str, request: &Request<'_>) -> Option<Duration> {
     if !matches!(name, "hello" | "isMaster" | "ismaster")
-        || !request.body.get("topologyVersion").is_document()
+        || !request.get("topologyVersion").is_document()
     {
         return None;
     }
-    let ms = Number::of(request.body.get("maxAwaitTimeMS")).and_then(Number::to_truncated_i64)?;
+    let ms = Number::of(request.get("maxAwaitTimeMS")).and_then(Number::to_truncated_i64)?;
     Some(Duration::from_millis(u64::try_from(ms).ok()?).min(AWAIT_MAX))
 }
 

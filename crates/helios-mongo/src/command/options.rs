@@ -42,19 +42,18 @@ const STABLE: &[&str] = &[
 
 /// Checks what every command may say beside its own fields.
 pub(crate) fn check(request: &Request<'_>, name: &str) -> Result<()> {
-    let body = request.body;
-    write_concern(body.get("writeConcern"))?;
-    read_concern(body)?;
-    stable_api(body, name)?;
-    max_time(body)?;
-    let session = body.get("lsid");
-    if !session.is_missing() && crate::session::logical_id(body).is_none() {
+    write_concern(request.get("writeConcern"))?;
+    read_concern(request)?;
+    stable_api(request, name)?;
+    max_time(request)?;
+    let session = request.get("lsid");
+    if !session.is_missing() && crate::session::logical_id(request).is_none() {
         fail!(
             code::TYPE_MISMATCH,
             "BSON field 'lsid.id' must be a UUID of 16 bytes: {session:?}"
         );
     }
-    if !body.get("txnNumber").is_missing() && session.is_missing() {
+    if !request.get("txnNumber").is_missing() && session.is_missing() {
         fail!(
             code::INVALID_OPTIONS,
             "Transaction number requires a session ID to also be specified"
@@ -109,8 +108,8 @@ fn write_concern(concern: Bson<'_>) -> Result<()> {
 }
 
 /// There is one member, and it reads the newest commit: what every level but `snapshot` asks for.
-fn read_concern(body: Bson<'_>) -> Result<()> {
-    let concern = body.get("readConcern");
+fn read_concern(request: &Request<'_>) -> Result<()> {
+    let concern = request.get("readConcern");
     if !object("readConcern", concern)? {
         return Ok(());
     }
@@ -118,7 +117,7 @@ fn read_concern(body: Bson<'_>) -> Result<()> {
     match level.as_str() {
         None if level.is_missing() => {}
         Some("local" | "available" | "majority" | "linearizable") => {}
-        Some("snapshot") if !body.get("autocommit").is_missing() => {}
+        Some("snapshot") if !request.get("autocommit").is_missing() => {}
         Some("snapshot") => fail!(
             code::COMMAND_NOT_SUPPORTED,
             "readConcern level 'snapshot' outside of a transaction is not supported"
@@ -137,11 +136,11 @@ fn read_concern(body: Bson<'_>) -> Result<()> {
     Ok(())
 }
 
-fn stable_api(body: Bson<'_>, name: &str) -> Result<()> {
-    let version = body.get("apiVersion");
-    let strict = body.get("apiStrict").truthy();
+fn stable_api(request: &Request<'_>, name: &str) -> Result<()> {
+    let version = request.get("apiVersion");
+    let strict = request.get("apiStrict").truthy();
     if version.is_missing() {
-        if strict || !body.get("apiDeprecationErrors").is_missing() {
+        if strict || !request.get("apiDeprecationErrors").is_missing() {
             fail!(
                 4886600,
                 "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion"
@@ -162,8 +161,8 @@ fn stable_api(body: Bson<'_>, name: &str) -> Result<()> {
 }
 
 /// `maxTimeMS`; 0 is no limit.
-pub(crate) fn max_time(body: Bson<'_>) -> Result<Option<u64>> {
-    let value = body.get("maxTimeMS");
+pub(crate) fn max_time(request: &Request<'_>) -> Result<Option<u64>> {
+    let value = request.get("maxTimeMS");
     if value.is_missing() {
         return Ok(None);
     }

@@ -44,7 +44,7 @@ fn wanted(context: &Context<'_>) -> Result<Option<Wanted>> {
             "Specifying autocommit=true is not allowed."
         );
     }
-    let (Some(id), Some(number)) = (logical_id(context.body()), number(context)) else {
+    let (Some(id), Some(number)) = (logical_id(context.request), number(context)) else {
         fail!(
             code::INVALID_OPTIONS,
             "'autocommit' field requires a transaction number to be specified"
@@ -62,7 +62,7 @@ pub(crate) async fn run(mut context: Context<'_>, write: bool) -> Result<Vec<u8>
     if let Some(wanted) = wanted(&context)? {
         return in_transaction(context, wanted).await;
     }
-    context.retry = match (write, logical_id(context.body()), number(&context)) {
+    context.retry = match (write, logical_id(context.request), number(&context)) {
         (true, Some(session), Some(number)) => Some(Retry { session, number }),
         _ => None,
     };
@@ -114,6 +114,10 @@ async fn run_alone(context: &mut Context<'_>) -> Result<()> {
         // A command that failed half-way leaves nothing open.
         session.rollback();
         session.forget_commit_record();
+        if options::max_time(context.request)?.is_some() {
+            // A rollback has taken back what `limited` said at the end.
+            session.set_setting("statement_timeout", "0")?;
+        }
         context.client.put_session(database, session);
     }
     result.map_err(|error| retryable(error, context.retry.is_some()))
@@ -121,7 +125,7 @@ async fn run_alone(context: &mut Context<'_>) -> Result<()> {
 
 /// Runs a command within its `maxTimeMS`.
 async fn limited(context: &mut Context<'_>) -> Result<()> {
-    let Some(limit) = options::max_time(context.body())? else {
+    let Some(limit) = options::max_time(context.request)? else {
         return data(context).await;
     };
     let session = context.session()?;
