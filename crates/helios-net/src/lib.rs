@@ -24,13 +24,15 @@ mod server;
 mod shutdown;
 mod stream;
 mod tls;
+mod workers;
 
 pub use alarm::Alarm;
 pub use connection::Connection;
 pub use counters::Counters;
-pub use presence::Watch;
 pub use listener::{Limits, Listener, TlsMode, bind};
+pub use presence::Watch;
 pub use server::{Handler, serve};
 pub use shutdown::{DRAIN_DEADLINE, Shutdown};
 pub use stream::Stream;
 pub use tls::{ClientAuth, TlsFiles, server_config};
+pub use workers::Workers;

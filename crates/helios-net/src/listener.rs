@@ -1,6 +1,7 @@
 //! A bound socket with its limits.
 
 use crate::counters::Counters;
+use crate::workers::Workers;
 use helios_types::{Error, ErrorKind, Result};
 use std::io;
 use std::net::SocketAddr;
@@ -60,6 +61,8 @@ pub struct Listener {
     pub limits: Limits,
     pub tls: TlsMode,
     pub counters: Arc<Counters>,
+    /// Where connections are served; `None`: in the runtime that accepts them.
+    pub workers: Option<Workers>,
 }
 
 impl Listener {
@@ -87,6 +90,7 @@ pub fn bind(
         limits,
         tls,
         counters: Arc::default(),
+        workers: None,
     })
 }
 

@@ -7,6 +7,7 @@ use crate::listener::{Limits, Listener, TlsMode};
 use crate::presence::Peers;
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
 use crate::stream::Stream;
+use crate::workers::{Seat, Workers};
 use futures::FutureExt;
 use std::collections::HashMap;
 use std::future::Future;
@@ -65,6 +66,7 @@ pub async fn serve<H: Handler>(listener: Listener, handler: Arc<H>, shutdown: Sh
         limits: listener.limits,
         tls: listener.tls,
         counters: listener.counters,
+        workers: listener.workers.unwrap_or_else(Workers::current),
         shutdown: shutdown.clone(),
         open: Mutex::default(),
         refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
@@ -103,6 +105,7 @@ struct Server {
     limits: Limits,
     tls: TlsMode,
     counters: Arc<Counters>,
+    workers: Workers,
     shutdown: Shutdown,
     open: Mutex<HashMap<u64, Open>>,
     refusals: Arc<Semaphore>,
@@ -159,6 +162,14 @@ impl Server {
         permit: OwnedSemaphorePermit,
         handler: Arc<H>,
     ) {
+        let seat = self.workers.seat();
+        let tcp = match seat.adopt(tcp) {
+            Ok(tcp) => tcp,
+            Err(e) => {
+                return warn!(protocol = self.name, error = %e, "could not serve a connection");
+            }
+        };
+        let runtime = seat.runtime().clone();
         let connection = self.connection(tcp, peer);
         let id = connection.id;
         let activity = connection.activity.clone();
@@ -177,9 +188,10 @@ impl Server {
             server: self.clone(),
             id,
             _permit: permit,
+            _seat: seat,
         };
         let span = tracing::debug_span!("connection", protocol = self.name, id, %peer);
-        let task = tokio::spawn(run(guard, connection, handler).instrument(span));
+        let task = runtime.spawn(run(guard, connection, handler).instrument(span));
         if let Some(open) = self.open().get_mut(&id) {
             open.task = Some(task.abort_handle());
         }
@@ -245,6 +257,7 @@ struct Guard {
     server: Arc<Server>,
     id: u64,
     _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Drop for Guard {

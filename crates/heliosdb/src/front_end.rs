@@ -5,7 +5,9 @@ use crate::metrics::Surroundings;
 use helios_engine::Engine;
 use helios_http::{Dialect, HttpConfig, HttpHandler};
 use helios_net::http::HttpLimits;
-use helios_net::{ClientAuth, Limits, Listener, Shutdown, TlsFiles, TlsMode, bind, server_config};
+use helios_net::{
+    ClientAuth, Limits, Listener, Shutdown, TlsFiles, TlsMode, Workers, bind, server_config,
+};
 use helios_types::Result;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +35,7 @@ pub struct Wiring<'a> {
     pub api_key: Option<String>,
     pub shutdown: &'a Shutdown,
     pub surroundings: &'a Arc<Surroundings>,
+    pub workers: &'a Workers,
 }
 
 impl FrontEnds {
@@ -107,12 +110,13 @@ impl FrontEnds {
         let Some(port) = port.number() else {
             return Ok(None);
         };
-        let listener = bind(
+        let mut listener = bind(
             name,
             SocketAddr::new(wiring.address, port),
             limits.clone(),
             tls,
         )?;
+        listener.workers = Some(wiring.workers.clone());
         self.addresses.push((name, listener.address()));
         let mut listeners = wiring
             .surroundings

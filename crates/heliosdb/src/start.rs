@@ -5,7 +5,7 @@ use crate::config::{Config, Loaded};
 use crate::front_end::{FrontEnds, Wiring};
 use crate::metrics::Surroundings;
 use helios_engine::{Engine, EngineOptions, Protocol, SessionOptions};
-use helios_net::{Alarm, DRAIN_DEADLINE, Shutdown};
+use helios_net::{Alarm, DRAIN_DEADLINE, Shutdown, Workers};
 use helios_types::value::Rows;
 use helios_types::{Result, error};
 use std::io::Write;
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -24,18 +25,30 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 /// Serves until a signal asks to stop.
 pub fn run(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(loaded.config.performance.worker_threads.min(cores))
-        .enable_all()
-        .build()
-        .map_err(|e| error!(Io, "could not start the runtime: {e}"))?;
-    let result = runtime.block_on(serve(loaded, ports_file));
+    let threads = loaded.config.performance.worker_threads.clamp(1, cores);
+    let runtimes = (0..threads)
+        .map(|_| runtime())
+        .collect::<Result<Vec<Runtime>>>()?;
+    let workers = Workers::new(runtimes.iter().map(|runtime| runtime.handle().clone()));
+    let result = runtimes[0].block_on(serve(loaded, ports_file, &workers));
     // A statement that does not look up is left to itself: everything acknowledged is on the disk.
-    runtime.shutdown_timeout(Duration::from_millis(500));
+    for runtime in runtimes {
+        runtime.shutdown_timeout(Duration::from_millis(500));
+    }
     result
 }
 
-async fn serve(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
+/// A runtime of one thread. (One of the "current thread" kind could not give long work away.)
+fn runtime() -> Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("helios-worker")
+        .enable_all()
+        .build()
+        .map_err(|e| error!(Io, "could not start the runtime: {e}"))
+}
+
+async fn serve(loaded: &Loaded, ports_file: Option<&Path>, workers: &Workers) -> Result<ExitCode> {
     let config = &loaded.config;
     // Before anything is open, so that no signal can meet the default action.
     let mut signals = Signals::new()?;
@@ -45,7 +58,15 @@ async fn serve(loaded: &Loaded, ports_file: Option<&Path>) -> Result<ExitCode> {
         cache_bytes: usize::try_from(config.storage.cache_size).unwrap_or(usize::MAX),
         ..EngineOptions::default()
     })?;
-    let result = serve_engine(loaded, ports_file, &engine, &data_dir, &mut signals).await;
+    let result = serve_engine(
+        loaded,
+        ports_file,
+        &engine,
+        &data_dir,
+        workers,
+        &mut signals,
+    )
+    .await;
     let closed = engine.shutdown();
     if let Err(e) = &closed {
         tracing::error!(
@@ -64,6 +85,7 @@ async fn serve_engine(
     ports_file: Option<&Path>,
     engine: &Arc<Engine>,
     data_dir: &DataDir,
+    workers: &Workers,
     signals: &mut Signals,
 ) -> Result<ExitCode> {
     let config = &loaded.config;
@@ -88,6 +110,7 @@ async fn serve_engine(
         api_key,
         shutdown: &shutdown,
         surroundings: &surroundings,
+        workers,
     };
     let mut front_ends = FrontEnds::bind(&wiring).await?;
     let mut serving = JoinSet::new();
