@@ -55,6 +55,6 @@ pub use options::{EngineOptions, Protocol, SessionOptions};
 pub use prepared::{Completion, CompletionTag, Prepared};
 pub use session::{
     CancelHandle, Cursor, Fetched, Notice, Session, SimpleQuery, TransactionMode,
-    TransactionStatus, durability_named,
+    TransactionStatus, WatchedRow, durability_named,
 };
 pub use table_size::TableSize;

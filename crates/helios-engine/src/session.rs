@@ -7,12 +7,14 @@ mod shared;
 mod sql_cursor;
 mod transaction;
 mod utility;
+mod watch;
 
 pub use cursor::{Cursor, Fetched};
 pub use prepare::SimpleQuery;
 pub use shared::CancelHandle;
 pub(crate) use shared::Shared;
 pub use transaction::{TransactionMode, TransactionStatus, durability_named};
+pub use watch::WatchedRow;
 
 use crate::advisory::TransactionLocks;
 use crate::apply::CancelFlag;

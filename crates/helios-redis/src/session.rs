@@ -31,6 +31,7 @@ use crate::command::keyspec::{Place, positions};
 use crate::command::{Blocking, Command, KeyCall, Run, commands, option};
 use crate::error;
 use crate::server::Server;
+use helios_engine::WatchedRow;
 use helios_engine::keyspace::expirer::now_ms;
 use helios_engine::keyspace::{Access, Batch, Database, Use};
 use helios_types::{Error, ErrorKind, Result};
@@ -94,6 +95,7 @@ pub struct Session {
     pub database: usize,
     pub queue: Option<Queue>,
     pub watched: Vec<Watched>,
+    pub watched_rows: Vec<WatchedRow>,
     pub reply_mode: ReplyMode,
     pub subscriptions: pubsub::Subscriptions,
     pub messages: mpsc::Sender<Message>,
@@ -124,6 +126,7 @@ impl Session {
             database: 0,
             queue: None,
             watched: Vec::new(),
+            watched_rows: Vec::new(),
             reply_mode: ReplyMode::On,
             subscriptions: pubsub::Subscriptions::default(),
             messages,

@@ -216,7 +216,7 @@ impl<S: Transport> Connection<S> {
             Next::Locked(command) => (command, self.run_locked(command, args).await?),
             Next::Block(command, blocking) => (command, self.block(command, blocking, args).await?),
             Next::Exec => (by_name("exec"), self.exec().await),
-            Next::Watch => (by_name("watch"), self.watch(by_name("watch"), args)),
+            Next::Watch => (by_name("watch"), self.watch(args)),
             Next::Flush(command) => (command, self.flush(command, args).await),
             Next::Explain => (by_name("helios.explain"), self.explain(args).await),
             Next::Sql(command) => (command, self.sql(command, args).await),
@@ -384,16 +384,17 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    fn watch(&mut self, command: &Command, args: Args<'_>) -> Result<()> {
+    fn watch(&mut self, args: Args<'_>) -> Result<()> {
         let session = &mut self.session;
-        if session.prefixes_exist() && session.meets_table(command, args)? {
-            return Err(Error::unsupported("WATCH on a key of a table"));
-        }
-        let Some(database) = session.databases().get(session.database).cloned() else {
-            return Err(Error::unsupported("WATCH on the database of SQL"));
-        };
         let server = session.server.clone();
+        let tables = session.is_sql() || session.prefixes_exist();
         for key in args.from(1).iter() {
+            if tables && session.watch_row(key)? {
+                continue;
+            }
+            let Some(database) = session.databases().get(session.database).cloned() else {
+                return Err(Error::internal("no logical database"));
+            };
             let mut access = Access::newest(server.keyspace(), &database, now_ms());
             let stamp = access.slot(key)?.stamp();
             let watched = super::Watched {
@@ -403,7 +404,8 @@ impl<S: Transport> Connection<S> {
             };
             session.watched.push(watched);
         }
-        session.client.shown.lock().watched = session.watched.len();
+        let watched = session.watched.len() + session.watched_rows.len();
+        session.client.shown.lock().watched = watched;
         self.out.ok();
         Ok(())
     }
@@ -414,6 +416,7 @@ impl<S: Transport> Connection<S> {
             return fail("EXEC without MULTI");
         }
         let watched = std::mem::take(&mut self.session.watched);
+        let rows = std::mem::take(&mut self.session.watched_rows);
         let Some(queue) = self.session.leave_transaction() else {
             return Ok(());
         };
@@ -428,8 +431,8 @@ impl<S: Transport> Connection<S> {
             .iter()
             .map(|(command, args)| (*command, args.args()))
             .collect();
-        if self.session.meets_tables(&requests) {
-            return self.exec_shared(&requests, &watched).await;
+        if !rows.is_empty() || self.session.meets_tables(&requests) {
+            return self.exec_shared(&requests, (&watched, &rows)).await;
         }
         let flushed = self.keys_to_flush(&requests)?;
         let locks = self.exec_locks(&requests, &watched, &flushed)?;
@@ -437,7 +440,7 @@ impl<S: Transport> Connection<S> {
         self.session.lock_all(&locks).await?;
         if self.session.prefixes_exist() && self.session.meets_tables(&requests) {
             self.session.commit_batch().await?;
-            return self.exec_shared(&requests, &watched).await;
+            return self.exec_shared(&requests, (&watched, &rows)).await;
         }
         let time = now_ms();
         let server = self.session.server.clone();

@@ -16,7 +16,7 @@ use crate::command::{Command, KeyCall, Run};
 use helios_engine::keyspace::expirer::now_ms;
 use helios_engine::keyspace::prefixes::KeyOwner;
 use helios_engine::keyspace::{Access, Database, glob};
-use helios_engine::{Isolation, TransactionMode};
+use helios_engine::{Isolation, TransactionMode, WatchedRow};
 use helios_types::{DatabaseId, Error, ErrorKind, Result};
 use std::time::Instant;
 
@@ -180,7 +180,11 @@ impl Session {
     }
 
     /// Locks the keys of all requests; false when a watched key has changed.
-    async fn lock_shared(&mut self, locks: &Locks<'_>, watched: &[Watched]) -> Result<bool> {
+    async fn lock_shared(
+        &mut self,
+        locks: &Locks<'_>,
+        (watched, rows): (&[Watched], &[WatchedRow]),
+    ) -> Result<bool> {
         let server = self.server.clone();
         let Some((engine, databases)) = self.identity.as_mut().map(Identity::parts) else {
             return Ok(false);
@@ -197,6 +201,11 @@ impl Session {
                 return Ok(false);
             }
         }
+        for row in rows {
+            if !engine.row_is_unchanged(row).await? {
+                return Ok(false);
+            }
+        }
         Ok(true)
     }
 
@@ -204,7 +213,7 @@ impl Session {
     async fn run_all_shared(
         &mut self,
         requests: &[(&'static Command, Args<'_>)],
-        (locks, watched): (&Locks<'_>, &[Watched]),
+        (locks, watched): (&Locks<'_>, (&[Watched], &[WatchedRow])),
         out: &mut ReplyWriter,
     ) -> Result<bool> {
         if !self.lock_shared(locks, watched).await? {
@@ -233,10 +242,10 @@ impl<S: Transport> Connection<S> {
     pub(super) async fn exec_shared(
         &mut self,
         requests: &[(&'static Command, Args<'_>)],
-        watched: &[Watched],
+        watched: (&[Watched], &[WatchedRow]),
     ) -> Result<()> {
         let flushed = self.keys_to_flush(requests)?;
-        let locks = self.exec_locks(requests, watched, &flushed)?;
+        let locks = self.exec_locks(requests, watched.0, &flushed)?;
         let (session, out) = self.parts();
         let start = out.len();
         // Reads of several rows belong to one moment; changes are made of the newest values.

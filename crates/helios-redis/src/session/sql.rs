@@ -123,6 +123,23 @@ impl Session {
         }
     }
 
+    /// WATCH of a key: false when it is the keyspace's.
+    pub(super) fn watch_row(&mut self, key: &[u8]) -> Result<bool> {
+        match self.place(key)? {
+            Place::Native => return Ok(false),
+            // No row can have this key.
+            Place::Row(None) => {}
+            Place::Row(Some(row)) if row.is_document() => {
+                return Err(Error::unsupported("WATCH on a document"));
+            }
+            Place::Row(Some(row)) => {
+                let watched = self.engine()?.watch_row(&row.table, &row.key)?;
+                self.watched_rows.push(watched);
+            }
+        }
+        Ok(true)
+    }
+
     fn row(&mut self, key: &[u8]) -> Result<Option<RowKey>> {
         match self.place(key)? {
             Place::Row(row) => Ok(row),

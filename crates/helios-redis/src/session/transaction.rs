@@ -52,6 +52,7 @@ impl Session {
     /// Ends a transaction, whether it ran or not.
     pub fn leave_transaction(&mut self) -> Option<Queue> {
         self.watched.clear();
+        self.watched_rows.clear();
         let mut shown = self.client.shown.lock();
         shown.queued = None;
         shown.watched = 0;
@@ -80,6 +81,7 @@ pub(super) fn discard(session: &mut Session, out: &mut ReplyWriter) -> Result<()
 
 fn unwatch(session: &mut Session, _: Args<'_>, out: &mut ReplyWriter) -> Result<()> {
     session.watched.clear();
+    session.watched_rows.clear();
     session.client.shown.lock().watched = 0;
     out.ok();
     Ok(())

@@ -146,8 +146,8 @@ fn keys_of_several_columns_other_schemas_and_types_work_the_same() {
             "ERR EXPIRE on the database of SQL tables is not supported",
         ),
         (
-            "WATCH ROW",
-            "ERR WATCH on the database of SQL is not supported",
+            "OBJECT ENCODING ROW",
+            "ERR OBJECT ENCODING on the database of SQL tables is not supported",
         ),
     ] {
         let command = command.replace("ROW", row);
