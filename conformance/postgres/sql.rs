@@ -56,6 +56,9 @@ fn create_database(mut psql: Command, name: &str) {
 
 /// The difference of two texts as `diff` shows it; empty when they are equal.
 fn difference(expected: &str, found: &str) -> String {
+    if expected == found {
+        return String::new();
+    }
     let directory = tempfile::TempDir::new().expect("a temporary directory");
     let (a, b) = (
         directory.path().join("PostgreSQL"),
@@ -64,6 +67,11 @@ fn difference(expected: &str, found: &str) -> String {
     std::fs::write(&a, expected).expect("one text");
     std::fs::write(&b, found).expect("the other text");
     let finished = conformance::command::run(Command::new("diff").arg("-U2").arg(a).arg(b));
+    assert!(
+        !finished.stdout.is_empty(),
+        "diff does not see a difference: {}",
+        finished.stderr
+    );
     finished.stdout
 }
 

@@ -34,7 +34,6 @@ UPDATE t SET a[1:2][1:2] = '{{1}}';
 SET DateStyle = 'German';
 SET IntervalStyle = 'iso_8601';
 SET TIME ZONE 5;
-SELECT pg_advisory_lock(1);
 LISTEN channel;
 NOTIFY channel;
 SELECT * FROM t TABLESAMPLE SYSTEM (10);

@@ -7,10 +7,17 @@ use catalog::TestCatalog;
 use helios_planner::sql::{Bound, bind, normalise, parse};
 use std::path::Path;
 
-fn shared(path: &str) -> Option<String> {
+/// A file of the data that stands in `shared/data` beside the repository.
+fn shared(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.ancestors()
         .find_map(|dir| std::fs::read_to_string(dir.join("shared/data").join(path)).ok())
+        .unwrap_or_else(|| {
+            panic!(
+                "shared/data/{path} is in no directory above {}",
+                root.display()
+            )
+        })
 }
 
 fn assert_none(errors: Vec<String>) {
@@ -42,10 +49,7 @@ fn queries_of_psql_bind() {
 
 #[test]
 fn chinook_binds() {
-    let Some(text) = shared("chinook/chinook.sql") else {
-        return;
-    };
-    let text: String = text
+    let text: String = shared("chinook/chinook.sql")
         .lines()
         .filter(|l| !l.starts_with('\\'))
         .collect::<Vec<_>>()
@@ -55,22 +59,22 @@ fn chinook_binds() {
 
 #[test]
 fn tpch_queries_bind() {
-    let Some(schema) = shared("tpch/schema.sql") else {
-        return;
-    };
     let mut test = TestCatalog::new();
-    let mut errors = test.run(&schema);
+    let mut errors = test.run(&shared("tpch/schema.sql"));
     for n in 1..=22 {
-        errors.extend(test.run(&shared(&format!("tpch/q{n:02}.sql")).unwrap()));
+        errors.extend(test.run(&shared(&format!("tpch/q{n:02}.sql"))));
     }
     assert_none(errors);
 }
 
 /// Cases of a data file: a query, `----`, what is expected, and an empty line.
 fn cases(text: &str) -> Vec<(&str, &str)> {
-    text.split("\n\n")
+    let cases: Vec<_> = text
+        .split("\n\n")
         .filter_map(|case| case.trim().split_once("\n----\n"))
-        .collect()
+        .collect();
+    assert!(cases.len() >= 30, "{} cases", cases.len());
+    cases
 }
 
 fn prepared() -> TestCatalog {

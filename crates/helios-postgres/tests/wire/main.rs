@@ -366,3 +366,24 @@ async fn an_error_says_where_and_what() {
         "E ERROR 42P01 relation \"nowhere\" does not exist P=15"
     );
 }
+
+#[tokio::test]
+async fn idle_sessions_end_when_their_time_is_over() {
+    let server = Server::start().await;
+    for (setting, last, sqlstate) in [
+        ("idle_session_timeout", "SELECT 1", "57P05"),
+        ("idle_in_transaction_session_timeout", "BEGIN", "25P03"),
+    ] {
+        let mut client = server.connect().await;
+        client.query(&format!("SET {setting} = '100ms'")).await;
+        client.until_ready().await;
+        client.query(last).await;
+        client.until_ready().await;
+        let answer = client.next().await;
+        assert!(
+            answer.starts_with(&format!("E FATAL {sqlstate} ")),
+            "{setting}: {answer}"
+        );
+        assert!(client.closed().await);
+    }
+}

@@ -277,7 +277,9 @@ impl Certainty {
                 let schema = projection.input.schema();
                 for (column, expr) in columns.iter().zip(&projection.expr) {
                     // A column that is passed on under its own name is known.
-                    if !matches!(expr, Expr::Column(c) if c == column) {
+                    let number =
+                        expr_type(expr, schema).is_ok_and(|ty| ty.oid == Type::NUMERIC.oid);
+                    if number && !matches!(expr, Expr::Column(c) if c == column) {
                         let digits = self.digits(expr, schema);
                         self.learn(column, digits);
                     }
@@ -286,8 +288,9 @@ impl Certainty {
             LogicalPlan::SubqueryAlias(alias) => {
                 let schema = alias.input.schema();
                 for (column, inner) in columns.iter().zip(schema.columns()) {
-                    let digits = self.digits(&Expr::Column(inner), schema);
-                    self.learn(column, digits);
+                    if let Some(digits) = self.digits(&Expr::Column(inner), schema) {
+                        self.learn(column, Some(digits));
+                    }
                 }
             }
             _ => {}

@@ -1,0 +1,28 @@
+-- Advisory locks of one session; conformance/isolation/advisory.iso has those of two.
+SELECT pg_advisory_lock(1);
+SELECT pg_advisory_lock(1);
+SELECT pg_try_advisory_lock(1);
+SELECT pg_advisory_unlock(1), pg_advisory_unlock(1), pg_advisory_unlock(1);
+SELECT pg_advisory_unlock(1);
+SELECT pg_advisory_unlock_shared(1);
+SELECT pg_advisory_lock_shared(1), pg_try_advisory_lock(1), pg_try_advisory_lock_shared(1);
+SELECT pg_advisory_unlock(1);
+SELECT pg_advisory_unlock(1);
+SELECT pg_advisory_unlock_shared(1), pg_advisory_unlock_shared(1);
+SELECT pg_advisory_lock(1, 2), pg_try_advisory_lock(-1, -2);
+SELECT pg_advisory_unlock(1, 2), pg_advisory_unlock(-1, -2);
+SELECT pg_advisory_unlock((1::bigint << 32) | 2);
+SELECT pg_advisory_lock(NULL), pg_try_advisory_lock(NULL);
+SELECT pg_advisory_lock('x');
+SELECT pg_advisory_lock(1, 2, 3);
+SELECT pg_try_advisory_lock(length('migrations'));
+SELECT pg_advisory_unlock_all();
+BEGIN;
+SELECT pg_advisory_xact_lock(7), pg_try_advisory_xact_lock(7), pg_try_advisory_xact_lock_shared(7);
+SELECT pg_advisory_unlock(7);
+SAVEPOINT s;
+SELECT pg_advisory_xact_lock(8);
+ROLLBACK TO s;
+COMMIT;
+SELECT pg_try_advisory_lock(72707369), pg_advisory_unlock(72707369);
+DISCARD ALL;
