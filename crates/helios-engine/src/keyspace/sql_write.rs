@@ -18,7 +18,7 @@ use super::entry::Kind;
 use super::keys::ExpireCondition;
 use super::lists::End;
 use super::prefixes::KeyOwner;
-use super::row::{self, DB, ELEMENT, Element, KEY, KEYS_EXPIRY, KEYS_TTL, RowName, VALUE};
+use super::row::{self, ELEMENT, Element, KEY, KEYS_EXPIRY, KEYS_TTL, RowName, VALUE};
 use super::strings::{Condition, Expiry};
 use super::tables::Table;
 use super::zsets::AddOptions;
@@ -539,6 +539,5 @@ fn place_in_list(access: &mut Access<'_>, key: &[u8], row: &mut [Value]) -> Resu
         }
         _ => row[ELEMENT] = Value::Int8(length),
     }
-    debug_assert!(matches!(row.get(DB), Some(Value::Int4(_))));
     Ok(())
 }

@@ -148,7 +148,7 @@ impl Session {
     ) -> Result<Option<Vec<u8>>> {
         let mut seen = 0;
         let mut behind = place.row;
-        for (at, shown) in tables.iter().enumerate().skip(place.table) {
+        for shown in tables.iter().skip(place.table) {
             if seen >= request.count {
                 return Ok(Some(shown.prefix.as_bytes().to_vec()));
             }
@@ -185,7 +185,6 @@ impl Session {
                 }
             }
             behind = None;
-            debug_assert!(at < tables.len());
         }
         Ok(None)
     }
