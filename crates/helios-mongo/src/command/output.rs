@@ -361,7 +361,7 @@ fn with_id(old: Bson<'_>, own_id: Bson<'_>, new: Bson<'_>, merged: bool) -> Resu
             out.put(name, if newer.is_missing() { value } else { newer });
         }
     }
-    let added = |name: &str| name != "_id" && !(merged && !old.get(name).is_missing());
+    let added = |name: &str| name != "_id" && (!merged || old.get(name).is_missing());
     for (name, value) in new.fields().filter(|(n, _)| added(n)) {
         out.put(name, value);
     }

@@ -178,7 +178,7 @@ impl Candidate<'_> {
         let direction = self.order(equal.len(), order);
         let (lower, upper) = next.map_or((None, None), |(path, _)| facts.bounds(path));
         if let Some(values) = values
-            && !(direction.is_some() && !order.is_empty())
+            && (direction.is_none() || order.is_empty())
         {
             let path = AccessPath::Each {
                 index: self.index,

@@ -189,7 +189,7 @@ impl Session {
         let mut fields = Fields::new();
         for entry in document.as_ref().entries() {
             let (name, value) = entry?;
-            if !names.is_empty() && !names.contains(&&*name) {
+            if !names.is_empty() && !names.contains(&name) {
                 continue;
             }
             if let Some(bytes) = element_text(value)? {
