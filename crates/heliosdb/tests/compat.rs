@@ -1,24 +1,20 @@
-//! COMPAT.md is true: the tests that its rows name exist.
+//! COMPAT.md of the front-ends over HTTP is true: the tests that its rows name exist.
 
 use std::path::{Path, PathBuf};
 
-/// What there is at least.
-const ROWS: usize = 13;
-const FUNCTIONS: usize = 9;
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The texts of a file of tests, or of all files of a directory of tests.
-fn text(name: &str) -> Option<String> {
+fn text(folder: &Path, name: &str) -> Option<String> {
     let name = name.strip_prefix("conformance/").unwrap_or(name);
     let candidates = [
-        folder().join("src").join(name),
-        folder().join(name),
-        folder().join("fuzz").join(name),
-        folder().join("../heliosdb/tests").join(name),
-        folder().join("../../conformance").join(name),
+        folder.join("src").join(name),
+        folder.join(name),
+        folder.join("fuzz").join(name),
+        crates().join("heliosdb/tests").join(name),
+        crates().join("../conformance").join(name),
     ];
     let path = candidates.into_iter().find(|path| path.exists())?;
     if path.is_dir() {
@@ -34,8 +30,19 @@ fn is_file(name: &str) -> bool {
 }
 
 #[test]
-fn every_row_names_tests_that_exist() {
-    let compat = std::fs::read_to_string(folder().join("COMPAT.md")).expect("COMPAT.md");
+fn every_row_of_rest_names_tests_that_exist() {
+    check("helios-http", 35, 25);
+}
+
+#[test]
+fn every_row_of_grpc_names_tests_that_exist() {
+    check("helios-grpc", 13, 9);
+}
+
+/// There must be at least so many rows, and functions that they name.
+fn check(front_end: &str, rows_min: usize, functions_min: usize) {
+    let folder = crates().join(front_end);
+    let compat = std::fs::read_to_string(folder.join("COMPAT.md")).expect("COMPAT.md");
     let mut wrong = Vec::new();
     let (mut rows, mut functions) = (0, 0);
     // "the same" is what the row before names.
@@ -58,7 +65,7 @@ fn every_row_names_tests_that_exist() {
         let mut files = String::new();
         for name in tests.split('`').skip(1).step_by(2) {
             if is_file(name) {
-                match text(name) {
+                match text(&folder, name) {
                     Some(text) => files = text,
                     None => wrong.push(format!("{row}: there is no {name}")),
                 }
@@ -77,7 +84,7 @@ fn every_row_names_tests_that_exist() {
         before = named;
     }
     assert!(
-        rows >= ROWS && functions >= FUNCTIONS,
+        rows >= rows_min && functions >= functions_min,
         "{rows} rows, {functions} functions"
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
