@@ -22,6 +22,7 @@ mod config;
 mod copy;
 mod encode;
 mod error;
+mod fuzz;
 mod parameter;
 mod session;
 
@@ -37,31 +38,11 @@ pub async fn serve(listener: Listener, engine: Arc<Engine>, config: Config, shut
     helios_net::serve(listener, front_end, shutdown).await;
 }
 
-/// Reads arbitrary bytes in every way that this crate reads bytes from outside; for the fuzz
-/// target and the replay of its corpus. Must neither panic nor allocate beyond the input's size.
+/// Reads arbitrary bytes in every way that this crate reads bytes from outside, also as COPY data;
+/// for the replay of the fuzz target's corpus. Must neither panic nor allocate beyond the input's
+/// size.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
-    let _ = codec::decode_startup(data);
-    let mut rest = data;
-    while let Ok(Some(header)) =
-        codec::decode_header(rest, config::Config::default().message_bytes_max)
-    {
-        let end = codec::HEADER_BYTES + header.body_bytes;
-        let Some(body) = rest.get(codec::HEADER_BYTES..end) else {
-            break;
-        };
-        if let Ok(codec::Frontend::Bind(bind)) = codec::decode_message(header, body) {
-            let _ = bind.values().count();
-        }
-        rest = rest.get(end..).unwrap_or_default();
-    }
-    let context = helios_types::text::TextContext::default();
-    for info in helios_types::types::BUILTIN {
-        for oid in [info.oid, info.array] {
-            let ty = helios_types::Type::new(oid);
-            let _ = parameter::decode_binary(data, ty, &context);
-            let _ = parameter::decode_text(data, ty, &context);
-        }
-    }
+    fuzz::messages(data, Config::default().message_bytes_max);
     copy::fuzz(data);
 }

@@ -1,0 +1,1 @@
+../../../crates/helios-postgres/src/fuzz.rs
