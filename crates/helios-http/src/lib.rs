@@ -8,7 +8,7 @@
 //! * `dialect`, `route`: the rules that give one route table five languages.
 //! * `error`: one error kind to the codes and statuses of every dialect.
 //! * `json`: values out, parameters in.
-//! * `fuzz`: all that reads bytes of clients, for the fuzz target in `fuzz/`.
+//! * `fuzz`: what reads bytes of clients without the engine, which the target in `fuzz/` compiles too.
 //! * `endpoint`: what each endpoint does, one file a topic.
 //!
 //! Invariants: every reply carries `X-Request-ID` and `X-Helios-Dialect`; a request runs in a
