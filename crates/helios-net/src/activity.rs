@@ -24,6 +24,8 @@ pub(crate) struct Activity {
     established: AtomicBool,
     /// Read end-of-file instead of waiting for more.
     end_reads: AtomicBool,
+    /// The connection has been moved to another worker, its socket not yet.
+    move_socket: AtomicBool,
     reader: AtomicWaker,
     pub(crate) presence: Presence,
 }
@@ -44,6 +46,7 @@ impl Activity {
             writing_since_ms: AtomicU64::new(0),
             established: AtomicBool::new(false),
             end_reads: AtomicBool::new(false),
+            move_socket: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             presence: Presence::default(),
         }
@@ -92,6 +95,21 @@ impl Activity {
     pub(crate) fn end_reads(&self) {
         self.end_reads.store(true, Relaxed);
         self.reader.wake();
+    }
+
+    /// Whether nothing is under way but a read.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        let waits = |since: &AtomicU64| since.load(Relaxed) != 0;
+        waits(&self.reading_since_ms) && !waits(&self.writing_since_ms)
+    }
+
+    pub(crate) fn move_socket(&self) {
+        self.move_socket.store(true, Relaxed);
+    }
+
+    /// Whether the socket is to be moved; true once.
+    pub(crate) fn take_move_socket(&self) -> bool {
+        self.move_socket.load(Relaxed) && self.move_socket.swap(false, Relaxed)
     }
 
     /// Whether something runs that ends when the client goes.

@@ -13,6 +13,7 @@
 
 mod activity;
 mod alarm;
+mod balance;
 pub mod bearer;
 mod connection;
 mod counters;
@@ -20,6 +21,7 @@ pub mod http;
 pub mod lease;
 mod listener;
 mod presence;
+mod roaming;
 mod server;
 mod shutdown;
 mod stream;

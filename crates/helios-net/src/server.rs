@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::listener::{Limits, Listener, TlsMode};
 use crate::presence::Peers;
+use crate::roaming::{Home, Roaming};
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
 use crate::stream::Stream;
 use crate::workers::{Seat, Workers};
@@ -51,7 +52,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// True for a handler that watches [`Connection::shutdown`] itself, as HTTP must: there, an
-    /// end-of-file in the middle of a request means that the client has gone.
+    /// end-of-file in the middle of a request means that the client has gone. Its connections also
+    /// stay on their workers, since they may be more than one task.
     fn drains_itself(&self) -> bool {
         false
     }
@@ -162,7 +164,10 @@ impl Server {
         permit: OwnedSemaphorePermit,
         handler: Arc<H>,
     ) {
-        let seat = self.workers.seat();
+        let seat = match handler.drains_itself() {
+            true => self.workers.fixed_seat(),
+            false => self.workers.roaming_seat(),
+        };
         let tcp = match seat.adopt(tcp) {
             Ok(tcp) => tcp,
             Err(e) => {
@@ -173,6 +178,15 @@ impl Server {
         let connection = self.connection(tcp, peer);
         let id = connection.id;
         let activity = connection.activity.clone();
+        let home = seat.place().map(|place| Home {
+            place,
+            workers: seat.workers().clone(),
+            activity: activity.clone(),
+            respawned: {
+                let server = self.clone();
+                Arc::new(move |task| server.runs_as(id, task))
+            },
+        });
         // Registered before the task can end, so that its guard always finds the entry.
         self.open().insert(
             id,
@@ -191,9 +205,24 @@ impl Server {
             _seat: seat,
         };
         let span = tracing::debug_span!("connection", protocol = self.name, id, %peer);
-        let task = runtime.spawn(run(guard, connection, handler).instrument(span));
-        if let Some(open) = self.open().get_mut(&id) {
+        let task = run(guard, connection, handler).instrument(span);
+        let task = match home {
+            Some(home) => runtime.spawn(Roaming::new(task, home)),
+            None => runtime.spawn(task),
+        };
+        if let Some(open) = self.open().get_mut(&id)
+            && open.task.is_none()
+        {
             open.task = Some(task.abort_handle());
+        }
+    }
+
+    /// Notes the task that a connection has become.
+    fn runs_as(&self, id: u64, task: AbortHandle) {
+        match self.open().get_mut(&id) {
+            Some(open) => open.task = Some(task),
+            // It was cut, or has ended, while it moved.
+            None => task.abort(),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::activity::Activity;
 use crate::counters::Counters;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -72,6 +73,30 @@ impl Stream {
         }
     }
 
+    /// Follows the connection to another worker: the socket is registered with the poller of the
+    /// runtime that this is called in.
+    #[inline]
+    fn follow(&mut self) -> io::Result<()> {
+        if self.activity.take_move_socket() {
+            self.register_anew()
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    fn register_anew(&mut self) -> io::Result<()> {
+        let tcp = match &mut self.transport {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_mut().0,
+            Transport::Gone => return Ok(()),
+        };
+        // A second descriptor of the same socket, since the first cannot be taken out of TLS.
+        let socket = tcp.as_fd().try_clone_to_owned()?;
+        *tcp = TcpStream::from_std(socket.into())?;
+        Ok(())
+    }
+
     fn poll_transport_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -103,6 +128,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.follow()?;
         let before = buf.filled().len();
         match self.poll_transport_read(cx, buf) {
             Poll::Pending if self.activity.read_waits(cx) => Poll::Ready(Ok(())),
@@ -134,6 +160,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.follow()?;
         let result = match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
@@ -147,6 +174,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.follow()?;
         let result = match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
@@ -160,6 +188,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.follow()?;
         let result = match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),

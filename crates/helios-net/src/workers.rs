@@ -1,31 +1,52 @@
 //! The threads that serve connections: a runtime each, with one thread and a poller of its own.
 //!
-//! A connection stays where it was put when it was accepted: on the worker with the fewest. The
-//! event that wakes it, its work and its answer are then on one core. In one runtime of several
-//! threads, each event also wakes a second thread that might take over the work, which for short
-//! requests costs more than it brings: ARCHITECTURE.md has the figures. Long work is to leave its
-//! worker (`tokio::task::block_in_place`), so that the connections beside it do not wait.
+//! The event that wakes a connection, its work and its answer are on one core. In one runtime of
+//! several threads, each event also wakes a second thread that might take over the work, which for
+//! short requests costs more than it brings: ARCHITECTURE.md has the figures. Long work is to leave
+//! its worker (`tokio::task::block_in_place`), so that the connections beside it do not wait.
+//!
+//! A worker that has always something to do never sleeps, so that nobody pays for waking it, and its
+//! connections' commits share their writes. So connections of byte protocols are kept together as
+//! long as one worker is enough for them, and are spread when it is not: [`crate::balance`] decides,
+//! [`crate::roaming`] moves them. Others, which may serve several requests at once, stay on the
+//! worker that had the fewest connections when they came.
 
+use crate::roaming::Place;
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 /// The workers of a daemon, shared by its listeners.
 #[derive(Clone)]
-pub struct Workers(Arc<[Worker]>);
+pub struct Workers(Arc<Shared>);
+
+struct Shared {
+    workers: Vec<Worker>,
+    /// The connections that can be moved.
+    roaming: Mutex<HashMap<u64, Arc<Place>>>,
+    next: AtomicU64,
+}
 
 struct Worker {
     runtime: Handle,
     connections: AtomicUsize,
+    /// How much of its time it was busy lately, in percent.
+    load: AtomicUsize,
 }
 
 /// The place of one connection, given up when this is dropped.
 pub(crate) struct Seat {
     workers: Workers,
-    at: usize,
+    place: Arc<Place>,
+    /// Its number among those that can be moved.
+    number: Option<u64>,
 }
+
+/// A worker with more than this gets no further connection while another has less.
+const ENOUGH_PERCENT: usize = 70;
 
 impl Workers {
     /// Each runtime is one worker; there must be at least one.
@@ -33,8 +54,13 @@ impl Workers {
         let worker = |runtime| Worker {
             runtime,
             connections: AtomicUsize::new(0),
+            load: AtomicUsize::new(0),
         };
-        Self(runtimes.into_iter().map(worker).collect())
+        Self(Arc::new(Shared {
+            workers: runtimes.into_iter().map(worker).collect(),
+            roaming: Mutex::default(),
+            next: AtomicU64::new(0),
+        }))
     }
 
     /// The runtime that this is called in, for all connections.
@@ -42,21 +68,77 @@ impl Workers {
         Self::new([Handle::current()])
     }
 
-    /// The worker with the fewest connections.
-    pub(crate) fn seat(&self) -> Seat {
-        let fewest = |at: &usize| self.0[*at].connections.load(Relaxed);
-        let at = (0..self.0.len()).min_by_key(fewest).unwrap_or(0);
-        self.0[at].connections.fetch_add(1, Relaxed);
+    /// A place for a connection that can be moved later: on the first worker that has time left.
+    pub(crate) fn roaming_seat(&self) -> Seat {
+        let load = |at: &usize| self.worker(*at).load.load(Relaxed);
+        let workers = 0..self.len();
+        let at = match workers.clone().find(|at| load(at) <= ENOUGH_PERCENT) {
+            Some(at) => at,
+            None => workers.min_by_key(load).unwrap_or(0),
+        };
+        let number = self.0.next.fetch_add(1, Relaxed);
+        let place = Arc::new(Place::new(at));
+        self.roaming().insert(number, place.clone());
+        self.take(place, Some(number))
+    }
+
+    /// A place for a connection that stays: on the worker with the fewest connections.
+    pub(crate) fn fixed_seat(&self) -> Seat {
+        let fewest = |at: &usize| self.worker(*at).connections.load(Relaxed);
+        let at = (0..self.len()).min_by_key(fewest).unwrap_or(0);
+        self.take(Arc::new(Place::new(at)), None)
+    }
+
+    fn take(&self, place: Arc<Place>, number: Option<u64>) -> Seat {
+        self.worker(place.at()).connections.fetch_add(1, Relaxed);
         Seat {
             workers: self.clone(),
-            at,
+            place,
+            number,
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.workers.len()
+    }
+
+    fn worker(&self, at: usize) -> &Worker {
+        &self.0.workers[at]
+    }
+
+    pub(crate) fn runtime(&self, at: usize) -> &Handle {
+        &self.worker(at).runtime
+    }
+
+    pub(crate) fn note_load(&self, at: usize, share: f64) {
+        self.worker(at)
+            .load
+            .store((share * 100.0) as usize, Relaxed);
+    }
+
+    pub(crate) fn moved(&self, from: usize, to: usize) {
+        self.worker(from).connections.fetch_sub(1, Relaxed);
+        self.worker(to).connections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn roaming(&self) -> MutexGuard<'_, HashMap<u64, Arc<Place>>> {
+        let roaming = self.0.roaming.lock();
+        roaming.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seat {
     pub(crate) fn runtime(&self) -> &Handle {
-        &self.workers.0[self.at].runtime
+        self.workers.runtime(self.place.at())
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// Where it is now and shall be; nothing for a connection that stays.
+    pub(crate) fn place(&self) -> Option<Arc<Place>> {
+        self.number.map(|_| self.place.clone())
     }
 
     /// Moves a socket to this worker's poller.
@@ -73,7 +155,11 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.workers.0[self.at].connections.fetch_sub(1, Relaxed);
+        if let Some(number) = self.number {
+            self.workers.roaming().remove(&number);
+        }
+        let worker = self.workers.worker(self.place.at());
+        worker.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -92,17 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_spread_over_the_workers_and_work_where_they_are_put() {
+    fn connections_that_stay_are_spread_and_work_where_they_are_put() {
         let runtimes = [runtime(), runtime()];
         let workers = Workers::new(runtimes.iter().map(|r| r.handle().clone()));
-        let seats: Vec<Seat> = (0..4).map(|_| workers.seat()).collect();
-        let places: Vec<usize> = seats.iter().map(|seat| seat.at).collect();
+        let seats: Vec<Seat> = (0..4).map(|_| workers.fixed_seat()).collect();
+        let places: Vec<usize> = seats.iter().map(|seat| seat.place.at()).collect();
         assert_eq!(places, [0, 1, 0, 1]);
         drop(seats);
-        let first = workers.seat();
-        let second = workers.seat();
+        let first = workers.fixed_seat();
+        let second = workers.fixed_seat();
         drop(first);
-        assert_eq!(workers.seat().at, 0);
+        assert_eq!(workers.fixed_seat().place.at(), 0);
         runtimes[0].block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap())
@@ -122,5 +208,20 @@ mod tests {
         for runtime in runtimes {
             runtime.shutdown_background();
         }
+    }
+
+    #[tokio::test]
+    async fn connections_that_can_be_moved_share_a_worker_until_it_is_busy() {
+        let workers = Workers::new([Handle::current(), Handle::current()]);
+        let seats: Vec<Seat> = (0..3).map(|_| workers.roaming_seat()).collect();
+        assert!(seats.iter().all(|seat| seat.place.at() == 0));
+        workers.note_load(0, 0.9);
+        assert_eq!(workers.roaming_seat().place.at(), 1);
+        workers.note_load(1, 0.95);
+        assert_eq!(workers.roaming_seat().place.at(), 0);
+        assert_eq!(workers.roaming().len(), 3);
+        drop(seats);
+        assert_eq!(workers.roaming().len(), 0);
+        assert_eq!(workers.worker(0).connections.load(Relaxed), 0);
     }
 }

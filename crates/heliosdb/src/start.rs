@@ -114,6 +114,7 @@ async fn serve_engine(
     };
     let mut front_ends = FrontEnds::bind(&wiring).await?;
     let mut serving = JoinSet::new();
+    tokio::spawn(workers.clone().balance(shutdown.clone()));
     for future in std::mem::take(&mut front_ends.serving) {
         serving.spawn(future);
     }
