@@ -1,11 +1,12 @@
 # make run     build and start the daemon on its standard ports, data in ./heliosdb-data
 # make demo    load the Chinook music shop and read one row through every protocol's own client
 # make test    everything that CI runs
-# make bench   compare with PostgreSQL and Redis
+# make bench   compare with PostgreSQL and Redis: the whole table against the targets, two hours
+# make bench-quick   guard against regressions of what an operation costs, five minutes
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run demo test bench setup setup-clients setup-tests build
+.PHONY: run demo test bench bench-quick bench-build setup setup-clients setup-tests build
 
 # The kept build of RocksDB, when there is one (deploy/rocksdb.sh tells why).
 ROCKSDB := $(shell deploy/rocksdb.sh dir)
@@ -45,6 +46,11 @@ test: setup-tests
 	@deploy/rocksdb.sh keep
 
 # Dependencies are those of every other build; only our own crates are optimised further.
-bench: setup-tests
+bench-build: setup-tests
 	cargo build --workspace --bins $(OPTIMISED)
-	HELIOSDB=$(BINARY) benches/run.sh
+
+bench: bench-build
+	HELIOSDB=$(BINARY) benches/run.sh --operations 10000000 --rows-max 10000000
+
+bench-quick: bench-build
+	HELIOSDB=$(BINARY) benches/run.sh --quick

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import signal
+import subprocess
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -51,3 +53,33 @@ def resident_bytes(pid):
             continue
         total += sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
     return total
+
+
+def disk_bytes(directory):
+    """What the files below a directory take, in blocks."""
+    return sum(file.stat().st_blocks * 512 for file in pathlib.Path(directory).rglob("*") if file.is_file())
+
+
+class Instructions:
+    """Counts the instructions that a process executes in user mode, with perf stat."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    @staticmethod
+    def are_counted():
+        try:
+            done = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", "true"], capture_output=True, text=True)
+        except OSError:
+            return False
+        return done.returncode == 0 and "<not" not in done.stderr
+
+    def __enter__(self):
+        command = ["perf", "stat", "-x,", "-e", "instructions:u", "-p", str(self.pid)]
+        self.perf = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_):
+        self.perf.send_signal(signal.SIGINT)
+        _, text = self.perf.communicate(timeout=10)
+        self.count = int(text.strip().splitlines()[-1].split(",")[0])

@@ -1,4 +1,4 @@
-"""What was measured, as a table to read and as files to compute with."""
+"""What was measured, judged against the targets: a table to read and a file to compute with."""
 
 import dataclasses
 import datetime
@@ -8,30 +8,64 @@ import pathlib
 import platform
 import statistics
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
-class Row:
-    """One run of one server."""
+class Target:
+    """A limit for the median of something: of "ratio" (HeliosDB's figure divided by the peer's in the same
+    round), of "CPU ratio" (the same of the servers' processor time per operation), or of "value"."""
+
+    limit: float
+    of: str = "ratio"
+    at_least: bool = True
+
+    def is_met(self, value):
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def __str__(self):
+        return f"{self.of} {'≥' if self.at_least else '≤'} {self.limit:g}"
+
+
+def at_least(limit, of="ratio"):
+    return Target(limit, of)
+
+
+def at_most(limit, of="ratio"):
+    return Target(limit, of, at_least=False)
+
+
+@dataclass
+class Result:
+    """One benchmark: a figure of each round, and the processor time of the servers in µs per operation."""
 
     benchmark: str
-    peer: str
-    round: int
-    server: str
-    rate: float
-    cpu_us: float
+    unit: str
+    ours: list = field(default_factory=list)
+    peer: str = ""
+    peers: list = field(default_factory=list)
+    our_cpu: list = field(default_factory=list)
+    peer_cpu: list = field(default_factory=list)
+    target: Target | None = None
+    error: str = ""
 
+    def values(self, of):
+        """What a target of this kind limits, round by round."""
+        if of == "value":
+            return self.ours
+        mine, theirs = (self.our_cpu, self.peer_cpu) if of == "CPU ratio" else (self.ours, self.peers)
+        return [m / t for m, t in zip(mine, theirs) if t]
 
-@dataclass
-class Figure:
-    """Something that is not a rate."""
+    def judged(self):
+        return self.values(self.target.of if self.target else "ratio")
 
-    name: str
-    server: str
-    median: float
-    least: float
-    most: float
+    def verdict(self):
+        if self.error:
+            return "FAILED"
+        if not self.target:
+            return ""
+        judged = self.judged()
+        return "met" if judged and self.target.is_met(statistics.median(judged)) else "NOT MET"
 
 
 def machine(heliosdb):
@@ -46,53 +80,51 @@ def machine(heliosdb):
             f"{version} at {commit.stdout.strip() or 'no commit'} ({heliosdb})")
 
 
-def table(head, lines):
-    out = ["| " + " | ".join(head) + " |", "| --- " + "| ---: " * (len(head) - 1) + "|"]
-    return out + ["| " + " | ".join(line) + " |" for line in lines]
+def number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def compared(rows):
-    """One line a benchmark: rates, the ratio of each round, processor time."""
-    for name in dict.fromkeys(row.benchmark for row in rows):
-        own = [row for row in rows if row.benchmark == name]
-        ours = {row.round: row for row in own if row.server == "heliosdb"}
-        peers = {row.round: row for row in own if row.server == "peer"}
-        rounds = sorted(ours.keys() & peers.keys())
-        if not rounds:
-            continue
-        ratios = [ours[n].rate / peers[n].rate for n in rounds]
-        median = lambda of, what: statistics.median(getattr(of[n], what) for n in rounds)
-        yield [
-            f"{name} / {own[0].peer}",
-            f"{median(ours, 'rate'):,.0f}", f"{median(peers, 'rate'):,.0f}",
-            f"{min(ratios):.2f}", f"**{statistics.median(ratios):.2f}**", f"{max(ratios):.2f}",
-            f"{median(ours, 'cpu_us'):.1f}", f"{median(peers, 'cpu_us'):.1f}",
+def spread(values, mark=""):
+    """The median, with the least and the greatest when there are several."""
+    if not values:
+        return ""
+    middle = f"{mark}{number(statistics.median(values))}{mark}"
+    return middle if len(values) == 1 else f"{middle} ({number(min(values))}–{number(max(values))})"
+
+
+def line(result):
+    if result.error:
+        cells = [result.benchmark, "FAILED", "", "", str(result.target or ""), "FAILED", "", ""]
+    else:
+        peers = f"{spread(result.peers)} {result.peer}" if result.peer else ""
+        cells = [
+            result.benchmark, f"{spread(result.ours)} {result.unit}", peers,
+            spread(result.judged(), "**") if result.peer else "", str(result.target or ""), result.verdict(),
+            spread(result.our_cpu), spread(result.peer_cpu),
         ]
+    return "| " + " | ".join(cells) + " |"
 
 
-def markdown(rows, figures, failures, options, heliosdb):
-    out = [machine(heliosdb), "",
-           f"{options.rounds} rounds of {options.seconds:g} s, peer and HeliosDB in turn. Ratio: HeliosDB's "
-           "operations per second divided by the peer's in the same round. CPU: server's user and system time.", ""]
-    if rows:
-        head = ["benchmark / peer", "HeliosDB op/s", "peer op/s", "ratio min", "median", "max", "HeliosDB CPU µs/op", "peer CPU µs/op"]
-        out += table(head, compared(rows)) + [""]
-    if figures:
-        lines = [[f.name, f.server, f"{f.median:,.0f}", f"{f.least:,.0f}", f"{f.most:,.0f}"] for f in figures]
-        out += table(["figure", "server", "median", "min", "max"], lines) + [""]
-    out += [f"FAILED {name}: {why}" for name, why in failures]
-    return "\n".join(out).strip()
+HEAD = ["benchmark", "HeliosDB", "peer", "judged", "target", "met", "HeliosDB CPU µs/op", "peer CPU µs/op"]
 
 
-def save(directory, text, rows, figures, failures):
+def markdown(results, options, heliosdb):
+    judged = [result for result in results if result.target or result.error]
+    out = [
+        machine(heliosdb), "",
+        f"Medians (least–greatest) of {options.rounds} rounds of {options.seconds:g} s, peer and HeliosDB in turn. Ratios are "
+        "HeliosDB's figure divided by the peer's in the same round. CPU: the server's user and system time.", "",
+        "| " + " | ".join(HEAD) + " |", "| --- " * len(HEAD) + "|",
+        *map(line, results), "",
+        f"{sum(r.verdict() == 'met' for r in judged)} of {len(judged)} targets are met; "
+        f"{sum(bool(r.error) for r in results)} benchmarks failed.",
+    ]
+    return "\n".join(out + [f"FAILED {r.benchmark}: {' '.join(r.error.split())}" for r in results if r.error])
+
+
+def save(directory, text, results, heliosdb):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.md").write_text(text + "\n")
-    names = [field.name for field in dataclasses.fields(Row)]
-    lines = ["\t".join(names)] + ["\t".join(str(getattr(row, n)) for n in names) for row in rows]
-    (directory / "results.tsv").write_text("\n".join(lines) + "\n")
-    everything = {
-        "runs": [dataclasses.asdict(row) for row in rows],
-        "figures": [dataclasses.asdict(figure) for figure in figures],
-        "failures": [{"benchmark": name, "error": why} for name, why in failures],
-    }
+    rows = [dataclasses.asdict(r) | {"judged": r.judged(), "verdict": r.verdict()} for r in results]
+    everything = {"machine": machine(heliosdb), "results": rows}
     (directory / "results.json").write_text(json.dumps(everything, indent=1) + "\n")

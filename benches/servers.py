@@ -98,10 +98,11 @@ class HeliosDB(Server):
     def set_up(self):
         self.directory.mkdir(exist_ok=True)
         self.ports = {name: free_port() for name in ("pg", "redis", "mongo", "http", "grpc")}
+        (self.directory / "heliosdb.toml").write_text("[server]\nmax_connections = 10000\n")
 
     def command(self):
         ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
-        data = ["--data-dir", str(self.directory / "data"), "--listen", "127.0.0.1"]
+        data = ["--config", str(self.directory / "heliosdb.toml"), "--data-dir", str(self.directory / "data"), "--listen", "127.0.0.1"]
         return [str(self.binary), "start", *data, *ports]
 
     def answers(self):
@@ -114,7 +115,7 @@ class HeliosDB(Server):
 class PostgreSQL(Server):
     name = "postgresql"
     user, database = "postgres", "postgres"
-    settings = {"shared_buffers": "1GB", "listen_addresses": "127.0.0.1"}
+    settings = {"shared_buffers": "1GB", "listen_addresses": "127.0.0.1", "max_connections": "300"}
 
     def __init__(self, directory):
         super().__init__(directory)
@@ -194,6 +195,14 @@ class Servers:
         if server.process is None:
             server.start()
         return server
+
+    def anew(self, name):
+        """This server alone, on an empty directory."""
+        self.stop()
+        server = self.made.pop(name, None) or self.make(name)
+        shutil.rmtree(server.directory, ignore_errors=True)
+        self.made.pop(name, None)
+        return self.get(name)
 
     def stop(self):
         for server in self.made.values():

@@ -1,0 +1,2 @@
+\set reference random(1, 100000)
+SELECT id, customer, amount FROM orders WHERE reference = :reference;
