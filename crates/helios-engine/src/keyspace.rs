@@ -5,7 +5,8 @@
 //! methods of [`Access`], one file a family: they take typed arguments, give typed answers and know
 //! nothing of the wire. What they change goes through [`Access::put`] and [`Access::remove`].
 //!
-//! * [`access`]: reading and writing one logical database; [`batch`]: the transaction.
+//! * [`access`]: reading and writing one logical database; [`batch`]: the transaction; [`round`]: the
+//!   transaction that commands of many connections share.
 //! * [`strings`], [`bits`], [`hashes`], [`lists`], [`sets`], [`zsets`], [`keys`], [`scan`],
 //!   [`sort`]: the commands.
 //! * [`waiters`]: clients that wait for a key. [`expirer`]: removes what has expired.
@@ -27,6 +28,7 @@ pub mod number;
 pub mod packed;
 pub mod prefixes;
 mod random;
+pub mod round;
 pub(crate) mod row;
 pub mod scan;
 mod session;
@@ -43,6 +45,7 @@ pub use access::{Access, Slot};
 pub use batch::{Batch, Use};
 pub use entry::Kind;
 pub(crate) use integrity::Remains;
+pub use round::Membership;
 pub(crate) use session::{databases_of, holds};
 pub(crate) use tables::Table;
 
@@ -52,6 +55,7 @@ use helios_storage::{Prefix, Store};
 use helios_types::ObjectId;
 use parking_lot::Mutex;
 use prefixes::Prefixes;
+use round::Rounds;
 use scan::Cursors;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -175,6 +179,7 @@ pub struct Keyspace {
     garbage: Mutex<BTreeSet<Prefix>>,
     expired: AtomicU64,
     active_expiry: AtomicBool,
+    rounds: Rounds,
 }
 
 impl Keyspace {
@@ -189,6 +194,7 @@ impl Keyspace {
             garbage: Mutex::default(),
             expired: AtomicU64::new(0),
             active_expiry: AtomicBool::new(true),
+            rounds: Rounds::default(),
         }
     }
 

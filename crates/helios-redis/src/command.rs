@@ -75,6 +75,8 @@ pub struct Flags {
     pub no_auth: bool,
     pub no_multi: bool,
     pub pubsub: bool,
+    /// Done so quickly that others may wait for it: it takes part in the round of all connections.
+    pub quick: bool,
 }
 
 /// One command.
@@ -218,6 +220,40 @@ impl Commands {
     }
 }
 
+/// Commands that are quick as they are commonly used although Redis does not call them fast.
+const QUICK: [&str; 30] = [
+    "set",
+    "setex",
+    "psetex",
+    "setbit",
+    "setrange",
+    "getrange",
+    "mset",
+    "msetnx",
+    "mget",
+    "del",
+    "rename",
+    "lindex",
+    "lset",
+    "lmove",
+    "lmpop",
+    "ltrim",
+    "rpoplpush",
+    "blpop",
+    "brpop",
+    "blmove",
+    "blmpop",
+    "brpoplpush",
+    "bzmpop",
+    "zmpop",
+    "zremrangebyrank",
+    "zremrangebyscore",
+    "hmget",
+    "bitfield",
+    "type",
+    "exists",
+];
+
 fn parse_line(line: &'static str, index: usize) -> Option<Command> {
     let mut parts = line.split('\t');
     let name = parts.next().filter(|name| !name.is_empty())?;
@@ -229,6 +265,7 @@ fn parse_line(line: &'static str, index: usize) -> Option<Command> {
         no_auth: has("no_auth"),
         no_multi: has("no_multi"),
         pubsub: has("pubsub"),
+        quick: has("fast") || QUICK.contains(&name),
     };
     Some(Command {
         name,

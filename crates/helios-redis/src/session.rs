@@ -5,10 +5,11 @@
 //!                        └─────────> something has to be waited for: serve::Connection
 //! ```
 //!
-//! [`Session::run`] never waits. The writes of all requests that arrived together share one
-//! transaction, which is committed before their replies are sent. A key that somebody else has
+//! [`Session::run`] never waits. Quick commands take part in the transaction of all connections
+//! ([`helios_engine::keyspace::round`]); the writes of others that arrived together share one of
+//! this connection. Both are committed before the replies are sent. A key that somebody else has
 //! locked, a blocking command with nothing to take, EXEC, and whatever needs the shared plan, go to
-//! [`serve`], which ends the open transaction first.
+//! [`serve`], which ends the open transactions first.
 
 pub mod acl;
 pub mod client;
@@ -31,9 +32,9 @@ use crate::command::keyspec::{Place, positions};
 use crate::command::{Blocking, Command, KeyCall, Run, commands, option};
 use crate::error;
 use crate::server::Server;
-use helios_engine::WatchedRow;
 use helios_engine::keyspace::expirer::now_ms;
-use helios_engine::keyspace::{Access, Batch, Database, Use};
+use helios_engine::keyspace::{Access, Batch, Database, Membership, Use};
+use helios_engine::{Durability, WatchedRow};
 use helios_types::{Error, ErrorKind, Result};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
@@ -102,7 +103,8 @@ pub struct Session {
     /// The connection ends when what is in the output buffer has been sent.
     pub closing: bool,
     batch: Option<Batch>,
-    /// Where the replies of the open batch begin, and how many there are.
+    membership: Membership,
+    /// Where the replies begin that stand or fall with a commit, and how many there are.
     batch_start: usize,
     batch_replies: usize,
 }
@@ -132,6 +134,7 @@ impl Session {
             messages,
             closing: false,
             batch: None,
+            membership: Membership::default(),
             batch_start: 0,
             batch_replies: 0,
         }
@@ -225,7 +228,7 @@ impl Session {
                 return out.truncate(start);
             }
         }
-        if self.batch.is_some() {
+        if self.awaits_commit() {
             self.batch_replies += 1;
         }
     }
@@ -288,6 +291,19 @@ impl Session {
     ) -> Result<Next> {
         match command.run {
             Run::Keys(_) | Run::Blocking(_) if self.is_sql() => Ok(Next::Sql(command)),
+            Run::Keys(handler) if self.takes_part(command) => {
+                let ran = self.run_in_round(command, handler, args, time, out)?;
+                Ok(ran.map_or_else(|next| next, |()| Next::Done))
+            }
+            Run::Blocking(blocking) if self.takes_part(command) => {
+                blocking_timeout(blocking, args)?;
+                let ran = self.run_in_round(command, blocking.attempt, args, time, out)?;
+                Ok(match ran {
+                    Ok(true) => Next::Done,
+                    Ok(false) => Next::Block(command, blocking),
+                    Err(next) => next,
+                })
+            }
             Run::Keys(handler) => {
                 if !self.prepare(command, args, out.len())? {
                     return Ok(Next::Locked(command));
@@ -328,12 +344,81 @@ impl Session {
         }
     }
 
+    /// Whether replies in the output depend on a commit.
+    fn awaits_commit(&self) -> bool {
+        self.batch.is_some() || !self.membership.is_empty()
+    }
+
+    /// Whether a command runs in the round of all connections: one that writes, or one that must
+    /// see what this connection has written there.
+    fn takes_part(&self, command: &Command) -> bool {
+        if self.batch.is_some() || !command.flags.quick || command.keys.is_empty() {
+            return false;
+        }
+        match command.flags.write {
+            // Who waits for the device does so with others in the log, not here.
+            true => self.server.parameters.durability() != Durability::On,
+            false => self.membership.is_open(),
+        }
+    }
+
+    /// Runs a handler in the round of all connections; the error says what is to be done instead.
+    fn run_in_round<T>(
+        &mut self,
+        command: &'static Command,
+        handler: fn(&mut KeyCall<'_, '_>) -> Result<T>,
+        args: Args<'_>,
+        time: u64,
+        out: &mut ReplyWriter,
+    ) -> Result<std::result::Result<T, Next>> {
+        let mut membership = std::mem::take(&mut self.membership);
+        let start = out.len();
+        let was_waiting = self.awaits_commit() || !membership.is_empty();
+        let server = &*self.server;
+        let keyspace = server.keyspace();
+        let durability = server.parameters.durability();
+        let mut instead = Next::Locked(command);
+        let ran = keyspace.in_round(durability, &mut membership, |round| {
+            let databases = self.databases();
+            let Some(database) = databases.get(self.database) else {
+                return Err(Error::internal("a keyspace command on the database of SQL"));
+            };
+            for (number, key, how) in locks_of(command, args, self.database)? {
+                if let Some(database) = databases.get(number)
+                    && !round.lock(database, key, how)?
+                {
+                    return Ok(None);
+                }
+            }
+            if self.prefixes_exist() && self.meets_table(command, args)? {
+                instead = Next::Sql(command);
+                return Ok(None);
+            }
+            let keys = Access::writing(keyspace, database, time, round.batch);
+            handler(&mut KeyCall {
+                args,
+                out,
+                keys,
+                databases,
+                server,
+            })
+            .map(Some)
+        });
+        if !was_waiting && !membership.is_empty() {
+            self.batch_start = start;
+            self.batch_replies = 0;
+        }
+        self.membership = membership;
+        Ok(ran?.ok_or(instead))
+    }
+
     /// Opens the batch if the command needs one and locks its keys: whether that was possible at
     /// once. A command that only reads needs no locks unless the batch has writes that it may see.
     fn prepare(&mut self, command: &Command, args: Args<'_>, start: usize) -> Result<bool> {
         if !command.flags.write {
             return match &self.batch {
-                None => Ok(true),
+                // What the connection has written in a round is committed first.
+                None => Ok(!self.membership.is_open()),
                 // It may read more than one value, which only locked keys show at one moment.
                 Some(_) if command.keys.is_empty() => Ok(false),
                 Some(_) => self.try_locks(command, args),
@@ -347,9 +432,11 @@ impl Session {
     pub fn open_batch(&mut self, start: usize) {
         if self.batch.is_none() {
             let durability = self.server.parameters.durability();
+            if !self.awaits_commit() {
+                self.batch_start = start;
+                self.batch_replies = 0;
+            }
             self.batch = Some(Batch::begin(self.server.keyspace(), durability));
-            self.batch_start = start;
-            self.batch_replies = 0;
         }
     }
 
@@ -419,10 +506,19 @@ impl Session {
     /// Commits what is open: the replies of its commands may be sent when this has returned. If the
     /// commit fails, all of them become its error.
     pub async fn finish_batch(&mut self, out: &mut ReplyWriter) {
-        if self.batch.is_none() {
+        if !self.awaits_commit() {
             return;
         }
-        if let Err(error) = self.commit_batch().await {
+        let rounds = match self.membership.is_empty() {
+            true => Ok(()),
+            false => {
+                let durability = self.server.parameters.durability();
+                std::mem::take(&mut self.membership)
+                    .committed(durability)
+                    .await
+            }
+        };
+        if let Err(error) = self.commit_batch().await.and(rounds) {
             out.truncate(self.batch_start);
             for _ in 0..self.batch_replies.max(1) {
                 error::write(out, &error);

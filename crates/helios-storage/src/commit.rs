@@ -65,6 +65,8 @@ pub(crate) struct WriteSet<'a> {
     pub(crate) record: Option<&'a (Vec<u8>, Vec<u8>)>,
     /// What was read, and at which snapshot; for SERIALIZABLE.
     pub(crate) reads: Option<(&'a ReadSet, Ts)>,
+    /// The work of many clients, each of which has written a few rows.
+    pub(crate) of_many: bool,
 }
 
 impl WriteSet<'_> {
@@ -155,7 +157,7 @@ impl Store {
     fn written(&self, state: &mut CommitState, set: &WriteSet<'_>, ts: Ts) {
         let rows = &self.database().rows;
         // Not of a load, whose rows are too many to stay.
-        let keep = set.overlay.len() <= KEPT_ROWS_MAX;
+        let keep = set.of_many || set.overlay.len() <= KEPT_ROWS_MAX;
         let _: Result<(), ()> = set.overlay.for_each(|space, key, value| {
             if space == Space::Row {
                 rows.written(ts, key, value.as_deref(), keep);

@@ -33,6 +33,8 @@ struct Writes {
     savepoint: Option<u64>,
     /// Keys that got a new version since the first savepoint, in order.
     undo: Vec<(u64, Space, Arc<[u8]>)>,
+    /// Only the newest savepoint will be returned to.
+    forgetful: bool,
     bytes: usize,
 }
 
@@ -41,6 +43,10 @@ pub(crate) struct Overlay {
     /// Keys written; zero answers most reads without the lock.
     keys: AtomicUsize,
     writes: RwLock<Writes>,
+}
+
+fn length(value: &Written) -> usize {
+    value.as_ref().map_or(0, |v| v.len())
 }
 
 fn visible(versions: &Versions, limit: u32) -> Option<&Version> {
@@ -72,14 +78,16 @@ impl Overlay {
         let writes = &mut *writes;
         let order = writes.next_order;
         writes.next_order += 1;
-        writes.bytes += value.as_ref().map_or(0, |v| v.len());
+        writes.bytes += length(&value);
         let map = &mut writes.by_space[space as usize];
         let version = Version {
             command,
             order,
             value,
         };
-        let Some((known, _)) = map.get_key_value(key) else {
+        let from = (Bound::Included(key), Bound::Unbounded);
+        let found = map.range_mut::<[u8], _>(from).next();
+        let Some((known, versions)) = found.filter(|(known, _)| &***known == key) else {
             let key: Arc<[u8]> = Arc::from(key);
             writes.bytes += key.len();
             if writes.savepoint.is_some() {
@@ -89,20 +97,22 @@ impl Overlay {
             self.keys.fetch_add(1, Ordering::Release);
             return;
         };
-        let known = known.clone();
-        let Some(versions) = map.get_mut(key) else {
-            return;
-        };
         match versions.last_mut() {
             Some(last)
                 if last.command == command && writes.savepoint.is_none_or(|s| last.order >= s) =>
             {
+                writes.bytes -= length(&last.value);
                 last.value = version.value;
             }
             _ => {
+                if writes.forgetful {
+                    let before = versions.len().saturating_sub(1);
+                    let dead = versions.drain(..before).map(|v| length(&v.value));
+                    writes.bytes -= dead.sum::<usize>();
+                }
                 versions.push(version);
                 if writes.savepoint.is_some() {
-                    writes.undo.push((order, space, known));
+                    writes.undo.push((order, space, known.clone()));
                 }
             }
         }
@@ -156,6 +166,17 @@ impl Overlay {
         let mut writes = self.writes.write();
         let position = writes.next_order;
         writes.savepoint = Some(position);
+        position
+    }
+
+    /// As [`Overlay::savepoint`], in the place of every savepoint before it. An overlay that is used
+    /// so holds no more than two versions of a key, however many commands write to it.
+    pub(crate) fn checkpoint(&self) -> u64 {
+        let mut writes = self.writes.write();
+        let position = writes.next_order;
+        writes.savepoint = Some(position);
+        writes.forgetful = true;
+        writes.undo.clear();
         position
     }
 
@@ -252,5 +273,25 @@ mod tests {
         o.rollback_to(first);
         assert_eq!(read(&o, b"c", 9), None);
         assert!(!o.is_empty());
+    }
+
+    #[test]
+    fn only_the_writes_since_the_newest_checkpoint_can_be_taken_back() {
+        let o = Overlay::default();
+        for n in 0..100 {
+            let position = o.checkpoint();
+            o.write(Space::Row, b"a", 1, value(n));
+            o.write(Space::Row, b"a", 1, value(n + 100));
+            o.write(Space::Row, &[b'b', n], 1, value(n));
+            if n % 2 == 1 {
+                o.rollback_to(position);
+            }
+        }
+        assert_eq!(read(&o, b"a", 9), Some(Some(198)));
+        assert_eq!(read(&o, b"b\x62", 9), Some(Some(98)));
+        assert_eq!(read(&o, b"b\x63", 9), None);
+        let versions = o.writes.read().by_space[0].values().map(|v| v.len()).max();
+        assert!(versions <= Some(2), "{versions:?}");
+        assert_eq!((o.len(), o.bytes()), (51, 1 + 1 + 50 * 3));
     }
 }

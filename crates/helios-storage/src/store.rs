@@ -27,7 +27,7 @@ use directory::DirectoryLock;
 use helios_types::{Result, Ts};
 use parking_lot::Mutex;
 use rocksdb::statistics::Ticker;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use tokio::sync::broadcast;
@@ -38,6 +38,8 @@ pub struct Store {
     db: Arc<Database>,
     commit: Mutex<CommitState>,
     waiting: Waiting,
+    /// Commits what its owner has put aside; see [`Store::on_contention`].
+    put_aside: OnceLock<PutAside>,
     /// The last published commit.
     last_ts: Arc<AtomicU64>,
     /// The newest state that somebody asked for.
@@ -51,6 +53,10 @@ pub struct Store {
     next_id: AtomicU64,
     closing: Mutex<Closing>,
 }
+
+/// Commits transactions that are open only because nothing has asked for their commit: whether
+/// there were any.
+type PutAside = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// What only a close takes apart.
 struct Closing {
@@ -100,6 +106,20 @@ impl Store {
             snapshot.as_of = Some(ts);
         }
         Ok(snapshot)
+    }
+
+    /// What to do when a transaction finds a lock taken: commit those that may have it and go on
+    /// only by being committed ([`Txn::lend`]), and say whether there were any. The first one to be
+    /// set stays.
+    pub fn on_contention(&self, commit: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.put_aside.set(Box::new(commit));
+    }
+
+    /// Commits what has been put aside; with `lent` also what others keep open.
+    pub(crate) fn commit_put_aside(&self, lent: bool) -> bool {
+        let group = self.commit_waiting();
+        let work = self.put_aside.get().filter(|_| lent);
+        work.is_some_and(|commit| commit()) || group
     }
 
     /// The newest committed version, without a snapshot.

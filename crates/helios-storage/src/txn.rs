@@ -14,6 +14,7 @@ use crate::header::{Header, RowHeader, begin_ts, encode_header};
 use crate::lock::{Grant, Held, LockKey, LockMode, Locked, Owner, SessionLocks, TryLock, Wait};
 use crate::moved::Move;
 use crate::overlay::Overlay;
+use crate::pinned::Pinned;
 use crate::sequence::SequenceParams;
 use crate::serializable::ReadSet;
 use crate::snapshot::Snapshot;
@@ -76,7 +77,11 @@ pub struct Txn {
     record: Option<(Vec<u8>, Vec<u8>)>,
     /// Rows whose key was changed: the old key and the new one.
     moved: Vec<Move>,
-    has_savepoint: bool,
+    /// Counts before this place belong to savepoints.
+    counts_kept: usize,
+    checkpoint: Option<Savepoint>,
+    /// Its owner lets others commit it, and is not to be asked to by itself.
+    lent: bool,
     /// A write outside of the transaction that it must not be acknowledged before.
     wait_for: u64,
     /// The first mistake made in a call that cannot fail; reported by the commit.
@@ -104,7 +109,9 @@ impl Txn {
             history: Vec::new(),
             record: None,
             moved: Vec::new(),
-            has_savepoint: false,
+            counts_kept: 0,
+            checkpoint: None,
+            lent: false,
             wait_for: 0,
             misuse: None,
             on_publish: None,
@@ -268,13 +275,11 @@ impl Txn {
 
     /// Changes the row count of an object when this commits.
     pub fn count(&mut self, object: Prefix, delta: i64) {
-        if !self.has_savepoint
-            && let Some((_, sum)) = self.counts.iter_mut().find(|(p, _)| *p == object)
-        {
-            *sum += delta;
-            return;
+        let own = self.counts.iter_mut().skip(self.counts_kept);
+        match own.into_iter().find(|(known, _)| *known == object) {
+            Some((_, sum)) => *sum += delta,
+            None => self.counts.push((object, delta)),
         }
-        self.counts.push((object, delta));
     }
 
     /// The row count of an object as this transaction sees it: committed, and its own changes.
@@ -303,7 +308,7 @@ impl Txn {
     fn request(&self, key: &LockKey<'_>, mode: LockMode) -> Grant {
         let locks = self.store.locks();
         match locks.try_lock(key, self.owner, mode) {
-            Grant::Contended(_) if self.store.commit_waiting() => {
+            Grant::Contended(_) if self.store.commit_put_aside(!self.lent) => {
                 locks.try_lock(key, self.owner, mode)
             }
             grant => grant,
@@ -480,9 +485,14 @@ impl Txn {
     }
 
     pub fn savepoint(&mut self) -> Savepoint {
-        self.has_savepoint = true;
+        let order = self.overlay.savepoint();
+        self.counts_kept = self.counts.len();
+        self.place(order)
+    }
+
+    fn place(&self, order: u64) -> Savepoint {
         Savepoint {
-            order: self.overlay.savepoint(),
+            order,
             locks: self.locks.len(),
             log: self.log.len(),
             counts: self.counts.len(),
@@ -501,9 +511,52 @@ impl Txn {
         }
         self.log.truncate(savepoint.log);
         self.counts.truncate(savepoint.counts);
+        self.counts_kept = self.counts.len();
         self.history.truncate(savepoint.history);
         self.moved.truncate(savepoint.moved);
         self.misuse = None;
+    }
+
+    /// A savepoint in the place of every one before it: what has been done by now stays. For
+    /// transactions of many steps of which each may fail.
+    pub fn checkpoint(&mut self) {
+        if self.counts.len() > self.counts_kept {
+            let steps: SmallVec<[_; 2]> = self.counts.drain(self.counts_kept..).collect();
+            self.counts_kept = 0;
+            for (object, delta) in steps {
+                self.count(object, delta);
+            }
+            self.counts_kept = self.counts.len();
+        }
+        let order = self.overlay.checkpoint();
+        self.checkpoint = Some(self.place(order));
+    }
+
+    /// Takes back everything since the last [`Txn::checkpoint`].
+    pub fn rollback_to_checkpoint(&mut self) {
+        if let Some(checkpoint) = self.checkpoint {
+            self.rollback_to(checkpoint);
+        }
+    }
+
+    /// The mistake of a call that could not fail, which would fail the commit.
+    pub fn check_writes(&self) -> Result<()> {
+        self.misuse.clone().map_or(Ok(()), Err)
+    }
+
+    /// Says that this is a transaction of many clients, and that the work in
+    /// [`Store::on_contention`] commits it.
+    pub fn lend(&mut self) {
+        self.lent = true;
+    }
+
+    /// The newest committed version or the transaction's own, as in [`Txn::view_latest`].
+    #[inline]
+    pub fn get_latest(&self, space: Space, key: &[u8]) -> Result<Option<Pinned<'_>>> {
+        match self.overlay.get(space, key, u32::MAX) {
+            Some(written) => Ok(written.map(Pinned::owned)),
+            None => self.store.get(space, key),
+        }
     }
 
     /// Whether the transaction has changed anything so far.
@@ -542,6 +595,7 @@ impl Txn {
                 (Some(reads), Some(snapshot)) => Some((reads, snapshot.ts())),
                 _ => None,
             },
+            of_many: self.lent,
         }
     }
 

@@ -387,6 +387,15 @@ impl CommitWait {
         self.info
     }
 
+    /// Sees that the commit survives the death of the process, for one of several who wait for it
+    /// and want that. Not for [`Durability::On`].
+    pub fn hand_over(&self) -> Result<()> {
+        match self.number {
+            0 => Ok(()),
+            number => self.wal.flush(number),
+        }
+    }
+
     /// Whether waiting needs an fsync; false means that [`CommitWait::finish`] does not block on
     /// the device.
     pub fn needs_sync(&self) -> bool {

@@ -184,6 +184,27 @@ impl Batch {
     pub(super) fn delete(&mut self, key: &[u8]) {
         self.writes().delete(key);
     }
+
+    pub(super) fn checkpoint(&mut self) {
+        self.txn.checkpoint();
+    }
+
+    pub(super) fn rollback_to_checkpoint(&mut self) {
+        self.txn.rollback_to_checkpoint();
+    }
+
+    pub(super) fn check_writes(&self) -> Result<()> {
+        self.txn.check_writes()
+    }
+
+    pub(super) fn lend(&mut self) {
+        self.txn.lend();
+    }
+
+    /// Bytes written so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.txn.write_bytes()
+    }
 }
 
 /// Locks a key for a command of Redis, and waits for it a bounded time.
@@ -217,11 +238,8 @@ impl<'a> Writes<'a> {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Pinned<'static>>> {
-        Ok(self
-            .txn
-            .view_latest()
-            .get(Space::Row, key)?
-            .map(Pinned::into_owned))
+        let value = self.txn.get_latest(Space::Row, key)?;
+        Ok(value.map(Pinned::into_owned))
     }
 
     pub(super) fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Scan> {

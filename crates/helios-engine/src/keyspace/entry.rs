@@ -3,7 +3,8 @@
 //! ```text
 //! prefix | 00 | key                     -> tag | string bytes
 //!                                       -> tag | count:u16 | packed items         small collection
-//!                                       -> tag | version:12 | count:u64 | extra   large collection
+//!                                       -> tag | version:12 | count:u64 | first:u64 | last:u64
+//!                                            [| edges]                              large collection
 //! prefix | 01 | version:12 | sub-key    -> one field, member, score or list chunk
 //! prefix | 02 | version:12              -> {}   sub-keys that wait to be removed
 //! ```
@@ -20,6 +21,7 @@
 //! is the version of the whole value: WATCH compares it.
 
 use super::packed::Packed;
+use super::zsets::edges::{EDGES_BYTES, Edges};
 use helios_types::{Result, bail, error};
 
 /// The part of a key that says what it is.
@@ -85,8 +87,22 @@ pub struct Meta {
     pub count: u64,
     /// A list's first chunk. A sorted set's lowest score key: no member has a lower one.
     pub first: u64,
-    /// A list's last chunk.
+    /// A list's last chunk. A sorted set's highest score key.
     pub last: u64,
+    /// Of a sorted set.
+    pub edges: Edges,
+}
+
+impl Meta {
+    pub fn new(version: Version, count: u64) -> Meta {
+        Meta {
+            version,
+            count,
+            first: 0,
+            last: 0,
+            edges: Edges::default(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +134,7 @@ impl<'a> Entry<'a> {
                 items: Packed::new(items),
             }
         } else {
-            Form::Large(decode_meta(rest).ok_or_else(corrupted)?)
+            Form::Large(decode_meta(kind, rest).ok_or_else(corrupted)?)
         };
         Ok(Entry {
             kind,
@@ -144,17 +160,24 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn decode_meta(bytes: &[u8]) -> Option<Meta> {
+fn decode_meta(kind: Kind, bytes: &[u8]) -> Option<Meta> {
     let (version, rest) = bytes.split_first_chunk::<12>()?;
     let (count, rest) = rest.split_first_chunk::<8>()?;
     let (first, rest) = rest.split_first_chunk::<8>()?;
-    let last = rest.first_chunk::<8>()?;
-    Some(Meta {
-        version: *version,
-        count: u64::from_le_bytes(*count),
+    let (last, rest) = rest.split_first_chunk::<8>()?;
+    let mut meta = Meta {
         first: u64::from_le_bytes(*first),
         last: u64::from_le_bytes(*last),
-    })
+        ..Meta::new(*version, u64::from_le_bytes(*count))
+    };
+    if kind == Kind::SortedSet {
+        match rest.first_chunk::<EDGES_BYTES>() {
+            Some(edges) => meta.edges = Edges::decode(edges)?,
+            // Written before sorted sets had them: the end is not known.
+            None => meta.last = u64::MAX,
+        }
+    }
+    Some(meta)
 }
 
 fn tag(kind: Kind, level: u8) -> u8 {
@@ -181,6 +204,9 @@ pub fn encode_large(out: &mut Vec<u8>, kind: Kind, level: u8, meta: &Meta) {
     out.extend_from_slice(&meta.count.to_le_bytes());
     out.extend_from_slice(&meta.first.to_le_bytes());
     out.extend_from_slice(&meta.last.to_le_bytes());
+    if kind == Kind::SortedSet {
+        meta.edges.encode(out);
+    }
 }
 
 /// The error that a command for another kind of value gets.
@@ -214,13 +240,24 @@ mod tests {
 
         out.clear();
         let meta = Meta {
-            version: [3; 12],
-            count: 5,
             first: 6,
             last: 7,
+            ..Meta::new([3; 12], 5)
         };
         encode_large(&mut out, Kind::List, 0, &meta);
         assert_eq!(Entry::decode(&out).unwrap().meta(), Some(meta));
+        let length = out.len();
+
+        out.clear();
+        let mut sorted = meta;
+        sorted.edges.low = [1; 16];
+        sorted.edges.loose = 3;
+        encode_large(&mut out, Kind::SortedSet, 0, &sorted);
+        assert_eq!(Entry::decode(&out).unwrap().meta(), Some(sorted));
+        // As it was before there were edges.
+        out.truncate(length);
+        let old = Entry::decode(&out).unwrap().meta().unwrap();
+        assert_eq!((old.first, old.last), (6, u64::MAX));
     }
 
     #[test]

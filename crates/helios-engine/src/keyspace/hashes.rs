@@ -187,12 +187,7 @@ impl<'a> Access<'a> {
 
     /// Moves the fields of a small hash into sub-keys.
     fn hash_grow(&mut self, slot: &Slot<'_>) -> Result<Meta> {
-        let mut meta = Meta {
-            version: self.new_version(),
-            count: 0,
-            first: 0,
-            last: 0,
-        };
+        let mut meta = Meta::new(self.new_version(), 0);
         if let Some(Entry {
             form: Form::Small { items, .. },
             ..

@@ -66,12 +66,7 @@ mod tests {
     #[test]
     fn parts_without_a_key_are_found_unless_they_wait_to_be_removed() {
         let mut body = Vec::new();
-        let meta = Meta {
-            version: [1; 12],
-            count: 1,
-            first: 0,
-            last: 0,
-        };
+        let meta = Meta::new([1; 12], 1);
         encode_large(&mut body, Kind::Hash, 0, &meta);
         let mut remains = Remains::default();
         remains.entry(b"\0key", &body).unwrap();

@@ -11,7 +11,8 @@ use super::access::{Access, Slot, SubRange};
 use super::entry::{Entry, Form, Kind, Meta};
 use super::packed::{self, Packed};
 use helios_types::{Result, bail};
-use std::collections::{BTreeSet, VecDeque};
+use smallvec::SmallVec;
+use std::collections::BTreeSet;
 
 /// A chunk that would grow beyond this is left as it is and a new one begun.
 const CHUNK_BYTES_MAX: usize = 512;
@@ -134,7 +135,7 @@ impl<'a> Access<'a> {
                 }
             }
             End::Left => {
-                let items: smallvec::SmallVec<[&[u8]; 8]> = items.collect();
+                let items: SmallVec<[&[u8]; 8]> = items.collect();
                 pushed = items.len();
                 for item in items.into_iter().rev() {
                     packed::push(&mut bytes, item);
@@ -150,10 +151,9 @@ impl<'a> Access<'a> {
     fn list_grow(&mut self, items: Packed<'_>) -> Result<Meta> {
         let items = items.collect()?;
         let mut meta = Meta {
-            version: self.new_version(),
-            count: 0,
             first: MIDDLE,
             last: MIDDLE - 1,
+            ..Meta::new(self.new_version(), 0)
         };
         self.append_chunks(&mut meta, items.into_iter())?;
         Ok(meta)
@@ -250,12 +250,14 @@ impl<'a> Access<'a> {
         };
         let mut popped = Vec::new();
         match entry.form {
-            Form::Small { items, .. } => {
-                let mut items: VecDeque<&[u8]> = items.collect()?.into();
-                take_from(&mut items, end, count, &mut popped);
+            Form::Small {
+                count: length,
+                items,
+            } => {
+                let rest = take_packed(items, end, count, &mut popped)?;
                 if !popped.is_empty() {
-                    let bytes = pack(items.iter().copied());
-                    self.put_small(&slot, Kind::List, 0, items.len(), &bytes)?;
+                    let left = length.saturating_sub(popped.len());
+                    self.put_small(&slot, Kind::List, 0, left, rest)?;
                 }
             }
             Form::Large(meta) => {
@@ -290,19 +292,18 @@ impl<'a> Access<'a> {
                 }
                 continue;
             };
-            let mut items: VecDeque<&[u8]> = Packed::new(&chunk).collect()?.into();
-            let before = items.len();
-            take_from(&mut items, end, count - popped.len() as u64, popped);
-            meta.count = meta.count.saturating_sub((before - items.len()) as u64);
-            if items.is_empty() {
+            let before = popped.len();
+            let wanted = count - before as u64;
+            let rest = take_packed(Packed::new(&chunk), end, wanted, popped)?;
+            meta.count = meta.count.saturating_sub((popped.len() - before) as u64);
+            if rest.is_empty() {
                 self.sub_delete(&meta.version, &number.to_be_bytes())?;
                 match end {
                     End::Left => meta.first += 1,
                     End::Right => meta.last -= 1,
                 }
             } else {
-                let bytes = pack(items.iter().copied());
-                self.put_chunk(&meta, number, &bytes)?;
+                self.put_chunk(&meta, number, rest)?;
             }
         }
         if popped.is_empty() {
@@ -399,10 +400,9 @@ impl<'a> Access<'a> {
             return self.put_small(slot, Kind::List, 0, items.len(), &bytes);
         }
         let mut meta = Meta {
-            version: self.new_version(),
-            count: 0,
             first: MIDDLE,
             last: MIDDLE - 1,
+            ..Meta::new(self.new_version(), 0)
         };
         self.append_chunks(&mut meta, items.iter().map(Vec::as_slice))?;
         self.put_large(slot, Kind::List, 0, &meta)
@@ -655,17 +655,39 @@ impl<'a> Access<'a> {
     }
 }
 
-fn take_from(items: &mut VecDeque<&[u8]>, end: End, count: u64, popped: &mut Vec<Item>) {
-    let mut left = count;
-    while left > 0 {
-        let item = match end {
-            End::Left => items.pop_front(),
-            End::Right => items.pop_back(),
-        };
-        let Some(item) = item else { break };
-        popped.push(item.to_vec());
-        left -= 1;
+/// Takes up to `count` items from one end; what is left.
+fn take_packed<'p>(
+    items: Packed<'p>,
+    end: End,
+    count: u64,
+    popped: &mut Vec<Item>,
+) -> Result<&'p [u8]> {
+    let bytes = items.bytes();
+    let mut iter = items.items();
+    if end == End::Left {
+        for _ in 0..count {
+            match iter.next_item()? {
+                Some(item) => popped.push(item.to_vec()),
+                None => break,
+            }
+        }
+        return Ok(iter.rest());
     }
+    let mut found: SmallVec<[(usize, &[u8]); 64]> = SmallVec::new();
+    loop {
+        let at = bytes.len() - iter.rest().len();
+        match iter.next_item()? {
+            Some(item) => found.push((at, item)),
+            None => break,
+        }
+    }
+    let kept = found
+        .len()
+        .saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+    let taken = found.get(kept..).unwrap_or_default();
+    popped.extend(taken.iter().rev().map(|(_, item)| item.to_vec()));
+    let end = taken.first().map_or(bytes.len(), |(at, _)| *at);
+    Ok(bytes.get(..end).unwrap_or_default())
 }
 
 fn remove_equal(items: &mut Vec<Item>, item: &[u8], most: u64, end: End) -> u64 {

@@ -134,12 +134,7 @@ impl<'a> Access<'a> {
     }
 
     fn set_grow(&mut self, members: &[&[u8]]) -> Result<Meta> {
-        let meta = Meta {
-            version: self.new_version(),
-            count: members.len() as u64,
-            first: 0,
-            last: 0,
-        };
+        let meta = Meta::new(self.new_version(), members.len() as u64);
         for member in members {
             self.sub_put(&meta.version, member, &[])?;
         }

@@ -6,9 +6,8 @@
 //! 01 | score:8 | member -> {}
 //! ```
 //!
-//! The score bytes sort as the scores do ([`number::score_key`]). The entry remembers a lower bound
-//! of the scores, so that a scan from the lowest member does not cross the deletions that ZPOPMIN
-//! and ZREMRANGEBYRANK have left below it.
+//! The score bytes sort as the scores do ([`number::score_key`]). The entry remembers where the
+//! members begin and end ([`edges`]).
 
 use super::access::{Access, Slot, SubRange};
 use super::entry::{Entry, Form, Kind, Meta};
@@ -18,6 +17,7 @@ use helios_types::{Result, bail};
 use std::sync::atomic::Ordering::Relaxed;
 
 pub mod combine;
+pub mod edges;
 pub mod range;
 
 pub const BY_MEMBER: &[u8] = &[0];
@@ -50,6 +50,16 @@ pub struct Added {
     pub changed: u64,
     /// The score after ZADD … INCR, unless an option prevented it.
     pub score: Option<f64>,
+}
+
+/// Which members are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removed {
+    /// The lowest of all.
+    Lowest,
+    /// The highest of all.
+    Highest,
+    Some,
 }
 
 /// What one member of ZADD comes to.
@@ -221,13 +231,10 @@ impl<'a> Access<'a> {
     }
 
     fn zset_grow(&mut self, members: &[(f64, &[u8])]) -> Result<Meta> {
-        let meta = Meta {
-            version: self.new_version(),
-            count: members.len() as u64,
-            first: lowest(members.iter().map(|(score, _)| *score)),
-            last: 0,
-        };
+        let mut meta = Meta::no_members(self.new_version());
+        meta.count = members.len() as u64;
         for (score, member) in members {
+            meta.widen(*score, member);
             self.put_member(&meta, None, *score, member)?;
         }
         Ok(meta)
@@ -256,6 +263,7 @@ impl<'a> Access<'a> {
         members: impl Iterator<Item = (f64, &'m [u8])>,
     ) -> Result<Added> {
         let mut result = Added::default();
+        let mut moved = 0;
         for (given, member) in members {
             let old = self.stored_score(&meta, member)?;
             let Decision::Write(new) = options.decide(old, given)? else {
@@ -266,17 +274,23 @@ impl<'a> Access<'a> {
                 continue;
             }
             match old {
-                Some(_) => result.changed += 1,
+                Some(_) => {
+                    result.changed += 1;
+                    moved += 1;
+                }
                 None => {
                     result.added += 1;
                     meta.count += 1;
                     level = self.zset_level(level, member, meta.count);
                 }
             }
-            meta.first = meta.first.min(u64::from_be_bytes(number::score_key(new)));
+            meta.widen(new, member);
             self.put_member(&meta, old, new, member)?;
         }
         if result.added + result.changed > 0 {
+            if moved > 0 {
+                self.zset_loosen(&mut meta, moved)?;
+            }
             self.put_large(slot, Kind::SortedSet, level, &meta)?;
         }
         Ok(result)
@@ -314,6 +328,7 @@ impl<'a> Access<'a> {
                 }
                 if removed > 0 {
                     meta.count = meta.count.saturating_sub(removed);
+                    self.zset_loosen(&mut meta, removed)?;
                     self.put_large(&slot, Kind::SortedSet, entry.level, &meta)?;
                 }
             }
@@ -338,16 +353,20 @@ impl<'a> Access<'a> {
             return Ok(Vec::new());
         }
         let popped = self.zset_by_rank(&slot, 0, most - 1, highest)?;
-        self.zset_remove_all(&slot, &popped, !highest)?;
+        let end = match highest {
+            true => Removed::Highest,
+            false => Removed::Lowest,
+        };
+        self.zset_remove_all(&slot, &popped, end)?;
         Ok(popped)
     }
 
-    /// Removes members that were just read; `lowest` says that they are the lowest of all.
+    /// Removes members that were just read, in order or in reverse.
     pub(super) fn zset_remove_all(
         &mut self,
         slot: &Slot<'_>,
         members: &[Scored],
-        lowest: bool,
+        which: Removed,
     ) -> Result<()> {
         if members.is_empty() {
             return Ok(());
@@ -361,8 +380,14 @@ impl<'a> Access<'a> {
                     self.delete_member(&meta, scored.score, &scored.member)?;
                 }
                 meta.count = meta.count.saturating_sub(members.len() as u64);
-                if let (true, Some(last)) = (lowest, members.last()) {
-                    meta.first = u64::from_be_bytes(number::score_key(last.score));
+                // The lowest come in order and the highest in reverse or as a rank range gives them.
+                match (which, members.first(), members.last()) {
+                    (Removed::Lowest, _, Some(last)) => meta.narrow_low(last),
+                    (Removed::Highest, Some(first), Some(last)) => {
+                        let lower = (first.score, &first.member) < (last.score, &last.member);
+                        meta.narrow_high(if lower { first } else { last });
+                    }
+                    _ => self.zset_loosen(&mut meta, members.len() as u64)?,
                 }
                 self.put_large(slot, Kind::SortedSet, entry.level, &meta)
             }
@@ -422,18 +447,16 @@ impl<'a> Access<'a> {
                 Ok(())
             }
             Some(Form::Large(meta)) => {
-                let start = match from {
-                    Some(from) if !reverse => number::score_key(from).max(meta.first.to_be_bytes()),
-                    _ => meta.first.to_be_bytes(),
-                };
-                let low = [BY_SCORE, &start].concat();
-                let high = match from {
+                let from = from.map(|from| [BY_SCORE, &number::score_key(from)].concat());
+                let (mut low, mut high) = (meta.low_key(), meta.high_key());
+                match from {
                     Some(from) if reverse => {
-                        let low = [BY_SCORE, &number::score_key(from)].concat();
-                        helios_storage::prefix_successor(&low)
+                        let end = helios_storage::prefix_successor(&from);
+                        high = [high, end].into_iter().flatten().min();
                     }
-                    _ => None,
-                };
+                    Some(from) => low = low.max(from),
+                    None => {}
+                }
                 let range = SubRange {
                     within: BY_SCORE,
                     low: &low,
@@ -448,13 +471,6 @@ impl<'a> Access<'a> {
             _ => Ok(()),
         }
     }
-}
-
-fn lowest(scores: impl Iterator<Item = f64>) -> u64 {
-    scores
-        .map(|score| u64::from_be_bytes(number::score_key(score)))
-        .min()
-        .unwrap_or(u64::MAX)
 }
 
 pub fn encoding(entry: &Entry<'_>) -> &'static str {

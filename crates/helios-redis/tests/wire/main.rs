@@ -3,6 +3,7 @@
 mod clients;
 mod database16;
 mod golden;
+mod hot_keys;
 mod in_sql;
 mod input;
 mod keyspace;

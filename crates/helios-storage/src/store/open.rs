@@ -50,6 +50,7 @@ impl Store {
             db,
             commit: Mutex::new(state),
             waiting: Waiting::default(),
+            put_aside: Default::default(),
             last_ts,
             newest,
             wal,

@@ -3,7 +3,7 @@
 use super::super::access::{Access, Slot};
 use super::super::entry::Kind;
 use super::super::number;
-use super::Scored;
+use super::{Removed, Scored};
 use helios_types::{Result, bail};
 
 /// One end of a range of scores.
@@ -251,12 +251,18 @@ impl Access<'_> {
     pub fn zset_remove_range(&mut self, key: &[u8], range: &ZRange) -> Result<u64> {
         let slot = self.slot(key)?;
         let members = self.zset_range(&slot, range, false, Limit::ALL)?;
-        let lowest = match range {
-            ZRange::Rank(start, _) => *start == 0,
-            ZRange::Score(low, _) => low.score == f64::NEG_INFINITY,
-            ZRange::Lex(..) => false,
+        let which = match range {
+            ZRange::Rank(0, _) => Removed::Lowest,
+            ZRange::Rank(_, -1) => Removed::Highest,
+            ZRange::Score(low, _) if low.score == f64::NEG_INFINITY && !low.exclusive => {
+                Removed::Lowest
+            }
+            ZRange::Score(_, high) if high.score == f64::INFINITY && !high.exclusive => {
+                Removed::Highest
+            }
+            _ => Removed::Some,
         };
-        self.zset_remove_all(&slot, &members, lowest)?;
+        self.zset_remove_all(&slot, &members, which)?;
         Ok(members.len() as u64)
     }
 }
