@@ -3,6 +3,7 @@
 //! ```text
 //! key   = "object/" | kind: u8 | id: u32 big endian      value = JSON of the descriptor
 //! key   = "catalog/next_id"                              value = u32 big endian
+//! key   = "analyzed/" | table: u32 big endian            value = i64 big endian: µs since 1970
 //! ```
 //!
 //! JSON, because it is readable in a dump and a field added later has a default; descriptors are
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 const OBJECTS: &[u8] = b"object/";
 const NEXT_ID: &[u8] = b"catalog/next_id";
+const ANALYZED: &[u8] = b"analyzed/";
 
 /// What a record describes. The numbers are on disk and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,30 @@ pub(crate) fn delete(txn: &mut Txn, kind: Kind, id: u32) {
 
 pub(crate) fn put_next_id(txn: &mut Txn, next_id: u32) {
     txn.put(Space::Meta, NEXT_ID, header(), &next_id.to_be_bytes());
+}
+
+fn analyzed_key(table: ObjectId) -> Vec<u8> {
+    [ANALYZED, &table.0.to_be_bytes()].concat()
+}
+
+/// When a table was analyzed, in microseconds since 1970.
+pub(crate) fn put_analyzed(txn: &mut Txn, table: ObjectId, time_us: i64) {
+    let key = analyzed_key(table);
+    txn.put(Space::Meta, &key, header(), &time_us.to_be_bytes());
+}
+
+pub(crate) fn delete_analyzed(txn: &mut Txn, table: ObjectId) {
+    txn.delete(Space::Meta, &analyzed_key(table));
+}
+
+/// When a table was analyzed last, as far as that is committed.
+pub(crate) fn analyzed(store: &Store, table: ObjectId) -> Result<Option<i64>> {
+    let Some(value) = store.get(Space::Meta, &analyzed_key(table))? else {
+        return Ok(None);
+    };
+    let (_, body) = helios_storage::split_header(&value)?;
+    let time = body.try_into().map(i64::from_be_bytes);
+    time.map(Some).map_err(|_| corrupt("time of ANALYZE"))
 }
 
 /// When a table or view was made, and when its definition was changed last.

@@ -155,6 +155,11 @@ impl Engine {
         Ok(times.map(|(made, changed)| (made.unix_ms(), changed.unix_ms())))
     }
 
+    /// When ANALYZE was run last on a table, in microseconds since 1970.
+    pub fn analyzed_us(&self, table: ObjectId) -> Result<Option<i64>> {
+        crate::catalog_store::analyzed(&self.store, table)
+    }
+
     /// What [`Session::record_commit`] left under a key.
     pub fn commit_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.store.meta_get(key)

@@ -1,14 +1,17 @@
 //! EXPLAIN: the plan of a template and the executor it was lowered to.
 //!
-//! Shown is how rows are found and combined, in PostgreSQL's words, and made from the template
-//! alone: whoever asks the same question, in whatever protocol, sees the same. What only shapes
-//! the answer for its protocol (the columns of a row, the document of a row, aliases) is no part
-//! of it.
+//! Shown is how rows are found and combined, in PostgreSQL's words: whoever asks the same question,
+//! in whatever protocol, sees the same. What only shapes the answer for its protocol (the columns
+//! of a row, the document of a row, aliases) is no part of it. The text is made from the template
+//! alone; the JSON also has estimates, which follow the rows that tables have.
+
+mod estimate;
 
 use crate::apply::scan::{choose, virtual_lookup};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, TableScan};
+use estimate::{Estimate, Path};
 use helios_planner::catalog::{Table, VirtualTable};
 use helios_planner::lower::access::conjuncts;
 use helios_planner::node::{ModifyOp, ModifyTable};
@@ -27,7 +30,12 @@ pub enum ExplainFormat {
     Json,
 }
 
-pub(crate) fn explain(template: &PlanTemplate, format: ExplainFormat) -> Result<String> {
+/// `rows_of` is how many rows a table has.
+pub(crate) fn explain(
+    template: &PlanTemplate,
+    format: ExplainFormat,
+    rows_of: &dyn Fn(&Table) -> u64,
+) -> Result<String> {
     let mut scans = 0;
     template
         .plan
@@ -36,10 +44,11 @@ pub(crate) fn explain(template: &PlanTemplate, format: ExplainFormat) -> Result<
             Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
         })
         .map_err(Error::internal)?;
-    let names = Names {
+    let shown = Shown {
         qualified: scans > 1,
+        rows_of,
     };
-    let root = names.node(&template.plan);
+    let root = shown.node(&template.plan);
     let executor = template.executor.name();
     match format {
         ExplainFormat::Text => {
@@ -63,8 +72,7 @@ struct Node {
     target: Vec<(&'static str, String)>,
     /// Lines below it.
     details: Vec<(&'static str, String)>,
-    /// How many rows come, where the plan alone says it.
-    rows: Option<u64>,
+    estimate: Estimate,
     inputs: Vec<Node>,
 }
 
@@ -116,9 +124,11 @@ impl Node {
         for (key, value) in self.target.iter().chain(&self.details) {
             object.insert((*key).to_owned(), json!(value));
         }
-        if let Some(rows) = self.rows {
-            object.insert("Plan Rows".to_owned(), json!(rows));
-        }
+        let cents = |cost: f64| json!((cost * 100.0).round() / 100.0);
+        let estimate = &self.estimate;
+        object.insert("Startup Cost".to_owned(), cents(estimate.startup));
+        object.insert("Total Cost".to_owned(), cents(estimate.total));
+        object.insert("Plan Rows".to_owned(), json!(estimate.shown_rows()));
         if !self.inputs.is_empty() {
             let inputs: Vec<Json> = self.inputs.iter().map(Node::json).collect();
             object.insert("Plans".to_owned(), Json::Array(inputs));
@@ -127,12 +137,14 @@ impl Node {
     }
 }
 
-/// How columns are written: with their relation when the plan reads more than one.
-struct Names {
+/// How a plan is shown.
+struct Shown<'a> {
+    /// Columns are written with their relation, because the plan reads more than one.
     qualified: bool,
+    rows_of: &'a dyn Fn(&Table) -> u64,
 }
 
-impl Names {
+impl Shown<'_> {
     fn node(&self, plan: &LogicalPlan) -> Node {
         let mut node = match plan {
             // These rename and compute what comes out and decide nothing about how it is found.
@@ -144,6 +156,8 @@ impl Names {
                 let mut node = self.inner(other);
                 node.inputs
                     .extend(other.inputs().into_iter().map(|input| self.node(input)));
+                let inputs: Vec<Estimate> = node.inputs.iter().map(|i| i.estimate).collect();
+                node.estimate = Estimate::above(other, &inputs);
                 node
             }
         };
@@ -151,7 +165,14 @@ impl Names {
         // The closure gives no error.
         let _ = plan.apply_subqueries(|subquery| {
             let mut subplan = Node::of("SubPlan");
-            subplan.inputs.push(self.node(subquery));
+            let inner = self.node(subquery);
+            subplan.estimate = inner.estimate;
+            subplan.inputs.push(inner);
+            // One that refers to the rows around it runs for each of them.
+            let correlated =
+                matches!(subquery, LogicalPlan::Subquery(s) if !s.outer_ref_columns.is_empty());
+            let times = if correlated { node.estimate.rows } else { 1.0 };
+            node.estimate.add_subplan(&subplan.estimate, times);
             subplans.push(subplan);
             Ok(datafusion::common::tree_node::TreeNodeRecursion::Jump)
         });
@@ -217,25 +238,30 @@ impl Names {
             }
             _ => {
                 let filters: Vec<&Expr> = scan.filters.iter().collect();
+                let mut node = Node::of("Seq Scan");
+                node.estimate = Estimate::made(None, &filters);
                 return self
-                    .named(Node::of("Seq Scan"), scan, scan.table_name.table())
+                    .named(node, scan, scan.table_name.table())
                     .detail("Filter", self.conditions(&filters));
             }
         };
         let choice = choose(scan, table, &[]);
-        let (mut node, rows) = match &choice.path {
-            AccessPath::Full { .. } => (Node::of("Seq Scan"), None),
-            AccessPath::Point(_) => (index_scan(key_name(table)), Some(1)),
-            AccessPath::Points(keys) => (index_scan(key_name(table)), Some(keys.len() as u64)),
+        let (mut node, path) = match &choice.path {
+            AccessPath::Full { .. } => (Node::of("Seq Scan"), Path::Full),
+            AccessPath::Point(_) => (index_scan(key_name(table)), Path::Keys(1)),
+            AccessPath::Points(keys) => (index_scan(key_name(table)), Path::Keys(keys.len())),
             AccessPath::Range { index, .. } | AccessPath::Each { index, .. } => {
                 let name = match index {
                     Some(id) => table.index(*id).map_or("", |i| i.name.as_str()),
                     None => key_name(table),
                 };
-                (index_scan(name), choice.unique.then_some(1))
+                let path = Path::Range {
+                    by_index: index.is_some(),
+                    unique: choice.unique,
+                };
+                (index_scan(name), path)
             }
         };
-        node.rows = rows;
         let (mut condition, mut filter) = (Vec::new(), Vec::new());
         for (at, expr) in conjuncts(&scan.filters).into_iter().enumerate() {
             if choice.is_selective() && choice.implied.contains(&at) {
@@ -244,6 +270,7 @@ impl Names {
                 filter.push(expr);
             }
         }
+        node.estimate = Estimate::scan((self.rows_of)(table), &path, &condition, &filter);
         self.named(node, scan, &table.name)
             .detail("Index Cond", self.conditions(&condition))
             .detail("Filter", self.conditions(&filter))
@@ -254,10 +281,12 @@ impl Names {
         let (condition, filter): (Vec<&Expr>, Vec<&Expr>) = conjuncts(&scan.filters)
             .into_iter()
             .partition(|expr| virtual_lookup(scan, rows, expr).is_some());
-        let node = match rows.written.as_deref().map(key_name) {
-            Some(name) if !condition.is_empty() => index_scan(name),
+        let found = (!condition.is_empty()).then_some(1.0);
+        let mut node = match rows.written.as_deref().map(key_name) {
+            Some(name) if found.is_some() => index_scan(name),
             _ => Node::of("Seq Scan"),
         };
+        node.estimate = Estimate::made(found, &filter);
         self.named(node, scan, &rows.name)
             .detail("Index Cond", self.conditions(&condition))
             .detail("Filter", self.conditions(&filter))

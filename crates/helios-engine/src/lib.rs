@@ -54,7 +54,7 @@ pub use integrity::Integrity;
 pub use options::{EngineOptions, Protocol, SessionOptions};
 pub use prepared::{Completion, CompletionTag, Prepared};
 pub use session::{
-    CancelHandle, Cursor, Fetched, Notice, Session, SimpleQuery, TransactionMode,
+    CancelHandle, Cursor, Fetched, Notice, Session, SessionPool, SimpleQuery, TransactionMode,
     TransactionStatus, WatchedRow, durability_named,
 };
 pub use table_size::TableSize;

@@ -1,7 +1,9 @@
 //! One session per connection: who it is, its settings, its transaction, its statements.
 
+mod analyze;
 mod cursor;
 mod execute;
+mod pool;
 mod prepare;
 mod shared;
 mod sql_cursor;
@@ -10,6 +12,7 @@ mod utility;
 mod watch;
 
 pub use cursor::{Cursor, Fetched};
+pub use pool::SessionPool;
 pub use prepare::SimpleQuery;
 pub use shared::CancelHandle;
 pub(crate) use shared::Shared;

@@ -168,6 +168,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Executor that statements must use; for tests.",
     ),
     setting(
+        "helios.tenant_id",
+        "",
+        Check::Any,
+        "Tenant that the session works for; REST's X-Tenant-ID.",
+    ),
+    setting(
         "idle_in_transaction_session_timeout",
         "0",
         Check::Milliseconds,
@@ -395,6 +401,8 @@ pub(crate) struct Settings {
     undo: Vec<(String, Option<String>)>,
     /// Values before SET LOCAL, to be restored at the end of the transaction.
     local: Vec<(String, Option<String>)>,
+    /// Whether anything was ever set, also if it was restored since.
+    touched: bool,
 }
 
 pub(crate) fn find(name: &str) -> Option<&'static Setting> {
@@ -486,7 +494,12 @@ impl Settings {
         self.custom.clear();
     }
 
+    pub(crate) fn were_touched(&self) -> bool {
+        self.touched
+    }
+
     fn remember(&mut self, name: &str, local: bool) {
+        self.touched = true;
         let old = match find(name) {
             Some(s) => self.values.get(s.name).cloned(),
             None => self.custom.get(name).cloned(),

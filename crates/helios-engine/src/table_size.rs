@@ -41,6 +41,6 @@ impl Session {
     }
 }
 
-fn stored(table: &Table, object: ObjectId) -> Prefix {
+pub(crate) fn stored(table: &Table, object: ObjectId) -> Prefix {
     Prefix::new(table.database, BranchId::MAIN, object)
 }

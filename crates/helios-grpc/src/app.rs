@@ -4,7 +4,7 @@ use crate::error::status;
 use crate::proto::DESCRIPTORS;
 use crate::proto::helios_db_server::HeliosDbServer;
 use crate::service::HeliosService;
-use helios_engine::{Engine, Protocol, Session, SessionOptions};
+use helios_engine::{Engine, Protocol, Session, SessionPool};
 use helios_net::http::{HttpLimits, serve_connection};
 use helios_net::lease::Leases;
 use helios_net::{Connection, Handler, bearer};
@@ -34,11 +34,13 @@ pub struct App {
     pub engine: Arc<Engine>,
     pub config: GrpcConfig,
     pub transactions: Leases<Session>,
+    pub sessions: SessionPool,
 }
 
 impl App {
     pub fn new(engine: Arc<Engine>, config: GrpcConfig) -> Arc<Self> {
         Arc::new(Self {
+            sessions: SessionPool::new(engine.clone(), Protocol::Grpc),
             engine,
             config,
             transactions: Leases::new(TRANSACTIONS_MAX),
@@ -60,25 +62,34 @@ impl App {
         }
     }
 
-    /// A session of the role in the database that the call names.
+    /// A session of the role in the database that the call names, from the pool.
+    pub fn pooled_session(&self, user: &str, metadata: &MetadataMap) -> Result<Session, Status> {
+        let database = self.database(metadata)?;
+        let session = self.sessions.take(user, database, None);
+        session.map_err(|e| status(&e))
+    }
+
+    /// The same, of its own.
     pub fn session(&self, user: &str, metadata: &MetadataMap) -> Result<Session, Status> {
-        let database = match metadata.get("x-helios-database").map(|v| v.to_str()) {
-            None => self.engine.default_database(),
-            Some(Ok(name)) => name,
-            Some(Err(_)) => {
-                return Err(Status::invalid_argument(
-                    "metadata \"x-helios-database\" is not readable",
-                ));
-            }
-        };
-        self.engine
-            .session(SessionOptions::new(Protocol::Grpc, user, database))
-            .map_err(|e| status(&e))
+        let database = self.database(metadata)?;
+        let session = self.sessions.fresh(user, database, None);
+        session.map_err(|e| status(&e))
+    }
+
+    fn database<'a>(&'a self, metadata: &'a MetadataMap) -> Result<&'a str, Status> {
+        match metadata.get("x-helios-database").map(|v| v.to_str()) {
+            None => Ok(self.engine.default_database()),
+            Some(Ok(name)) => Ok(name),
+            Some(Err(_)) => Err(Status::invalid_argument(
+                "metadata \"x-helios-database\" is not readable",
+            )),
+        }
     }
 
     /// Rolls back what is open, for shutdown.
     pub fn close(&self) {
         self.transactions.clear();
+        self.sessions.clear();
     }
 }
 

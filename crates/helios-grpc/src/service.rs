@@ -20,8 +20,10 @@ use helios_planner::template::{Command, Executor};
 use helios_types::text::format_type;
 use helios_types::{Error, ErrorKind, Type, Value};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 use tokio_stream::Stream;
 use tonic::metadata::MetadataMap;
@@ -49,10 +51,14 @@ impl HeliosDb for HeliosService {
         let timeout = timeout(request.metadata());
         let mut response = match request.get_ref().transaction_id.clone() {
             None => {
-                let mut session = self.app.session(&user, request.metadata())?;
-                let response = execute(&mut session, request.get_ref(), timeout).await?;
+                // A call that fails takes its session with it.
+                let mut session = self.app.pooled_session(&user, request.metadata())?;
+                let (response, planned) = execute(&mut session, request.get_ref(), timeout).await?;
                 if session.transaction_status() != TransactionStatus::Idle {
                     return Err(status(&no_transaction_control()));
+                }
+                if planned {
+                    self.app.sessions.give_back(session);
                 }
                 response
             }
@@ -71,7 +77,7 @@ impl HeliosDb for HeliosService {
                     // COMMIT or ROLLBACK as SQL text: the transaction is over, and so is its id.
                     lease.take();
                 }
-                result?
+                result?.0
             }
         };
         if let Some(metrics) = &mut response.metrics {
@@ -236,11 +242,12 @@ fn no_transaction_control() -> Error {
     .with_hint("use BeginTransaction")
 }
 
+/// The answer, and whether the statement was one with a plan, which changes nothing of its session.
 async fn execute(
     session: &mut Session,
     request: &QueryRequest,
     timeout: Duration,
-) -> Result<QueryResponse, Status> {
+) -> Result<(QueryResponse, bool), Status> {
     let (prepared, params) = prepare(session, request).map_err(|e| status(&e))?;
     let mut rows = RowMessages::new(prepared.output.iter().map(|c| c.ty).collect());
     let completion = run(session, &prepared, &params, &mut rows, timeout)
@@ -263,7 +270,7 @@ async fn execute(
         })
         .collect();
     let returned = rows.rows.len() as i64;
-    Ok(QueryResponse {
+    let response = QueryResponse {
         columns,
         rows: rows.take(),
         affected_rows: if changes_rows(&completion) {
@@ -277,7 +284,8 @@ async fn execute(
             rows_examined: 0,
             query_id: new_id("q_"),
         }),
-    })
+    };
+    Ok((response, prepared.template().is_some()))
 }
 
 fn changes_rows(completion: &Completion) -> bool {
@@ -296,19 +304,27 @@ async fn run(
     rows: &mut RowMessages,
     timeout: Duration,
 ) -> Result<Completion, Error> {
-    // What reads by key is over before any deadline; everything else may compute for as long as
-    // it likes, or wait for a lock.
-    let reads_by_key = prepared
-        .template()
-        .is_some_and(|t| matches!(t.executor, Executor::Kv(_)) && !t.writes);
     let stop = session.cancel_handle();
-    let _watch = (!reads_by_key)
-        .then(|| helios_net::http::when_gone(move || stop.cancel()))
-        .flatten();
-    let cancel = session.cancel_handle();
-    let alarm = (!reads_by_key).then(|| Alarm::set(timeout, move || cancel.cancel()));
-    let result = session.execute(prepared, params, rows).await;
-    let rang = alarm.is_some_and(|alarm| alarm.rang());
+    let cancel = stop.clone();
+    // What reads and writes by key is over soon or waits, for a lock or the disk; everything else
+    // may compute for as long as it likes before it waits for the first time.
+    let by_key = prepared
+        .template()
+        .is_some_and(|t| matches!(t.executor, Executor::Kv(_)));
+    let limits = move || {
+        let watch = helios_net::http::when_gone(move || stop.cancel());
+        (watch, Alarm::set(timeout, move || cancel.cancel()))
+    };
+    let running = session.execute(prepared, params, rows);
+    tokio::pin!(running);
+    if by_key
+        && let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await
+    {
+        return result;
+    }
+    let (_watch, alarm) = limits();
+    let result = running.await;
+    let rang = alarm.rang();
     match result {
         Err(e) if e.kind() == ErrorKind::QueryCancelled && rang => Err(Error::new(
             ErrorKind::StatementTimeout,

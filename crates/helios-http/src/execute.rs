@@ -10,7 +10,9 @@ use helios_planner::template::{Command, Executor};
 use helios_types::value::RowSink;
 use helios_types::{Error, ErrorKind, Type, Value};
 use serde_json::Value as Json;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Time a cancelled statement gets to notice.
@@ -74,16 +76,19 @@ pub async fn run(
     sink: &mut dyn RowSink,
     timeout: Duration,
 ) -> helios_types::Result<Completion> {
-    let stop = session.cancel_handle();
-    let _watch = helios_net::http::when_gone(move || stop.cancel());
     let template = ready.prepared.template();
     if !template.is_some_and(|t| matches!(t.executor, Executor::Kv(_))) {
         return run_long(session, ready, sink, timeout).await;
     }
-    // What reads and writes by key is over soon or waits for a lock.
+    // What reads and writes by key is over soon or waits: for a lock, or the disk.
     let cancel = session.cancel_handle();
     let running = session.execute(&ready.prepared, &ready.params, sink);
     tokio::pin!(running);
+    if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await {
+        return result;
+    }
+    let stop = cancel.clone();
+    let _watch = helios_net::http::when_gone(move || stop.cancel());
     if let Ok(result) = tokio::time::timeout(timeout, running.as_mut()).await {
         return result;
     }
@@ -103,6 +108,8 @@ async fn run_long(
     sink: &mut dyn RowSink,
     timeout: Duration,
 ) -> helios_types::Result<Completion> {
+    let stop = session.cancel_handle();
+    let _watch = helios_net::http::when_gone(move || stop.cancel());
     let cancel = session.cancel_handle();
     let alarm = Alarm::set(timeout, move || cancel.cancel());
     let result = session.execute(&ready.prepared, &ready.params, sink).await;
@@ -129,6 +136,23 @@ pub fn changes_rows(completion: &Completion) -> bool {
     )
 }
 
+/// Refuses a statement that has left a transaction open.
+pub fn check_idle(session: &Session) -> helios_types::Result<()> {
+    if session.transaction_status() == TransactionStatus::Idle {
+        return Ok(());
+    }
+    let message = "a transaction cannot be opened or changed by a query of its own";
+    Err(Error::new(ErrorKind::Unsupported, message).with_hint("use POST /api/v1/transactions"))
+}
+
+/// Tells the session whom it works for, if the request says it.
+pub fn set_tenant(session: &mut Session, request: &Request) -> helios_types::Result<()> {
+    match &request.tenant {
+        Some(tenant) => session.set_setting("helios.tenant_id", tenant),
+        None => Ok(()),
+    }
+}
+
 /// A session for one request that goes back when only plans ran in it.
 pub struct Borrowed<'a> {
     app: &'a App,
@@ -138,11 +162,14 @@ pub struct Borrowed<'a> {
 
 impl<'a> Borrowed<'a> {
     pub fn new(app: &'a App, request: &Request) -> Result<Self> {
-        let session = app.session(&request.user, &request.database, request.peer)?;
+        let mut session = app
+            .sessions
+            .take(&request.user, &request.database, request.peer)?;
+        set_tenant(&mut session, request)?;
         Ok(Self {
             app,
             session: Some(session),
-            clean: true,
+            clean: request.tenant.is_none(),
         })
     }
 
@@ -174,17 +201,8 @@ impl<'a> Borrowed<'a> {
         let clean = std::mem::replace(&mut self.clean, false);
         let session = self.session()?;
         let result = run(session, ready, sink, timeout).await;
-        let status = session.transaction_status();
         let completion = result?;
-        if status != TransactionStatus::Idle {
-            return Err(Failure::from(
-                Error::new(
-                    ErrorKind::Unsupported,
-                    "a transaction cannot be opened or changed by a query of its own",
-                )
-                .with_hint("use POST /api/v1/transactions"),
-            ));
-        }
+        check_idle(session)?;
         self.clean = clean && ready.prepared.template().is_some();
         Ok(completion)
     }
@@ -200,7 +218,7 @@ impl<'a> Borrowed<'a> {
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.session.take().filter(|_| self.clean) {
-            self.app.give_back(session);
+            self.app.sessions.give_back(session);
         }
     }
 }

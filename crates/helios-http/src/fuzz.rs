@@ -1,15 +1,17 @@
 //! What a fuzzer drives: what reads a client's bytes without the engine. hyper reads the frames, the
 //! engine the SQL. The fuzz target compiles this file too.
 
+use crate::accept::{Media, negotiate};
 use crate::dialect::{self, Dialect};
 use crate::json::{Fields, parameter, write_value};
 use crate::request::query_pairs;
 use crate::route::{Found, find, percent_decode};
 use helios_types::Type;
 use hyper::Method;
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 
-/// Reads `data` as a body, a query string and a path. Nothing may panic; what is accepted as a value
+/// Reads `data` as a body, a query string, a path and a header. Nothing may panic; what is accepted as a value
 /// must be written as JSON again.
 pub fn requests(data: &[u8]) {
     if let Ok(fields) = Fields::parse(data) {
@@ -24,6 +26,10 @@ pub fn requests(data: &[u8]) {
                 read_value(&json, Type::new(oid));
             }
         }
+    }
+    if let Ok(value) = HeaderValue::from_bytes(data) {
+        let headers = HeaderMap::from_iter([(ACCEPT, value)]);
+        let _ = negotiate(&headers, &[Media::Json, Media::Lines]);
     }
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = query_pairs(Some(text));

@@ -219,8 +219,10 @@ pub fn at(time: SystemTime) -> String {
 pub struct JsonRows {
     pub out: Vec<u8>,
     pub count: u64,
-    /// `"name":` of each column, escaped once; empty for rows as arrays.
-    keys: Vec<Box<[u8]>>,
+    /// `"name":` of the columns, escaped once, one behind the other; empty for rows as arrays.
+    keys: Vec<u8>,
+    /// Where each of them ends.
+    key_ends: Vec<usize>,
     types: Vec<Type>,
     /// What stands after each row but the last: a comma, or for a stream a newline after each.
     separator: Separator,
@@ -244,10 +246,9 @@ impl JsonRows {
         let mut rows = Self::arrays(std::iter::empty());
         rows.separator = separator;
         for (name, ty) in columns {
-            let mut key = Vec::with_capacity(name.len() + 3);
-            write_str(&mut key, name);
-            key.push(b':');
-            rows.keys.push(key.into());
+            write_str(&mut rows.keys, name);
+            rows.keys.push(b':');
+            rows.key_ends.push(rows.keys.len());
             rows.types.push(ty);
         }
         rows
@@ -259,6 +260,7 @@ impl JsonRows {
             out: Vec::with_capacity(512),
             count: 0,
             keys: Vec::new(),
+            key_ends: Vec::new(),
             types: types.collect(),
             separator: Separator::Comma,
             max: u64::MAX,
@@ -269,12 +271,14 @@ impl JsonRows {
     fn write_row(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
         let objects = !self.keys.is_empty() || self.types.is_empty();
         self.out.push(if objects { b'{' } else { b'[' });
+        let mut key_start = 0;
         for (i, (value, ty)) in values.iter().zip(&self.types).enumerate() {
             if i > 0 {
                 self.out.push(b',');
             }
-            if let Some(key) = self.keys.get(i) {
-                self.out.extend_from_slice(key);
+            if let Some(&end) = self.key_ends.get(i) {
+                self.out.extend_from_slice(&self.keys[key_start..end]);
+                key_start = end;
             }
             write_value(&mut self.out, *ty, value)?;
         }

@@ -6,6 +6,7 @@
 //! ```
 //!
 //! * `dialect`, `route`: the rules that give one route table five languages.
+//! * `accept`: which form of an answer the client wants.
 //! * `error`: one error kind to the codes and statuses of every dialect.
 //! * `json`: values out, parameters in.
 //! * `fuzz`: what reads bytes of clients without the engine, which the target in `fuzz/` compiles too.
@@ -15,6 +16,7 @@
 //! session of its role, and a session goes back for reuse only when nothing can have changed it;
 //! authorization is the engine's; what is not supported is refused by name.
 
+mod accept;
 mod app;
 mod auth;
 mod body;

@@ -1,13 +1,9 @@
 //! Replies before they become HTTP responses.
 
+use crate::accept::Media;
 use crate::body::Body;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-
-pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
-pub const PROMETHEUS: HeaderValue =
-    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 pub struct Reply {
     pub status: u16,
@@ -17,16 +13,16 @@ pub struct Reply {
 
 impl Reply {
     pub fn json(status: u16, body: Vec<u8>) -> Self {
-        Self::new(status, JSON, Body::Full(Bytes::from(body)))
+        Self::new(status, Media::Json, Body::Full(Bytes::from(body)))
     }
 
     pub fn value(status: u16, body: &serde_json::Value) -> Self {
         Self::json(status, body.to_string().into_bytes())
     }
 
-    pub fn new(status: u16, content_type: HeaderValue, body: Body) -> Self {
+    pub fn new(status: u16, media: Media, body: Body) -> Self {
         let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(CONTENT_TYPE, media.content_type());
         Self {
             status,
             headers,

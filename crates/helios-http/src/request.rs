@@ -1,5 +1,6 @@
 //! A request that was routed, authorised to enter, and read.
 
+use crate::accept::Media;
 use crate::dialect::Dialect;
 use crate::error::{Failure, Result};
 use crate::json::Fields;
@@ -20,6 +21,10 @@ pub struct Request {
     /// The role that the request acts as.
     pub user: String,
     pub database: String,
+    /// Whom the request works for: `helios.tenant_id` of its session.
+    pub tenant: Option<String>,
+    /// The form that the client wants.
+    pub media: Media,
     pub peer: Option<SocketAddr>,
     pub dialect: Dialect,
     pub started: Instant,

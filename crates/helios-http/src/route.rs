@@ -1,5 +1,6 @@
 //! Which endpoint a method and path name, and which dialects document it.
 
+use crate::accept::Media;
 use crate::dialect::Dialect;
 use hyper::Method;
 
@@ -157,6 +158,16 @@ impl Endpoint {
             Endpoint::Query => &[Dialect::V7, Dialect::Nano],
             Endpoint::BranchQuery | Endpoint::HealthShort => &[Dialect::Branch],
             _ => &[Dialect::V7],
+        }
+    }
+
+    /// The forms of its successful reply, the one for clients that do not choose first.
+    pub fn media(self) -> &'static [Media] {
+        match self {
+            Endpoint::Query => &[Media::Json, Media::Lines],
+            Endpoint::QueryStream => &[Media::Lines],
+            Endpoint::Metrics => &[Media::Metrics],
+            _ => &[Media::Json],
         }
     }
 

@@ -1,5 +1,6 @@
 //! One request from its head to its reply.
 
+use crate::accept::{self, Media};
 use crate::app::App;
 use crate::auth;
 use crate::body::{self, Body};
@@ -7,7 +8,7 @@ use crate::dialect::{self, Dialect};
 use crate::endpoint;
 use crate::error::{ErrorContext, Failure, Fault, Result};
 use crate::json::Fields;
-use crate::reply::{JSON, Reply};
+use crate::reply::Reply;
 use crate::request::{Request, query_pairs};
 use crate::route::{Endpoint, Found, find, percent_decode};
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use helios_net::lease::new_id;
 use helios_net::{Connection, Handler};
 use helios_types::ErrorKind;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const REQUEST_ID_BYTES_MAX: usize = 128;
+const TENANT_BYTES_MAX: usize = 128;
 
 /// Serves the connections of one HTTP listener.
 pub struct HttpHandler {
@@ -114,8 +116,8 @@ impl HttpHandler {
         if let Some(dialect) = named {
             exchange.dialect = dialect;
         }
-        let path = parts.uri.path().to_owned();
-        let (endpoint, captures) = match find(&parts.method, &path) {
+        let path = parts.uri.path();
+        let (endpoint, captures) = match find(&parts.method, path) {
             Found::Endpoint(endpoint, captures) => (endpoint, captures),
             Found::MethodNotAllowed(methods) if parts.method == Method::OPTIONS => {
                 return Ok(allowed(&methods));
@@ -132,12 +134,16 @@ impl HttpHandler {
         };
         let captures = decode_captures(&captures)?;
         let user = self.authorise(endpoint, &parts, peer, exchange.dialect)?;
+        let media = accept::negotiate(&parts.headers, endpoint.media())?;
         let fields = if endpoint.takes_json() {
-            check_content_type(&parts)?;
+            let is_json = check_content_type(&parts)?;
             let body = match incoming.take() {
                 Some(body) => body::read(body, self.app.config.body_bytes_max).await?,
                 None => Bytes::new(),
             };
+            if !is_json && !body.is_empty() {
+                return Err(unsupported_type("a body without a content type"));
+            }
             Fields::parse(&body)?
         } else {
             Fields::default()
@@ -157,14 +163,9 @@ impl HttpHandler {
                 "dialect {name} has no endpoint {method} {path}"
             )));
         }
-        exchange.sql = fields.str("sql").ok().flatten().map(str::to_owned);
         let query = query_pairs(parts.uri.query())
             .ok_or_else(|| Failure::field("the query string has a malformed percent escape"))?;
-        if parts.headers.contains_key("x-tenant-id") {
-            return Err(Failure::from(helios_types::Error::unsupported(
-                "header X-Tenant-ID",
-            )));
-        }
+        let tenant = tenant(&parts)?;
         let database = match parts.headers.get("x-helios-database").map(|v| v.to_str()) {
             None => self.app.engine.default_database().to_owned(),
             Some(Ok(name)) => name.to_owned(),
@@ -181,11 +182,18 @@ impl HttpHandler {
             id: exchange.id.clone(),
             user,
             database,
+            tenant,
+            media,
             peer: Some(peer),
             dialect: exchange.dialect,
             started: exchange.started,
         };
-        endpoint::call(endpoint, &self.app, &request).await
+        let result = endpoint::call(endpoint, &self.app, &request).await;
+        if result.is_err() {
+            // Only an error says where in the statement it is.
+            exchange.sql = request.fields.str("sql").ok().flatten().map(str::to_owned);
+        }
+        result
     }
 
     fn authorise(
@@ -216,6 +224,21 @@ fn request_id(parts: &Parts) -> String {
     }
 }
 
+/// The tenant that the request names.
+fn tenant(parts: &Parts) -> Result<Option<String>> {
+    let mut values = parts.headers.get_all("x-tenant-id").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() || text.len() > TENANT_BYTES_MAX || values.next().is_some() {
+        return Err(Failure::field(format!(
+            "header \"X-Tenant-ID\" must be one name of 1 to {TENANT_BYTES_MAX} ASCII characters"
+        )));
+    }
+    Ok(Some(text.to_owned()))
+}
+
 fn decode_captures(captures: &[&str]) -> Result<Vec<String>> {
     captures
         .iter()
@@ -227,25 +250,45 @@ fn decode_captures(captures: &[&str]) -> Result<Vec<String>> {
         .collect()
 }
 
-fn check_content_type(parts: &Parts) -> Result<()> {
-    let Some(value) = parts.headers.get(CONTENT_TYPE) else {
-        return Ok(());
+/// Whether the request says that its body is JSON; saying another thing is an error. A body must
+/// say it: what a page of another origin may send without asking first has no such type.
+fn check_content_type(parts: &Parts) -> Result<bool> {
+    let text = |name| {
+        let value = parts.headers.get(name)?;
+        Some(value.to_str().unwrap_or_default())
     };
-    let media_type = value
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+    if let Some(encoding) = text(CONTENT_ENCODING)
+        && !encoding.trim().eq_ignore_ascii_case("identity")
+    {
+        return Err(unsupported_type(&format!(
+            "content encoding \"{encoding}\""
+        )));
     }
-    Err(Failure::new(
+    let Some(value) = text(CONTENT_TYPE) else {
+        return Ok(false);
+    };
+    let mut parts = value.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        return Err(unsupported_type(&format!("content type \"{media_type}\"")));
+    }
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        let charset = name.trim().eq_ignore_ascii_case("charset");
+        let value = value.trim().trim_matches('"');
+        if charset && !value.eq_ignore_ascii_case("utf-8") && !value.eq_ignore_ascii_case("utf8") {
+            return Err(unsupported_type(&format!("charset \"{value}\"")));
+        }
+    }
+    Ok(true)
+}
+
+fn unsupported_type(what: &str) -> Failure {
+    Failure::new(
         Fault::UnsupportedMediaType,
         ErrorKind::InvalidParameterValue,
-        format!("content type \"{media_type}\" is not supported: expected application/json"),
-    ))
+        format!("{what} is not supported: expected application/json in UTF-8"),
+    )
 }
 
 fn method_list(methods: &[Method]) -> HeaderValue {
@@ -278,9 +321,10 @@ fn method_not_allowed(method: &Method, methods: &[Method], exchange: &Exchange) 
 fn error_reply(failure: &Failure, exchange: &Exchange) -> Reply {
     let error = &failure.error;
     let (code, status) = failure.code(exchange.dialect);
-    if error.kind() == ErrorKind::Internal {
+    if failure.fault == Fault::ServerBug {
         let cause = error.fields().cause.as_deref().unwrap_or_default();
-        tracing::error!(request_id = exchange.id, cause, "internal error");
+        let message = error.message();
+        tracing::error!(request_id = exchange.id, message, cause, "internal error");
     } else {
         tracing::debug!(request_id = exchange.id, %code, status, error = error.message(), "request failed");
     }
@@ -292,7 +336,7 @@ fn error_reply(failure: &Failure, exchange: &Exchange) -> Reply {
     };
     let reply = Reply::new(
         status,
-        JSON,
+        Media::Json,
         Body::Full(Bytes::from(failure.body(exchange.dialect, &context))),
     );
     match status {
@@ -303,10 +347,15 @@ fn error_reply(failure: &Failure, exchange: &Exchange) -> Reply {
 }
 
 fn finish(reply: Reply, exchange: &Exchange) -> Response<Body> {
-    let reply = reply
-        .header("x-request-id", &exchange.id)
-        .header("x-helios-dialect", exchange.dialect.name())
-        .header("x-content-type-options", "nosniff");
+    let mut reply = reply.header("x-request-id", &exchange.id);
+    reply.headers.insert(
+        HeaderName::from_static("x-helios-dialect"),
+        HeaderValue::from_static(exchange.dialect.name()),
+    );
+    reply.headers.insert(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
     let mut response = Response::new(reply.body);
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

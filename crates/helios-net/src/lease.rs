@@ -1,8 +1,9 @@
 //! Values that clients hold by an opaque id across requests, until they let go or time runs out.
 //!
 //! REST and gRPC keep the session of an open transaction here. A value is used by one request at
-//! a time, a second one waits. Expiry drops the value (a session that is dropped rolls back); a
-//! request that is using it then finishes first.
+//! a time, a second one waits. Each value has a timer that drops it when its time runs out (a
+//! session that is dropped rolls back and frees its locks), whether or not anybody asks for it
+//! again; a request that is using it then finishes first.
 
 use helios_types::{ErrorKind, Result, bail, error};
 use rand::Rng;
@@ -10,12 +11,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::task::AbortHandle;
 
 /// A value that is in use; `None` inside once it was finished.
 pub type Lease<T> = OwnedMutexGuard<Option<T>>;
 
+type Slots<T> = Mutex<HashMap<String, Slot<T>>>;
+
 pub struct Leases<T> {
-    slots: Mutex<HashMap<String, Slot<T>>>,
+    slots: Arc<Slots<T>>,
     max: usize,
 }
 
@@ -24,13 +28,23 @@ struct Slot<T> {
     /// Who may use it.
     owner: String,
     expires: Instant,
+    _timer: Timer,
 }
 
-impl<T> Leases<T> {
+/// A task that is not wanted any more when this goes.
+struct Timer(AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T: Send + 'static> Leases<T> {
     /// At most `max` values at once.
     pub fn new(max: usize) -> Self {
         Self {
-            slots: Mutex::default(),
+            slots: Arc::default(),
             max,
         }
     }
@@ -43,29 +57,27 @@ impl<T> Leases<T> {
         value: T,
         lifetime: Duration,
     ) -> Result<String> {
-        self.sweep();
         let mut slots = self.slots();
         if slots.len() >= self.max {
             return Err(error!(TooManyConnections, "too many open transactions")
                 .with_detail(format!("At most {} can be open at once.", self.max)));
         }
         let id = new_id(prefix);
-        let value = Arc::new(AsyncMutex::new(Some(value)));
-        slots.insert(
-            id.clone(),
-            Slot {
-                value,
-                owner: owner.to_owned(),
-                expires: Instant::now() + lifetime,
-            },
-        );
+        let slot = Slot {
+            value: Arc::new(AsyncMutex::new(Some(value))),
+            owner: owner.to_owned(),
+            expires: Instant::now() + lifetime,
+            // It finds the slot, because it waits for the lock that is held here.
+            _timer: Timer(tokio::spawn(expire(&self.slots, &id, lifetime)).abort_handle()),
+        };
+        slots.insert(id.clone(), slot);
         Ok(id)
     }
 
     /// The value for exclusive use; waits while another request uses it.
     pub async fn get(&self, id: &str, owner: &str) -> Result<Lease<T>> {
-        self.sweep();
-        let value = match self.slots().get(id) {
+        let now = Instant::now();
+        let value = match self.slots().get(id).filter(|slot| slot.expires > now) {
             None => return Err(unknown(id)),
             Some(slot) if slot.owner != owner => {
                 bail!(
@@ -90,22 +102,6 @@ impl<T> Leases<T> {
         lease.take().ok_or_else(|| unknown(id))
     }
 
-    /// Drops what has expired.
-    pub fn sweep(&self) {
-        let now = Instant::now();
-        let mut expired = Vec::new();
-        let mut slots = self.slots();
-        slots.retain(|_, slot| {
-            let keep = slot.expires > now;
-            if !keep {
-                expired.push(slot.value.clone());
-            }
-            keep
-        });
-        // Values are dropped without the lock held: rolling back takes longer than a look-up.
-        drop(slots);
-    }
-
     /// Drops everything, for shutdown.
     pub fn clear(&self) {
         let slots = std::mem::take(&mut *self.slots());
@@ -113,7 +109,26 @@ impl<T> Leases<T> {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot<T>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
+    }
+}
+
+fn lock<T>(slots: &Slots<T>) -> MutexGuard<'_, HashMap<String, Slot<T>>> {
+    slots.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Drops a value when its time is over.
+fn expire<T>(
+    slots: &Arc<Slots<T>>,
+    id: &str,
+    lifetime: Duration,
+) -> impl Future<Output = ()> + use<T> {
+    let (slots, id) = (Arc::downgrade(slots), id.to_owned());
+    async move {
+        tokio::time::sleep(lifetime).await;
+        let expired = slots.upgrade().and_then(|slots| lock(&slots).remove(&id));
+        // Without the lock held: rolling back takes longer than a look-up.
+        drop(expired);
     }
 }
 
@@ -127,10 +142,14 @@ fn unknown(id: &str) -> helios_types::Error {
 /// `prefix` and twelve random lower-case letters and digits.
 pub fn new_id(prefix: &str) -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let mut rng = rand::rng();
+    // Twelve digits of base 36 are fewer than there are numbers of 64 bits.
+    let mut number = rand::rng().random_range(0..36_u64.pow(12));
     let mut id = String::with_capacity(prefix.len() + 12);
     id.push_str(prefix);
-    id.extend((0..12).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])));
+    for _ in 0..12 {
+        id.push(char::from(ALPHABET[(number % 36) as usize]));
+        number /= 36;
+    }
     id
 }
 
@@ -160,6 +179,28 @@ mod tests {
             leases.get(&id, "ann").await.unwrap_err().kind(),
             ErrorKind::UndefinedTransaction
         );
+    }
+
+    #[tokio::test]
+    async fn a_value_that_nobody_asks_for_goes_when_its_time_is_over() {
+        let leases = Leases::new(1);
+        let value = Arc::new(());
+        let held = Arc::downgrade(&value);
+        leases
+            .insert("txn_", "ann", value, Duration::from_millis(1))
+            .unwrap();
+        let gone = async {
+            while held.upgrade().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone)
+            .await
+            .unwrap();
+        // Its place is free again.
+        leases
+            .insert("txn_", "ann", Arc::new(()), Duration::from_secs(60))
+            .unwrap();
     }
 
     #[tokio::test]

@@ -1,169 +1,15 @@
 //! The rows of the API contract, one after the other: the seed documents' own requests, and replies
-//! with the status and the set and nesting of keys of their examples.
+//! with the status and the set and nesting of keys of their examples. Headers, tables and errors
+//! have files of their own.
 
 #[path = "daemon/process.rs"]
 mod daemon;
+#[path = "daemon/example.rs"]
+mod example;
 
 use daemon::Daemon;
+use example::{difference, row, run, with_users};
 use serde_json::{Value as Json, json};
-
-/// How a reply differs from an example: in the keys of an object at any depth, or in the kind of a
-/// value. Null in the example or the reply stands for any value; one element of an array for all.
-fn difference(example: &Json, reply: &Json, path: &str) -> Option<String> {
-    match (example, reply) {
-        (Json::Object(example), Json::Object(reply)) => {
-            if let Some(key) = example.keys().find(|k| !reply.contains_key(*k)) {
-                return Some(format!("{path}.{key} is missing"));
-            }
-            if let Some(key) = reply.keys().find(|k| !example.contains_key(*k)) {
-                return Some(format!("{path}.{key} is not in the contract"));
-            }
-            example
-                .iter()
-                .find_map(|(key, e)| difference(e, &reply[key], &format!("{path}.{key}")))
-        }
-        (Json::Array(example), Json::Array(reply)) => {
-            let element = example.first()?;
-            if reply.is_empty() {
-                return Some(format!("{path} is empty"));
-            }
-            reply
-                .iter()
-                .find_map(|r| difference(element, r, &format!("{path}[]")))
-        }
-        (Json::Null, _) | (_, Json::Null) => None,
-        (e, r) => (std::mem::discriminant(e) != std::mem::discriminant(r))
-            .then(|| format!("{path} is {r}, in the contract {e}")),
-    }
-}
-
-struct Row {
-    id: &'static str,
-    method: &'static str,
-    path: String,
-    body: Json,
-    status: u16,
-    example: Json,
-}
-
-fn row(
-    id: &'static str,
-    method: &'static str,
-    path: impl Into<String>,
-    body: Json,
-    status: u16,
-    example: Json,
-) -> Row {
-    Row {
-        id,
-        method,
-        path: format!("/api/v1{}", path.into()),
-        body,
-        status,
-        example,
-    }
-}
-
-/// Sends each request in turn and compares the replies.
-fn run(daemon: &Daemon, rows: &[Row]) {
-    let mut wrong = Vec::new();
-    for row in rows {
-        let body = if row.body.is_null() {
-            String::new()
-        } else {
-            row.body.to_string()
-        };
-        let (status, reply) = daemon.request(row.method, &row.path, &[], &body);
-        if status != row.status {
-            wrong.push(format!(
-                "{} {} {}: {status} {reply}",
-                row.id, row.method, row.path
-            ));
-        } else if let Some(difference) = difference(&row.example, &reply, "") {
-            wrong.push(format!(
-                "{} {} {}: {difference}",
-                row.id, row.method, row.path
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-const USERS: &str = "CREATE TABLE users (
-    id bigserial PRIMARY KEY, email varchar(255) NOT NULL, name varchar(255) NOT NULL, age integer,
-    status varchar(50) NOT NULL DEFAULT 'active', created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz,
-    CONSTRAINT users_status_check CHECK (status IN ('active', 'inactive', 'suspended', 'pending', 'expired', 'deleted')))";
-
-fn with_users(daemon: &Daemon) {
-    daemon.sql(USERS);
-    daemon.sql("CREATE UNIQUE INDEX idx_users_email ON users (email)");
-    daemon.sql("INSERT INTO users (email, name, age) SELECT 'user' || i || '@example.com', 'User ' || i, 20 + i FROM generate_series(1, 150) AS g(i)");
-    daemon.sql("INSERT INTO users (email, name, status, created_at) VALUES ('p@x', 'P', 'pending', '2025-11-01'), ('d@x', 'D', 'deleted', '2024-11-01')");
-}
-
-/// R-001 to R-008, the base and the headers; R-009 says that a JWT is no API key.
-#[test]
-fn base_and_headers_are_rows_001_to_009() {
-    let daemon = Daemon::start_with(|command| {
-        command.env("HELIOSDB_API_KEY", "hdb_sk_mine");
-    });
-    let body = r#"{"sql": "SELECT 1 AS one"}"#;
-    let key = "Authorization: Bearer hdb_sk_mine";
-    let jwt = "Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
-    let cases: &[(&str, &[&str], u16, &str)] = &[
-        ("R-001", &[key], 200, ""),
-        ("R-002", &[], 401, "AUTHENTICATION_REQUIRED"),
-        (
-            "R-003",
-            &[key, "Content-Type: text/plain"],
-            415,
-            "VALIDATION_ERROR",
-        ),
-        ("R-004", &[key, "Accept: application/json"], 200, ""),
-        ("R-005", &[key, "X-Request-ID: req_of_mine"], 200, ""),
-        ("R-006", &[key, "X-Tenant-ID: 7"], 400, "INVALID_QUERY"),
-        (
-            "R-007",
-            &["Authorization: Bearer hdb_sk_other"],
-            401,
-            "AUTHENTICATION_FAILED",
-        ),
-        ("R-008", &["X-API-Key: hdb_sk_mine"], 200, ""),
-        (
-            "R-008",
-            &["X-API-Key: hdb_sk_other"],
-            401,
-            "AUTHENTICATION_FAILED",
-        ),
-        ("R-009", &[jwt], 401, "AUTHENTICATION_FAILED"),
-    ];
-    for (id, headers, status, code) in cases {
-        let (got, reply) = daemon.request("POST", "/api/v1/query", headers, body);
-        assert_eq!(got, *status, "{id} {headers:?}: {reply}");
-        if *status == 200 {
-            assert_eq!(reply["data"], json!([{"one": 1}]), "{id}");
-        } else {
-            assert_eq!(reply["error"]["code"], *code, "{id} {headers:?}: {reply}");
-        }
-    }
-    let headers = [key, "X-Request-ID: req_of_mine"];
-    let (_, head, _) = daemon.raw("POST", "/api/v1/query", &headers, body);
-    let head = head.to_ascii_lowercase();
-    assert!(head.contains("x-request-id: req_of_mine"), "R-005: {head}");
-    assert!(
-        head.contains("content-type: application/json"),
-        "R-004: {head}"
-    );
-    let lines = [key, "Accept: application/x-ndjson"];
-    let (_, head, text) = daemon.raw("POST", "/api/v1/query/stream", &lines, body);
-    assert!(
-        head.to_ascii_lowercase()
-            .contains("content-type: application/x-ndjson"),
-        "R-004: {head}"
-    );
-    assert_eq!(text.trim_end(), r#"{"one":1}"#, "R-004");
-}
 
 #[test]
 fn queries_are_rows_010_to_015() {
@@ -248,204 +94,45 @@ fn queries_are_rows_010_to_015() {
         text.as_str().unwrap().contains("Seq Scan on users"),
         "{text}"
     );
-}
-
-#[test]
-fn tables_are_rows_016_to_020() {
-    let daemon = Daemon::start();
-    with_users(&daemon);
-    daemon.sql("CREATE VIEW grown AS SELECT id, name FROM users WHERE age > 30");
-    let listed = json!({"tables": [{"name": "users", "schema": "public", "type": "table", "row_count": 150000, "size_bytes": 45000000, "created_at": "", "updated_at": ""}], "total_count": 3});
-    let products = json!({"name": "products", "schema": "public", "columns": [
-        {"name": "id", "type": "BIGSERIAL", "nullable": false, "primary_key": true},
-        {"name": "sku", "type": "VARCHAR(50)", "nullable": false},
-        {"name": "name", "type": "VARCHAR(255)", "nullable": false},
-        {"name": "desc", "type": "TEXT", "nullable": true},
-        {"name": "old_field", "type": "TEXT", "nullable": true},
-        {"name": "price", "type": "DECIMAL(10,2)", "nullable": false, "check": "price >= 0"},
-        {"name": "inventory", "type": "INTEGER", "nullable": false, "default": "0"},
-        {"name": "category", "type": "VARCHAR(100)", "nullable": true},
-        {"name": "metadata", "type": "JSONB", "nullable": true},
-        {"name": "created_at", "type": "TIMESTAMP WITH TIME ZONE", "nullable": false, "default": "NOW()"},
-    ], "indexes": [
-        {"name": "idx_products_sku", "columns": ["sku"], "unique": true},
-        {"name": "idx_products_category", "columns": ["category"]},
-    ], "if_not_exists": true});
-    let made = json!({"success": true, "table": {"name": "products", "schema": "public", "created_at": ""}});
-    let error = json!({"error": {"code": "", "message": "", "details": null, "request_id": ""}});
-    let mut again = products.clone();
-    again["if_not_exists"] = json!(false);
-    run(
-        &daemon,
-        &[
-            row("R-016", "GET", "/tables", Json::Null, 200, listed.clone()),
-            row(
-                "R-016",
-                "GET",
-                "/tables?schema=public&pattern=us%25&include_views=false&include_system=false",
-                Json::Null,
-                200,
-                listed.clone(),
-            ),
-            row(
-                "R-016",
-                "GET",
-                "/tables?include_system=true",
-                Json::Null,
-                200,
-                listed,
-            ),
-            row(
-                "R-016",
-                "GET",
-                "/tables?include_views=maybe",
-                Json::Null,
-                422,
-                json!({"error": {"code": "", "message": "", "details": null, "request_id": ""}}),
-            ),
-            row(
-                "R-017",
-                "GET",
-                "/tables/users",
-                Json::Null,
-                200,
-                json!({"name": "users", "schema": "public", "type": "table",
-                    "columns": [{"name": "id", "type": "BIGINT", "nullable": false, "default": "nextval('users_id_seq'::regclass)", "is_primary_key": true}],
-                    "indexes": [{"name": "users_pkey", "type": "btree", "columns": ["id"], "unique": true, "primary": true}],
-                    "constraints": [{"name": "users_status_check", "type": "check", "definition": ""}],
-                    "statistics": {"row_count": 150000, "size_bytes": 45000000, "index_size_bytes": 12000000, "last_analyzed": ""}}),
-            ),
-            row(
-                "R-017",
-                "GET",
-                "/tables/nothing",
-                Json::Null,
-                404,
-                error.clone(),
-            ),
-            row("R-018", "POST", "/tables", products, 201, made.clone()),
-            row("R-018", "POST", "/tables", again, 409, error.clone()),
-            row(
-                "R-019",
-                "PATCH",
-                "/tables/products",
-                json!({"operations": [
-                    {"operation": "add_column", "column": {"name": "discount_percent", "type": "DECIMAL(5,2)", "nullable": true, "default": "0"}},
-                    {"operation": "drop_column", "column_name": "old_field"},
-                    {"operation": "rename_column", "old_name": "desc", "new_name": "description"},
-                    {"operation": "add_index", "index": {"name": "idx_products_price", "columns": ["price"]}},
-                ]}),
-                200,
-                json!({"success": true, "operations_completed": 4, "table": {"name": "products", "updated_at": ""}}),
-            ),
-            row(
-                "R-019",
-                "PATCH",
-                "/tables/products",
-                json!({"operations": [{"operation": "paint"}]}),
-                422,
-                json!({"error": {"code": "", "message": "", "details": null, "request_id": ""}}),
-            ),
-            row(
-                "R-020",
-                "DELETE",
-                "/tables/users",
-                Json::Null,
-                409,
-                error.clone(),
-            ),
-            row(
-                "R-020",
-                "DELETE",
-                "/tables/users?cascade=true",
-                Json::Null,
-                200,
-                json!({"success": true, "table": "products", "dropped_at": ""}),
-            ),
-            row("R-020", "DELETE", "/tables/users", Json::Null, 404, error),
-            row(
-                "R-020",
-                "DELETE",
-                "/tables/users?if_exists=true",
-                Json::Null,
-                200,
-                json!({"success": true, "table": "products", "dropped_at": ""}),
-            ),
-        ],
-    );
-    // R-016: the times are those of the definition, and a change of it is seen.
-    let times = || {
-        let listed = daemon.ok("GET", "/api/v1/tables?pattern=products", "");
-        let table = listed["tables"][0].clone();
-        let time = |key: &str| table[key].as_str().unwrap_or_default().to_owned();
-        (time("created_at"), time("updated_at"))
+    // Every node has an estimate, and the plan that does less work the smaller one.
+    let cost = |sql: &str| {
+        let plan = explain(json!({"sql": sql}));
+        let mut nodes = vec![&plan];
+        while let Some(node) = nodes.pop() {
+            for key in ["estimated_rows", "estimated_cost"] {
+                assert!(node[key].as_f64().is_some_and(|n| n > 0.0), "{key}: {node}");
+            }
+            nodes.extend(node["children"].as_array().into_iter().flatten());
+        }
+        let number = |key: &str| plan[key].as_f64().unwrap();
+        (number("estimated_rows"), number("estimated_cost"))
     };
-    let (made, changed) = times();
+    let (one, by_key) = cost("SELECT * FROM users WHERE id = 7");
     assert!(
-        made.starts_with("20") && made.ends_with('Z') && made.len() == 20,
-        "{made}"
+        (one - 1.0).abs() < 1e-9 && (by_key - 0.29).abs() < 1e-9,
+        "{by_key}"
     );
-    assert!(changed >= made, "{made} {changed}");
-    // Times have seconds: the next change has to come in another one.
-    let second = |daemon: &Daemon| {
-        let now = daemon.sql("SELECT date_trunc('second', clock_timestamp())::text AS now");
-        now["data"][0]["now"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let now = second(&daemon);
-    while second(&daemon) == now {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    daemon.sql("ALTER TABLE products ADD COLUMN late integer");
-    let (still, later) = times();
-    assert_eq!(still, made, "created_at stays");
-    assert!(later > changed, "updated_at moves: {changed} {later}");
-    daemon.sql("ALTER TABLE products DROP COLUMN late");
-    let detail = daemon.ok("GET", "/api/v1/tables/products", "");
-    let names: Vec<&str> = detail["columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "id",
-            "sku",
-            "name",
-            "description",
-            "price",
-            "inventory",
-            "category",
-            "metadata",
-            "created_at",
-            "discount_percent"
-        ]
-    );
-    let types: Vec<&str> = detail["columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["type"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        types,
-        [
-            "BIGINT",
-            "VARCHAR(50)",
-            "VARCHAR(255)",
-            "TEXT",
-            "DECIMAL(10,2)",
-            "INTEGER",
-            "VARCHAR(100)",
-            "JSONB",
-            "TIMESTAMP WITH TIME ZONE",
-            "DECIMAL(5,2)"
-        ]
-    );
+    let (all, scan) = cost("SELECT * FROM users");
+    assert!((all - 152.0).abs() < 1e-9, "the table has {all} rows");
+    let ordered = [
+        by_key,
+        cost("SELECT * FROM users WHERE email = 'x'").1,
+        cost("SELECT * FROM users LIMIT 50").1,
+        scan,
+        cost("SELECT * FROM users WHERE age > 30").1,
+        cost("SELECT * FROM users WHERE age > 30 ORDER BY name").1,
+        cost("SELECT * FROM users a JOIN users b ON a.id = b.age ORDER BY b.name").1,
+        cost("SELECT * FROM users a, users b").1,
+    ];
+    assert!(ordered.is_sorted(), "{ordered:?}");
+    // It follows the rows of the table, and is EXPLAIN's own.
+    daemon.sql("INSERT INTO users (email, name) SELECT 'more' || i, 'n' FROM generate_series(1, 848) AS g(i)");
+    let (all, more) = cost("SELECT * FROM users");
+    assert!((all - 1000.0).abs() < 1e-9 && more > scan, "{all} {more}");
+    let sql = daemon.sql("EXPLAIN (FORMAT JSON) SELECT * FROM users");
+    let text = sql["data"][0]["QUERY PLAN"].as_str().unwrap();
+    let plan: Json = serde_json::from_str(text).unwrap();
+    assert_eq!(plan[0]["Plan"]["Total Cost"].as_f64(), Some(more), "{text}");
 }
 
 #[test]
@@ -637,6 +324,14 @@ fn rows_are_rows_021_to_028() {
             row(
                 "R-027",
                 "PATCH",
+                "/tables/users/rows/nobody",
+                json!({"updates": {"age": 29}}),
+                404,
+                error.clone(),
+            ),
+            row(
+                "R-027",
+                "PATCH",
                 "/tables/users/rows/123",
                 json!({"updates": {"age": "old"}}),
                 422,
@@ -664,6 +359,106 @@ fn rows_are_rows_021_to_028() {
     daemon.sql("INSERT INTO pair VALUES (1, 'x', 'found')");
     let found = daemon.ok("GET", "/api/v1/tables/pair/rows/1,x", "");
     assert_eq!(found["data"]["v"], "found", "a composite key");
+}
+
+/// R-058 to R-060: pages of 25 by offset, and by cursor forwards and back again.
+#[test]
+fn pages_are_rows_058_to_060() {
+    let daemon = Daemon::start();
+    with_users(&daemon);
+    let page = |query: &str| {
+        let page = daemon.ok("GET", &format!("/api/v1/tables/users/rows?{query}"), "");
+        let ids: Vec<i64> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_i64().unwrap())
+            .collect();
+        (ids, page["pagination"].clone())
+    };
+    let ids = |from: i64, to: i64| (from..=to).collect::<Vec<_>>();
+    // R-058
+    for (query, from) in [
+        ("limit=25&offset=0", 1),
+        ("limit=25&offset=25", 26),
+        ("limit=25&offset=50", 51),
+    ] {
+        let (seen, pagination) = page(query);
+        assert_eq!(seen, ids(from, from + 24), "R-058 {query}");
+        assert_eq!(pagination["total_count"], 152);
+        assert_eq!(pagination["offset"], from - 1);
+        assert_eq!(pagination["has_more"], true);
+    }
+    let (seen, pagination) = page("limit=25&offset=150");
+    assert_eq!(
+        (seen, &pagination["has_more"]),
+        (ids(151, 152), &json!(false))
+    );
+    // R-059: the cursor is base64 of the last sort key, and exclusive; the document's own is read.
+    let (first, pagination) = page("limit=25");
+    assert_eq!(first, ids(1, 25));
+    let next = pagination["next_cursor"].as_str().unwrap();
+    assert_eq!(
+        next.trim_end_matches('='),
+        "eyJpZCI6MjV9",
+        "R-059: {{\"id\":25}}"
+    );
+    let (second, pagination) = page("limit=25&cursor=eyJpZCI6MjV9");
+    assert_eq!(second, ids(26, 50), "R-059");
+    // R-060
+    let example = json!({"limit": 25, "total_count": 1250, "has_more": true, "next_cursor": "eyJpZCI6NTB9", "prev_cursor": "eyJpZCI6MjV9"});
+    assert_eq!(difference(&example, &pagination, ""), None, "R-060");
+    let quoted = |cursor: &Json| {
+        let cursor = cursor.as_str().expect("a cursor");
+        cursor
+            .replace('=', "%3D")
+            .replace('+', "%2B")
+            .replace('/', "%2F")
+    };
+    assert_eq!(quoted(&pagination["next_cursor"]), "eyJpZCI6NTB9", "R-060");
+    let (back, _) = page(&format!(
+        "limit=25&cursor={}",
+        quoted(&pagination["prev_cursor"])
+    ));
+    assert_eq!(back, first, "R-060: the previous page");
+    // Rows that go in between do not move the pages.
+    daemon.sql("DELETE FROM users WHERE id <= 10");
+    let (second, _) = page("limit=25&cursor=eyJpZCI6MjV9");
+    assert_eq!(second, ids(26, 50), "R-059");
+    // To the end and back, in an order with equal and missing keys.
+    daemon.sql("UPDATE users SET age = CASE WHEN id % 3 = 0 THEN NULL ELSE id % 5 END");
+    for order in ["age", "-age", "status,-age"] {
+        let by = order.replace("-age", "age DESC");
+        let expected = daemon.sql(&format!("SELECT id FROM users ORDER BY {by}, id"));
+        let expected: Vec<i64> = expected["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_i64().unwrap())
+            .collect();
+        let base = format!("order_by={order}&limit=25&select=id");
+        let mut pages = vec![page(&base)];
+        while let Json::String(_) = pages.last().unwrap().1["next_cursor"] {
+            let cursor = quoted(&pages.last().unwrap().1["next_cursor"]);
+            pages.push(page(&format!("{base}&cursor={cursor}")));
+            assert!(pages.len() < 20, "the pages do not end");
+        }
+        let seen: Vec<i64> = pages.iter().flat_map(|(ids, _)| ids.clone()).collect();
+        assert_eq!(seen, expected, "order {order}");
+        let mut at = pages.len() - 1;
+        let mut cursor = pages[at].1["prev_cursor"].clone();
+        while at > 0 {
+            let (ids, pagination) = page(&format!("{base}&cursor={}", quoted(&cursor)));
+            at -= 1;
+            assert_eq!(ids, pages[at].0, "order {order}, page {at}");
+            cursor = pagination["prev_cursor"].clone();
+        }
+        assert_eq!(
+            cursor,
+            Json::Null,
+            "order {order}: nothing before the first page"
+        );
+    }
 }
 
 #[test]
@@ -880,204 +675,6 @@ fn administration_is_rows_037_to_041() {
         ),
         None
     );
-}
-
-/// Codes of v7, each by a request that earns it: code, status, SQLSTATE of the details.
-#[test]
-fn errors_are_rows_042_to_055() {
-    let daemon = Daemon::start();
-    daemon.sql("CREATE TABLE t (id integer PRIMARY KEY, n integer NOT NULL CHECK (n > 0))");
-    daemon.sql("CREATE TABLE child (id integer PRIMARY KEY, t integer REFERENCES t)");
-    daemon.sql("INSERT INTO t VALUES (1, 1)");
-    let endless = "SELECT count(*) FROM generate_series(1, 100000) AS a(i), generate_series(1, 1000000) AS b(j)";
-    let cases = [
-        ("R-047", "SELEC 1", "INVALID_QUERY", 400, "42601"),
-        (
-            "R-048",
-            "SELECT * FROM nothing",
-            "TABLE_NOT_FOUND",
-            404,
-            "42P01",
-        ),
-        (
-            "R-049",
-            "SELECT nothing FROM t",
-            "COLUMN_NOT_FOUND",
-            400,
-            "42703",
-        ),
-        (
-            "R-050",
-            "INSERT INTO t VALUES (1, 1)",
-            "CONSTRAINT_VIOLATION",
-            409,
-            "23505",
-        ),
-        (
-            "R-050",
-            "INSERT INTO child VALUES (1, 9)",
-            "CONSTRAINT_VIOLATION",
-            409,
-            "23503",
-        ),
-        (
-            "R-050",
-            "INSERT INTO t VALUES (2, NULL)",
-            "CONSTRAINT_VIOLATION",
-            422,
-            "23502",
-        ),
-        (
-            "R-050",
-            "INSERT INTO t VALUES (2, -1)",
-            "CONSTRAINT_VIOLATION",
-            422,
-            "23514",
-        ),
-        (
-            "R-051",
-            "SELECT 'a'::integer",
-            "TYPE_MISMATCH",
-            422,
-            "22P02",
-        ),
-        ("R-051", "SELECT 1 / 0", "TYPE_MISMATCH", 422, "22012"),
-        (
-            "R-051",
-            "SELECT 2147483647 + 1",
-            "TYPE_MISMATCH",
-            422,
-            "22003",
-        ),
-        ("R-047", "SELECT nothing(1)", "INVALID_QUERY", 400, "42883"),
-        (
-            "R-043",
-            "CREATE TABLE t (id integer)",
-            "CONFLICT",
-            409,
-            "42P07",
-        ),
-        (
-            "R-046",
-            "INSERT INTO pg_class VALUES (1)",
-            "AUTHORIZATION_DENIED",
-            403,
-            "42501",
-        ),
-        ("R-047", "BEGIN", "INVALID_QUERY", 400, "0A000"),
-        ("R-047", "COPY t FROM STDIN", "INVALID_QUERY", 400, "08P01"),
-        ("R-052", endless, "QUERY_TIMEOUT", 503, "57014"),
-    ];
-    for (row, sql, code, status, sqlstate) in cases {
-        let body = json!({"sql": sql, "timeout_ms": 500}).to_string();
-        let (got, reply) =
-            daemon.request("POST", "/api/v1/query", &["X-Request-ID: req_mine"], &body);
-        let error = &reply["error"];
-        assert_eq!(
-            (got, error["code"].as_str()),
-            (status, Some(code)),
-            "{row} {sql}: {reply}"
-        );
-        assert_eq!(error["details"]["sqlstate"], sqlstate, "{row} {sql}");
-        // R-042: these four and nothing else.
-        let form = json!({"error": {"code": "", "message": "", "details": null, "request_id": ""}});
-        assert_eq!(difference(&form, &reply, ""), None, "R-042 {sql}");
-        assert_eq!(error["request_id"], "req_mine");
-        assert!(!error["message"].as_str().unwrap().is_empty());
-    }
-    // The daemon is as it was: no session is stuck in a failed or cancelled statement.
-    assert_eq!(daemon.sql("SELECT count(*) AS n FROM t")["data"][0]["n"], 1);
-}
-
-#[test]
-fn every_dialect_has_its_own_words_for_an_error() {
-    let daemon = Daemon::start();
-    let sql = r#"{"sql": "SELECT * FROM users"}"#;
-    let cases: &[(&str, &str, &[&str], &str, u16, Json)] = &[
-        (
-            "POST",
-            "/api/v1/query",
-            &[],
-            sql,
-            404,
-            json!({"error": {"code": "TABLE_NOT_FOUND", "message": "", "details": {"sqlstate": "", "position": 1, "line": 1, "column": 1}, "request_id": ""}}),
-        ),
-        (
-            "POST",
-            "/api/v1/query?dialect=nano",
-            &[],
-            sql,
-            400,
-            json!({"success": false, "error": {"code": "INVALID_QUERY", "message": "", "details": null}}),
-        ),
-        (
-            "POST",
-            "/api/v1/query",
-            &["X-Helios-Dialect: nano"],
-            r#"{"sql": "SELEC 1"}"#,
-            400,
-            json!({"success": false, "error": {"code": "INVALID_QUERY", "message": "", "details": {"line": 1, "column": 1, "sqlstate": "", "position": 1}}}),
-        ),
-        (
-            "POST",
-            "/v1/branches/main/query",
-            &[],
-            sql,
-            400,
-            json!({"error": {"code": "42P01", "message": ""}}),
-        ),
-        (
-            "POST",
-            "/v1/branches/main/query",
-            &[],
-            r#"{"sql": "SELECT x FROM (SELECT 1 AS a) t"}"#,
-            400,
-            json!({"error": {"code": "42P02", "message": "", "details": {"sqlstate": "42703"}}}),
-        ),
-        (
-            "POST",
-            "/v1/branches/feature%2Fx/query",
-            &[],
-            sql,
-            404,
-            json!({"error": {"code": "3D000", "message": ""}}),
-        ),
-        (
-            "GET",
-            "/v1/databases",
-            &[],
-            "",
-            404,
-            json!({"success": false, "error": {"code": "NOT_FOUND", "message": "", "details": null}, "meta": {"request_id": "", "duration_ms": 1, "timestamp": ""}}),
-        ),
-        (
-            "GET",
-            "/rest/v1/users",
-            &[],
-            "",
-            404,
-            json!({"code": "PGRST205", "message": "", "details": null, "hint": null}),
-        ),
-        (
-            "GET",
-            "/v1/vectors/stores",
-            &[],
-            "",
-            404,
-            json!({"error": {"code": "42704", "message": ""}}),
-        ),
-    ];
-    for (method, path, headers, body, status, example) in cases {
-        let (got, reply) = daemon.request(method, path, headers, body);
-        assert_eq!(got, *status, "{method} {path}: {reply}");
-        assert_eq!(
-            difference(example, &reply, ""),
-            None,
-            "{method} {path}: {reply}"
-        );
-        let code = |json: &Json| json.pointer("/error/code").or(json.get("code")).cloned();
-        assert_eq!(code(&reply), code(example), "{method} {path}");
-    }
 }
 
 #[test]

@@ -238,14 +238,6 @@ fn bad_requests_are_refused_in_the_dialect() {
         (
             "GET",
             "/api/v1/tables",
-            &["X-Tenant-ID: 1"],
-            "",
-            400,
-            "INVALID_QUERY",
-        ),
-        (
-            "GET",
-            "/api/v1/tables",
             &["X-Helios-Dialect: latin"],
             "",
             400,
@@ -475,6 +467,14 @@ fn rows_are_inserted_updated_and_deleted() {
         reply["data"],
         json!([{"email": "a@x", "age": 30}, {"email": "b@x", "age": 31}])
     );
+    // The names of an object are unique, also when a column is asked for twice.
+    let (_, _, text) = daemon.raw(
+        "GET",
+        "/api/v1/tables/items/rows/1?select=age,id,age",
+        &[],
+        "",
+    );
+    assert_eq!(text, r#"{"data":{"age":30,"id":1}}"#);
     let atomic = json!({"rows": [{"email": "c@x"}, {"email": "a@x"}]});
     let (status, _) = daemon.request(
         "POST",
@@ -652,6 +652,87 @@ fn a_transaction_spans_requests() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     let (status, _) = run(&short, "SELECT 1", json!([]));
     assert_eq!(status, 404, "expired");
+}
+
+/// R-029: a transaction that its client forgot frees what it had locked when its time is over,
+/// although nobody asks for any transaction again.
+#[test]
+fn an_expired_transaction_lets_go_of_its_locks() {
+    let daemon = Daemon::start();
+    daemon.sql("CREATE TABLE t (id integer PRIMARY KEY, n integer)");
+    daemon.sql("INSERT INTO t VALUES (1, 0)");
+    let begun = daemon.ok("POST", "/api/v1/transactions", r#"{"timeout_ms": 1000}"#);
+    let path = format!(
+        "/api/v1/transactions/{}/query",
+        begun["transaction_id"].as_str().unwrap()
+    );
+    daemon.ok(
+        "POST",
+        &path,
+        r#"{"sql": "UPDATE t SET n = 100 WHERE id = 1"}"#,
+    );
+    // It waits for the row, and gets it as it was.
+    let body = r#"{"sql": "UPDATE t SET n = n + 1 WHERE id = 1 RETURNING n", "timeout_ms": 20000}"#;
+    let reply = daemon.ok("POST", "/api/v1/query", body);
+    assert_eq!(reply["data"], json!([{"n": 1}]));
+}
+
+/// Sessions that wait for the next request do not count as users of a database.
+#[test]
+fn a_database_that_was_asked_can_be_dropped() {
+    let daemon = Daemon::start();
+    daemon.sql("CREATE DATABASE shop");
+    let there = ["X-Helios-Database: shop"];
+    let body = r#"{"sql": "SELECT current_database() AS name"}"#;
+    for _ in 0..3 {
+        let (_, reply) = daemon.request("POST", "/api/v1/query", &there, body);
+        assert_eq!(reply["data"], json!([{"name": "shop"}]));
+        let (_, reply) = daemon.request("GET", "/api/v1/tables", &there, "");
+        assert!(reply["total_count"].is_number(), "{reply}");
+    }
+    daemon.sql("DROP DATABASE shop");
+    let (status, reply) = daemon.request("POST", "/api/v1/query", &there, body);
+    assert_eq!(
+        (status, reply["error"]["details"]["sqlstate"].as_str()),
+        (400, Some("3D000"))
+    );
+}
+
+/// What a statement leaves in its session ends with its request.
+#[test]
+fn a_request_leaves_nothing_to_the_next_one() {
+    let daemon = Daemon::start();
+    daemon.sql("CREATE SEQUENCE numbers");
+    daemon.sql("CREATE TABLE t (id integer PRIMARY KEY)");
+    daemon.sql("SELECT set_config('search_path', 'pg_catalog', false)");
+    assert_eq!(daemon.sql("SELECT id FROM t")["data"], json!([]));
+    daemon.sql("SELECT nextval('numbers')");
+    let body = r#"{"sql": "SELECT lastval()"}"#;
+    let (_, reply) = daemon.request("POST", "/api/v1/query", &[], body);
+    assert_eq!(reply["error"]["details"]["sqlstate"], "55000", "{reply}");
+    daemon.sql("SELECT pg_advisory_lock(7)");
+    let begun = daemon.ok("POST", "/api/v1/transactions", "{}");
+    let path = format!(
+        "/api/v1/transactions/{}/query",
+        begun["transaction_id"].as_str().unwrap()
+    );
+    let got = daemon.ok(
+        "POST",
+        &path,
+        r#"{"sql": "SELECT pg_try_advisory_lock(7) AS free"}"#,
+    );
+    assert_eq!(got["data"], json!([{"free": true}]));
+}
+
+#[test]
+fn a_stream_opens_no_transaction() {
+    let daemon = Daemon::start();
+    let (status, reply) =
+        daemon.request("POST", "/api/v1/query/stream", &[], r#"{"sql": "BEGIN"}"#);
+    assert_eq!(
+        (status, reply["error"]["details"]["sqlstate"].as_str()),
+        (400, Some("0A000"))
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![no_main]
 #![allow(dead_code, unused_imports)]
 
+mod accept;
 mod config;
 mod dialect;
 mod error;

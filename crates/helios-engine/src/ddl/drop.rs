@@ -111,7 +111,9 @@ impl Ddl<'_> {
                 self.remove_sequence(sequence)?;
             }
         }
-        catalog_store::delete(&mut self.transaction()?.txn, Kind::Table, table.id.0);
+        let txn = &mut self.transaction()?.txn;
+        catalog_store::delete(txn, Kind::Table, table.id.0);
+        catalog_store::delete_analyzed(txn, table.id);
         catalog_store::remove_relation(&mut self.catalog, table.id);
         self.drop_storage(table.database, table.storage)?;
         for index in table.indexes.iter().filter(|i| !i.primary) {

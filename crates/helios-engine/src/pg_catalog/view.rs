@@ -3,6 +3,7 @@
 use super::relation::{relation_kind, relation_name, relation_owner};
 use super::row::{oid, optional, text};
 use super::{Request, Row};
+use crate::table_size::stored;
 use helios_planner::catalog::{PG_CATALOG_SCHEMA, Relation};
 use helios_planner::function::catalog::definition::{
     full_table_name, index_definition, view_definition,
@@ -136,26 +137,38 @@ pub(super) fn pg_sequences(request: &mut Request<'_>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Only what is known: a table's name. Counters are in the metrics, by statement.
+/// Only what is known: a table's name, its rows, and when it was analyzed last. Counters are in the
+/// metrics, by statement.
 pub(super) fn pg_stat_tables(request: &mut Request<'_>) -> Result<Vec<Row>> {
     let request = &*request;
-    Ok(request
-        .relations(None)
-        .into_iter()
-        .filter_map(|r| match r {
-            Relation::Table(table) => {
-                let mut row = vec![Value::Null; request.table.columns.len()];
-                let names = [
-                    oid(table.id),
-                    text(request.schema_name(table.schema)),
-                    text(&table.name),
-                ];
-                for (place, value) in row.iter_mut().zip(names) {
-                    *place = value;
-                }
-                Some(row)
+    let place = |name: &str| request.table.columns.iter().position(|(c, _)| c == name);
+    let mut rows = Vec::new();
+    for relation in request.relations(None) {
+        let Relation::Table(table) = relation else {
+            continue;
+        };
+        let store = &request.engine.store;
+        let analyzed = request.engine.analyzed_us(table.id)?;
+        let known = [
+            ("relid", oid(table.id)),
+            ("schemaname", text(request.schema_name(table.schema))),
+            ("relname", text(&table.name)),
+            (
+                "n_live_tup",
+                Value::Int8(store.row_count(stored(table, table.storage))),
+            ),
+            (
+                "last_analyze",
+                analyzed.map_or(Value::Null, Value::TimestampTz),
+            ),
+        ];
+        let mut row = vec![Value::Null; request.table.columns.len()];
+        for (name, value) in known {
+            if let Some(cell) = place(name).and_then(|at| row.get_mut(at)) {
+                *cell = value;
             }
-            _ => None,
-        })
-        .collect())
+        }
+        rows.push(row);
+    }
+    Ok(rows)
 }

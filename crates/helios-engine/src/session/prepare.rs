@@ -7,7 +7,7 @@ use crate::template_cache::Key;
 use helios_planner::lower::LowerOptions;
 use helios_planner::sql::{BindContext, Bound, BoundPlan, Statement};
 use helios_planner::template::PlanTemplate;
-use helios_types::{Result, Type, Value, bail};
+use helios_types::{Error, Result, Type, Value, bail};
 use std::sync::Arc;
 
 impl Session {
@@ -132,8 +132,15 @@ impl Session {
     /// The plan as text; the same for every protocol that asks.
     pub fn explain(&self, prepared: &Prepared, format: ExplainFormat) -> Result<String> {
         match prepared.template() {
-            Some(template) => crate::explain::explain(template, format),
-            None => bail!(Unsupported, "EXPLAIN of a statement without a plan"),
+            Some(template) => {
+                self.authorize(template)?;
+                let store = &self.engine.store;
+                crate::explain::explain(template, format, &|table| {
+                    let rows = store.row_count(crate::table_size::stored(table, table.storage));
+                    rows.unsigned_abs()
+                })
+            }
+            None => Err(Error::unsupported("EXPLAIN of a statement without a plan")),
         }
     }
 

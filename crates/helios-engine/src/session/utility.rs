@@ -168,18 +168,21 @@ impl Session {
                 self.engine.store.flush(true)?;
                 Ok(Completion::utility("CHECKPOINT"))
             }
-            // Superseded versions are dropped with the commit that supersedes them and row counts
-            // are exact, so there is nothing left for these two to do.
-            Utility::Vacuum { .. } => {
+            // Superseded versions are dropped with the commit that supersedes them, so there is
+            // nothing left for VACUUM to do.
+            Utility::Vacuum { tables, analyze } => {
                 if self.in_explicit_transaction() {
                     bail!(
                         ActiveTransaction,
                         "VACUUM cannot run inside a transaction block"
                     );
                 }
+                if *analyze {
+                    return self.analyze(tables, "VACUUM").await;
+                }
                 Ok(Completion::utility("VACUUM"))
             }
-            Utility::Analyze { .. } => Ok(Completion::utility("ANALYZE")),
+            Utility::Analyze { tables } => self.analyze(tables, "ANALYZE").await,
             Utility::Lock {
                 tables,
                 mode,

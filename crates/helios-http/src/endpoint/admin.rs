@@ -1,9 +1,10 @@
 //! health, what the server is, metrics.
 
+use crate::accept::Media;
 use crate::app::App;
 use crate::body::Body;
 use crate::error::Result;
-use crate::reply::{PROMETHEUS, Reply};
+use crate::reply::Reply;
 use serde_json::json;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -71,5 +72,5 @@ pub fn info(app: &App) -> Result<Reply> {
 pub fn metrics(app: &App) -> Result<Reply> {
     let mut out = String::with_capacity(4096);
     app.surroundings.write_metrics(&mut out);
-    Ok(Reply::new(200, PROMETHEUS, Body::Full(out.into())))
+    Ok(Reply::new(200, Media::Metrics, Body::Full(out.into())))
 }

@@ -126,6 +126,9 @@ const KEYS: &[(&str, &str)] = &[
     ("Actual Total Time", "actual_time_ms"),
 ];
 
+/// Inputs are the children; this API has one number for the cost.
+const LEFT_OUT: &[&str] = &["Plans", "Startup Cost"];
+
 fn node(plan: &Json) -> Json {
     let Some(fields) = plan.as_object() else {
         return plan.clone();
@@ -138,7 +141,7 @@ fn node(plan: &Json) -> Json {
         );
     }
     for (key, value) in fields {
-        if key != "Plans" && !KEYS.iter().any(|(k, _)| k == key) {
+        if !LEFT_OUT.contains(&key.as_str()) && !KEYS.iter().any(|(k, _)| k == key) {
             out.insert(key.to_lowercase().replace(' ', "_"), value.clone());
         }
     }
@@ -154,11 +157,11 @@ mod tests {
 
     #[test]
     fn the_keys_of_explain_are_renamed_at_every_level() {
-        let plan = r#"[{"Plan":{"Node Type":"Limit","Plan Rows":1,"Plans":[{"Node Type":"Index Scan","Index Name":"i","Scan Direction":"Forward"}]},"Executor":"Kv"}]"#;
+        let plan = r#"[{"Plan":{"Node Type":"Limit","Startup Cost":0.28,"Total Cost":0.29,"Plan Rows":1,"Plans":[{"Node Type":"Index Scan","Index Name":"i","Scan Direction":"Forward"}]},"Executor":"Kv"}]"#;
         let plan = json_plan(plan).unwrap();
         assert_eq!(
             plan.to_string(),
-            r#"{"node_type":"Limit","index_name":null,"relation":null,"index_cond":null,"estimated_rows":1,"estimated_cost":null,"actual_rows":null,"actual_time_ms":null,"children":[{"node_type":"Index Scan","index_name":"i","relation":null,"index_cond":null,"estimated_rows":null,"estimated_cost":null,"actual_rows":null,"actual_time_ms":null,"scan_direction":"Forward"}],"executor":"Kv"}"#
+            r#"{"node_type":"Limit","index_name":null,"relation":null,"index_cond":null,"estimated_rows":1,"estimated_cost":0.29,"actual_rows":null,"actual_time_ms":null,"children":[{"node_type":"Index Scan","index_name":"i","relation":null,"index_cond":null,"estimated_rows":null,"estimated_cost":null,"actual_rows":null,"actual_time_ms":null,"scan_direction":"Forward"}],"executor":"Kv"}"#
         );
         let small = json!({"a": "x: y", "children": [{"b": 1, "c": null}, {"b": 2}], "d": true});
         let mut yaml = String::new();

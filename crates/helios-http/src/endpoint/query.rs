@@ -1,5 +1,6 @@
 //! SQL over REST: one statement and its rows, or a stream of them.
 
+use crate::accept::Media;
 use crate::app::App;
 use crate::body::{Body, StopOnDrop};
 use crate::dialect::Dialect;
@@ -7,7 +8,7 @@ use crate::error::{ErrorContext, Failure, Fault, Result};
 use crate::execute::{self, Borrowed, Ready};
 use crate::json::{JsonRows, Separator, write_integer, write_str};
 use crate::query_registry::Cancelled;
-use crate::reply::{NDJSON, Reply};
+use crate::reply::Reply;
 use crate::request::Request;
 use crate::type_name;
 use bytes::Bytes;
@@ -32,14 +33,65 @@ pub async fn query(app: &App, request: &Request) -> Result<Reply> {
     let params = request.fields.array("params")?.unwrap_or_default();
     let timeout = request.timeout()?;
     let mut borrowed = Borrowed::new(app, request)?;
-    let session = borrowed.session()?;
-    let running = app.queries.start(&request.user, session.cancel_handle());
-    let ready = execute::prepare(session, sql, params)?;
-    let body = match request.dialect {
-        Dialect::Nano => nano(&mut borrowed, &ready, request, timeout).await?,
-        _ => v7(app, &mut borrowed, &ready, request, timeout, &running.id).await?,
-    };
-    Ok(Reply::json(200, body))
+    let ready = execute::prepare(borrowed.session()?, sql, params)?;
+    match (request.dialect, request.media) {
+        (_, Media::Lines) => lines(app, &mut borrowed, &ready, request, timeout).await,
+        (Dialect::Nano, _) => nano(&mut borrowed, &ready, request, timeout).await,
+        _ => v7(app, &mut borrowed, &ready, request, timeout).await,
+    }
+}
+
+fn max_rows(app: &App, request: &Request) -> Result<u64> {
+    let most = app.config.v7_rows_max;
+    match request.fields.u64("max_rows")? {
+        None => Ok(V7_ROWS_DEFAULT.min(most)),
+        Some(rows) if rows > most => Err(Failure::field(format!(
+            "field \"max_rows\" must be at most {most}"
+        ))),
+        Some(rows) => Ok(rows),
+    }
+}
+
+/// Runs a statement whose rows go into `rows`, up to the most that the client wants; how many rows
+/// it changed if that is what it does.
+async fn run_limited(
+    borrowed: &mut Borrowed<'_>,
+    ready: &Ready,
+    rows: &mut JsonRows,
+    max_rows: u64,
+    timeout: Duration,
+) -> Result<Option<u64>> {
+    // A change is never cut short for the rows that it returns.
+    if !ready.prepared.template().is_some_and(|t| t.writes) {
+        rows.max = max_rows;
+    }
+    match borrowed.run_ready(ready, rows, timeout).await {
+        Ok(completion) => Ok(execute::changes_rows(&completion).then_some(completion.rows)),
+        // The sink stopped the statement: what it took is the answer.
+        Err(_) if rows.truncated => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The rows as lines; what an envelope says beside them is in headers.
+async fn lines(
+    app: &App,
+    borrowed: &mut Borrowed<'_>,
+    ready: &Ready,
+    request: &Request,
+    timeout: Duration,
+) -> Result<Reply> {
+    let max_rows = max_rows(app, request)?;
+    let mut rows = JsonRows::objects(columns(ready), Separator::Line);
+    let affected = run_limited(borrowed, ready, &mut rows, max_rows, timeout).await?;
+    let mut reply = Reply::new(200, Media::Lines, Body::Full(rows.out.into()));
+    if let Some(affected) = affected {
+        reply = reply.header("x-affected-rows", &affected.to_string());
+    }
+    if rows.truncated {
+        reply = reply.header("x-truncated", "true");
+    }
+    Ok(reply)
 }
 
 async fn v7(
@@ -48,39 +100,26 @@ async fn v7(
     ready: &Ready,
     request: &Request,
     timeout: Duration,
-    id: &str,
-) -> Result<Vec<u8>> {
-    let most = app.config.v7_rows_max;
-    let max_rows = request
-        .fields
-        .u64("max_rows")?
-        .unwrap_or(V7_ROWS_DEFAULT.min(most));
-    if max_rows > most {
-        return Err(Failure::field(format!(
-            "field \"max_rows\" must be at most {most}"
-        )));
-    }
+) -> Result<Reply> {
+    let max_rows = max_rows(app, request)?;
     let with_metadata = request.fields.bool("include_metadata", false)?;
+    // Only metadata tells a client the id of its query.
+    let running = if with_metadata {
+        let cancel = borrowed.session()?.cancel_handle();
+        Some(app.queries.start(&request.user, cancel))
+    } else {
+        None
+    };
     let mut rows = JsonRows::objects(columns(ready), Separator::Comma);
     rows.out.extend_from_slice(b"{\"success\":true,\"data\":[");
-    let writes = ready.prepared.template().is_some_and(|t| t.writes);
-    if !writes {
-        rows.max = max_rows;
-    }
-    let result = borrowed.run_ready(ready, &mut rows, timeout).await;
-    let affected = match result {
-        Ok(completion) => execute::changes_rows(&completion).then_some(completion.rows),
-        // The sink stopped the statement: what it took is the answer.
-        Err(_) if rows.truncated => None,
-        Err(failure) => return Err(failure),
-    };
+    let affected = run_limited(borrowed, ready, &mut rows, max_rows, timeout).await?;
     let (mut out, count, truncated) = (rows.out, rows.count, rows.truncated);
     out.push(b']');
     if let Some(affected) = affected {
         out.extend_from_slice(b",\"affected_rows\":");
         write_integer(&mut out, affected as i64);
     }
-    if with_metadata {
+    if let Some(running) = running {
         out.extend_from_slice(b",\"metadata\":{\"columns\":");
         let catalog = app.engine.catalog();
         out.extend_from_slice(
@@ -95,14 +134,14 @@ async fn v7(
             )
             .as_bytes(),
         );
-        write_str(&mut out, id);
+        write_str(&mut out, &running.id);
         if truncated {
             out.extend_from_slice(b",\"truncated\":true");
         }
         out.push(b'}');
     }
     out.push(b'}');
-    Ok(out)
+    Ok(Reply::json(200, out))
 }
 
 async fn nano(
@@ -110,7 +149,7 @@ async fn nano(
     ready: &Ready,
     request: &Request,
     timeout: Duration,
-) -> Result<Vec<u8>> {
+) -> Result<Reply> {
     let mut rows = JsonRows::arrays(ready.prepared.output.iter().map(|c| c.ty));
     rows.out
         .extend_from_slice(b"{\"success\":true,\"data\":{\"columns\":");
@@ -131,7 +170,7 @@ async fn nano(
         )
         .as_bytes(),
     );
-    Ok(out)
+    Ok(Reply::json(200, out))
 }
 
 /// the branch dialect, of which only `main` exists.
@@ -210,7 +249,7 @@ pub async fn stream(app: &Arc<App>, request: &Request) -> Result<Reply> {
     match first.await {
         Ok(Ok(id)) => {
             let body = Body::Stream(receiver, stop);
-            Ok(Reply::new(200, NDJSON, body).header("x-query-id", &id))
+            Ok(Reply::new(200, Media::Lines, body).header("x-query-id", &id))
         }
         Ok(Err(failure)) => Err(failure),
         Err(_) => Err(Failure::from(helios_types::Error::internal(
@@ -269,6 +308,9 @@ impl Stream {
                 .session
                 .fetch(&mut cursor, &mut self.rows, self.batch)
                 .await?;
+            if matches!(fetched, Fetched::Done(_)) {
+                execute::check_idle(&self.session)?;
+            }
             if let Some(started) = started.take() {
                 let _ = started.send(Ok(id.to_owned()));
             }

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::error::{Failure, Fault, Result};
 use crate::execute::Borrowed;
 use crate::filter;
-use crate::json::{JsonRows, Separator, write_str, write_value};
+use crate::json::{JsonRows, Separator, parameter, write_str, write_value};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::target::{self, Target, quote, quote_list};
@@ -80,6 +80,9 @@ fn page(target: &Target, request: &Request) -> Result<Page> {
         None => None,
     };
     let offset = request.query_u64("offset")?.unwrap_or(0);
+    if i64::try_from(offset).is_err() {
+        return Err(Failure::field("query parameter \"offset\" is too large"));
+    }
     if with_cursor && offset > 0 {
         return Err(Failure::field(
             "\"cursor\" and \"offset\" exclude each other",
@@ -102,17 +105,15 @@ fn selected(target: &Target, select: Option<&str>) -> Result<Vec<(String, Type)>
     let Some(select) = select.filter(|s| !s.trim().is_empty() && s.trim() != "*") else {
         return Ok(all.iter().map(owned).collect());
     };
-    select
-        .split(',')
-        .map(str::trim)
-        .map(|name| {
-            target.check_column(name)?;
-            all.iter()
-                .find(|(column, _)| *column == name)
-                .map(owned)
-                .ok_or_else(|| target::missing(name))
-        })
-        .collect()
+    let mut columns: Vec<(String, Type)> = Vec::new();
+    for name in select.split(',').map(str::trim) {
+        target.check_column(name)?;
+        // The names of an object are unique: a column that comes twice stands once.
+        if columns.iter().all(|(known, _)| known != name) {
+            columns.extend(all.iter().find(|(column, _)| *column == name).map(owned));
+        }
+    }
+    Ok(columns)
 }
 
 async fn count(borrowed: &mut Borrowed<'_>, target: &Target, filter: Option<&str>) -> Result<i64> {
@@ -251,7 +252,7 @@ impl Page {
 pub async fn by_id(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
     let columns = selected(&target, request.query_str("select"))?;
-    let (condition, params) = id_condition(&target, request.capture(1), 0)?;
+    let (condition, params) = id_condition(&target, request, 0)?;
     let list = quote_list(columns.iter().map(|(name, _)| name.as_str()));
     let sql = format!("SELECT {list} FROM {} WHERE {condition}", target.sql());
     let mut rows = JsonRows::objects(
@@ -263,7 +264,7 @@ pub async fn by_id(app: &App, request: &Request) -> Result<Reply> {
     borrowed
         .run(&sql, &params, &mut rows, TIMEOUT)
         .await
-        .map_err(|f| id_failure(f, request))?;
+        .map_err(without_position)?;
     if rows.count == 0 {
         return Err(row_missing(request));
     }
@@ -271,12 +272,14 @@ pub async fn by_id(app: &App, request: &Request) -> Result<Reply> {
     Ok(Reply::json(200, rows.out))
 }
 
-/// `key = $n` for the id of a path; the parts of a composite key are separated by commas.
+/// `key = $n` for the id of a path; the parts of a composite key are separated by commas. An id
+/// that cannot be a value of the key's type names no row.
 pub fn id_condition(
     target: &Target,
-    id: &str,
+    request: &Request,
     params_before: usize,
 ) -> Result<(String, Vec<Json>)> {
+    let id = request.capture(1);
     let key = target.key();
     if key.is_empty() {
         let name = target.name();
@@ -300,6 +303,13 @@ pub fn id_condition(
             parts.len()
         )));
     }
+    let types = target.columns();
+    for (column, part) in key.iter().zip(&parts) {
+        let ty = types.iter().find(|(name, _)| name == column);
+        if ty.is_some_and(|(_, ty)| parameter(&Json::from(*part), *ty).is_err()) {
+            return Err(row_missing(request));
+        }
+    }
     let condition = key
         .iter()
         .enumerate()
@@ -312,12 +322,4 @@ pub fn id_condition(
 pub fn row_missing(request: &Request) -> Failure {
     let (table, id) = (request.capture(0), request.capture(1));
     Failure::not_found(format!("relation \"{table}\" has no row with id \"{id}\""))
-}
-
-/// An id that cannot be a value of the key's type names no row.
-pub fn id_failure(failure: Failure, request: &Request) -> Failure {
-    match failure.error.kind() {
-        ErrorKind::InvalidTextRepresentation | ErrorKind::NumericOutOfRange => row_missing(request),
-        _ => without_position(failure),
-    }
 }

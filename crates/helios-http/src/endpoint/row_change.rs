@@ -5,7 +5,7 @@
 //! for each row in one transaction: the statement's text, and so its template, does not depend on
 //! how many rows there are.
 
-use super::row::{TIMEOUT, find_target, id_condition, id_failure, row_missing, without_position};
+use super::row::{TIMEOUT, find_target, id_condition, row_missing, without_position};
 use crate::app::App;
 use crate::error::{Failure, Result};
 use crate::execute::{self, Borrowed};
@@ -181,18 +181,18 @@ impl Returning {
 fn returning(target: &Target, request: &Request) -> Result<Returning> {
     let names = request.fields.strings("returning")?.unwrap_or_default();
     let all = target.columns();
-    let mut columns = Vec::with_capacity(names.len());
+    let mut columns: Vec<(String, Type)> = Vec::with_capacity(names.len());
     for name in names {
-        if name == "*" {
-            columns.extend(all.iter().map(|(n, ty)| ((*n).to_owned(), *ty)));
-            continue;
+        if name != "*" {
+            target.check_column(name)?;
         }
-        target.check_column(name)?;
-        columns.extend(
-            all.iter()
-                .find(|(n, _)| *n == name)
-                .map(|(n, ty)| ((*n).to_owned(), *ty)),
-        );
+        // The names of an object are unique: a column that comes twice stands once.
+        for (column, ty) in &all {
+            let wanted = name == "*" || name == *column;
+            if wanted && columns.iter().all(|(known, _)| known != column) {
+                columns.push(((*column).to_owned(), *ty));
+            }
+        }
     }
     let sql = if columns.is_empty() {
         String::new()
@@ -288,7 +288,7 @@ async fn changed(
 pub async fn patch(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
     let (set, mut params) = assignments(&target, request)?;
-    let (condition, id) = id_condition(&target, request.capture(1), params.len())?;
+    let (condition, id) = id_condition(&target, request, params.len())?;
     params.extend(id);
     let returning = returning(&target, request)?;
     let sql = format!(
@@ -315,7 +315,7 @@ pub async fn patch(app: &App, request: &Request) -> Result<Reply> {
 
 pub async fn delete_by_id(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
-    let (condition, params) = id_condition(&target, request.capture(1), 0)?;
+    let (condition, params) = id_condition(&target, request, 0)?;
     let sql = format!("DELETE FROM {} WHERE {condition}", target.sql());
     let mut borrowed = Borrowed::new(app, request)?;
     let completion = borrowed
@@ -326,7 +326,7 @@ pub async fn delete_by_id(app: &App, request: &Request) -> Result<Reply> {
             TIMEOUT,
         )
         .await
-        .map_err(|f| id_failure(f, request))?;
+        .map_err(without_position)?;
     if completion.rows == 0 {
         return Err(row_missing(request));
     }

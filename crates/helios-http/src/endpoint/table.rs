@@ -129,14 +129,18 @@ fn like(text: &str, pattern: &str) -> bool {
 pub fn detail(app: &App, request: &Request) -> Result<Reply> {
     let target = find_target(app, request)?;
     let mut borrowed = Borrowed::new(app, request)?;
-    let size = match &target.relation {
-        TargetRows::Table(table) => borrowed.session()?.table_size(table).ok(),
-        TargetRows::View(_) | TargetRows::Virtual(_) => None,
+    let (size, analyzed) = match &target.relation {
+        TargetRows::Table(table) => (
+            borrowed.session()?.table_size(table).ok(),
+            app.engine.analyzed_us(table.id)?,
+        ),
+        TargetRows::View(_) | TargetRows::Virtual(_) => (None, None),
     };
-    Ok(Reply::value(
-        200,
-        &describe(&app.engine.catalog(), &target, size),
-    ))
+    let mut reply = describe(&app.engine.catalog(), &target, size);
+    if let Some(time) = analyzed.and_then(|us| u64::try_from(us / 1000).ok()) {
+        reply["statistics"]["last_analyzed"] = Json::from(at_ms(time));
+    }
+    Ok(Reply::value(200, &reply))
 }
 
 fn describe(catalog: &Catalog, target: &Target, size: Option<TableSize>) -> Json {

@@ -11,6 +11,7 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::target::{quote, quote_list};
 use helios_engine::TransactionMode;
+use helios_planner::catalog::Relation;
 use helios_types::ErrorKind;
 use helios_types::value::Rows;
 use serde_json::{Map, Value as Json, json};
@@ -45,25 +46,30 @@ pub async fn create(app: &App, request: &Request) -> Result<Reply> {
         ));
     }
     let if_not_exists = fields.bool("if_not_exists", false)?;
-    let exists = table_exists(app, request, schema, name);
+    let existing = existing_table(app, request, schema, name);
     let mut statements = Vec::new();
-    if !(exists && if_not_exists) {
+    if existing.is_none() || !if_not_exists {
         statements.push(format!("CREATE TABLE {table} ({})", parts.join(", ")));
         for index in fields.objects("indexes")?.unwrap_or_default() {
             statements.push(index_sql(&table, &Fields::from_map(index.clone()))?);
         }
     }
     run_all(app, request, &statements).await?;
-    let reply = json!({"success": true, "table": {"name": name, "schema": schema, "created_at": json::now()}});
+    let times = match existing {
+        Some(relation) => app.engine.relation_times(&relation)?,
+        None => None,
+    };
+    let made = times.map_or_else(json::now, |(made, _)| json::at_ms(made));
+    let reply =
+        json!({"success": true, "table": {"name": name, "schema": schema, "created_at": made}});
     Ok(Reply::value(201, &reply))
 }
 
-fn table_exists(app: &App, request: &Request, schema: &str, name: &str) -> bool {
+fn existing_table(app: &App, request: &Request, schema: &str, name: &str) -> Option<Relation> {
     let catalog = app.engine.catalog();
-    catalog
-        .database_named(&request.database)
-        .and_then(|database| catalog.schema_named(database.id, schema))
-        .is_some_and(|schema| catalog.relation_named(schema.id, name).is_some())
+    let database = catalog.database_named(&request.database)?;
+    let schema = catalog.schema_named(database.id, schema)?;
+    catalog.relation_named(schema.id, name).cloned()
 }
 
 fn column_sql(column: &Fields) -> Result<String> {
@@ -207,7 +213,7 @@ pub async fn alter(app: &App, request: &Request) -> Result<Reply> {
     for operation in &operations {
         let operation = Fields::from_map((*operation).clone());
         let schema = quote(&target.schema.name);
-        statements.push(operation_sql(&table, &schema, &operation)?);
+        statements.extend(operation_sql(&table, &schema, &operation)?);
         if operation.str("operation")? == Some("rename_table") {
             name = operation.required_str("new_name")?.to_owned();
             table = format!("{schema}.{}", quote(&name));
@@ -224,7 +230,8 @@ pub async fn alter(app: &App, request: &Request) -> Result<Reply> {
     ))
 }
 
-fn operation_sql(table: &str, schema: &str, operation: &Fields) -> Result<String> {
+/// The statements of one operation.
+fn operation_sql(table: &str, schema: &str, operation: &Fields) -> Result<Vec<String>> {
     let object = |name: &str| -> Result<Fields> {
         let map = operation
             .object(name)?
@@ -232,7 +239,9 @@ fn operation_sql(table: &str, schema: &str, operation: &Fields) -> Result<String
         Ok(Fields::from_map(map.clone()))
     };
     let quoted = |name: &str| operation.required_str(name).map(quote);
-    match operation.required_str("operation")? {
+    let statement = match operation.required_str("operation")? {
+        "alter_column" => return alter_column_sql(table, operation),
+        "add_constraint" => constraint_sql(table, schema, &object("constraint")?),
         "add_column" => {
             let column = object("column")?;
             let key = if column.bool("primary_key", false)? {
@@ -265,9 +274,89 @@ fn operation_sql(table: &str, schema: &str, operation: &Fields) -> Result<String
             quoted("constraint_name")?
         )),
         other => Err(Failure::field(format!(
-            "operation \"{other}\" is not known: expected add_column, drop_column, rename_column, add_index, drop_index, rename_table or drop_constraint"
+            "operation \"{other}\" is not known: expected add_column, drop_column, rename_column, alter_column, add_index, drop_index, rename_table, add_constraint or drop_constraint"
         ))),
+    };
+    statement.map(|sql| vec![sql])
+}
+
+/// `alter_column`: `type`, `nullable` and `default` as in `add_column`, each of them if it is there;
+/// a default of null drops the default.
+fn alter_column_sql(table: &str, operation: &Fields) -> Result<Vec<String>> {
+    let column = quote(operation.required_str("column_name")?);
+    let mut changes = Vec::new();
+    if let Some(name) = operation.str("type")? {
+        changes.push(format!("TYPE {}", type_sql(name)?));
     }
+    if operation.has("nullable") {
+        let verb = if operation.bool("nullable", true)? {
+            "DROP"
+        } else {
+            "SET"
+        };
+        changes.push(format!("{verb} NOT NULL"));
+    }
+    match operation.str("default")? {
+        Some(default) => {
+            check_expression("default", default)?;
+            changes.push(format!("SET DEFAULT ({default})"));
+        }
+        None if operation.has("default") => changes.push("DROP DEFAULT".to_owned()),
+        None => {}
+    }
+    if changes.is_empty() {
+        return Err(Failure::field(
+            "operation \"alter_column\" needs one of the fields \"type\", \"nullable\" and \"default\"",
+        ));
+    }
+    let statement = |change| format!("ALTER TABLE {table} ALTER COLUMN {column} {change}");
+    Ok(changes.into_iter().map(statement).collect())
+}
+
+/// A constraint as a table's description has it, `name`, `type` and `definition`, for checks; the
+/// others have `columns`, and a foreign key `references` with a table and its columns.
+fn constraint_sql(table: &str, schema: &str, constraint: &Fields) -> Result<String> {
+    let name = match constraint.str("name")? {
+        Some(name) => format!("CONSTRAINT {} ", quote(name)),
+        None => String::new(),
+    };
+    let columns = |fields: &Fields, of: &str| -> Result<String> {
+        let columns = fields.strings("columns")?.filter(|c| !c.is_empty());
+        columns.map(quote_list).ok_or_else(|| {
+            Failure::field(format!(
+                "field \"columns\" of {of} must have at least one column"
+            ))
+        })
+    };
+    let body = match constraint.required_str("type")? {
+        "check" => {
+            let definition = constraint.required_str("definition")?;
+            check_expression("definition", definition)?;
+            format!("CHECK ({definition})")
+        }
+        "unique" => format!("UNIQUE ({})", columns(constraint, "a constraint")?),
+        "primary_key" => format!("PRIMARY KEY ({})", columns(constraint, "a constraint")?),
+        "foreign_key" => {
+            let references = constraint
+                .object("references")?
+                .ok_or_else(|| Failure::field("field \"references\" is required"))?;
+            let references = Fields::from_map(references.clone());
+            let target_schema = references.str("schema")?.map(quote);
+            format!(
+                "FOREIGN KEY ({}) REFERENCES {}.{} ({})",
+                columns(constraint, "a constraint")?,
+                target_schema.as_deref().unwrap_or(schema),
+                quote(references.required_str("table")?),
+                columns(&references, "\"references\"")?
+            )
+        }
+        other => {
+            return Err(Failure::field(format!(
+                "field \"type\" of a constraint must be check, unique, primary_key or foreign_key, not \"{other}\""
+            )));
+        }
+    };
+    Ok(format!("ALTER TABLE {table} ADD {name}{body}"))
 }
 
 pub async fn drop(app: &App, request: &Request) -> Result<Reply> {
@@ -365,6 +454,64 @@ mod tests {
             r#"{"name":"a"}"#,
         ] {
             assert!(column_sql(&fields(json)).is_err(), "{json}");
+        }
+    }
+
+    /// An operation, and its statements or none when it is refused.
+    #[test]
+    fn an_operation_becomes_the_statements_of_its_parts() {
+        let cases: &[(&str, Option<&[&str]>)] = &[
+            (
+                r#"{"operation":"alter_column","column_name":"a","type":"BIGINT","nullable":false,"default":null}"#,
+                Some(&[
+                    "ALTER TABLE t ALTER COLUMN \"a\" TYPE BIGINT",
+                    "ALTER TABLE t ALTER COLUMN \"a\" SET NOT NULL",
+                    "ALTER TABLE t ALTER COLUMN \"a\" DROP DEFAULT",
+                ]),
+            ),
+            (
+                r#"{"operation":"alter_column","column_name":"a","nullable":true,"default":"1 + 1"}"#,
+                Some(&[
+                    "ALTER TABLE t ALTER COLUMN \"a\" DROP NOT NULL",
+                    "ALTER TABLE t ALTER COLUMN \"a\" SET DEFAULT (1 + 1)",
+                ]),
+            ),
+            (r#"{"operation":"alter_column","column_name":"a"}"#, None),
+            (
+                r#"{"operation":"alter_column","column_name":"a","type":"int; drop table x"}"#,
+                None,
+            ),
+            (
+                r#"{"operation":"add_constraint","constraint":{"name":"c","type":"check","definition":"a > 0"}}"#,
+                Some(&["ALTER TABLE t ADD CONSTRAINT \"c\" CHECK (a > 0)"]),
+            ),
+            (
+                r#"{"operation":"add_constraint","constraint":{"type":"check","definition":"a > 0) , ADD CHECK (b"}}"#,
+                None,
+            ),
+            (
+                r#"{"operation":"add_constraint","constraint":{"type":"unique","columns":["a","b"]}}"#,
+                Some(&["ALTER TABLE t ADD UNIQUE (\"a\", \"b\")"]),
+            ),
+            (
+                r#"{"operation":"add_constraint","constraint":{"type":"unique","columns":[]}}"#,
+                None,
+            ),
+            (
+                r#"{"operation":"add_constraint","constraint":{"name":"f","type":"foreign_key","columns":["a"],"references":{"table":"u","columns":["id"]}}}"#,
+                Some(&[
+                    "ALTER TABLE t ADD CONSTRAINT \"f\" FOREIGN KEY (\"a\") REFERENCES s.\"u\" (\"id\")",
+                ]),
+            ),
+            (
+                r#"{"operation":"add_constraint","constraint":{"type":"exclude"}}"#,
+                None,
+            ),
+        ];
+        for (json, expected) in cases {
+            let statements = operation_sql("t", "s", &fields(json)).ok();
+            let expected = expected.map(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(statements, expected, "{json}");
         }
     }
 

@@ -34,7 +34,10 @@ pub async fn begin(app: &App, request: &Request) -> Result<Reply> {
         )));
     }
     let read_only = fields.bool("read_only", false)?;
-    let mut session = app.new_session(&request.user, &request.database, request.peer)?;
+    let mut session = app
+        .sessions
+        .fresh(&request.user, &request.database, request.peer)?;
+    execute::set_tenant(&mut session, request)?;
     session.begin(TransactionMode {
         isolation: Some(isolation),
         read_only: Some(read_only),
@@ -64,7 +67,7 @@ pub async fn query(app: &App, request: &Request) -> Result<Reply> {
     let Some(session) = lease.as_mut() else {
         return Err(Failure::from(Error::internal("empty lease")));
     };
-    let running = app.queries.start(&request.user, session.cancel_handle());
+    execute::set_tenant(session, request)?;
     let ready = execute::prepare(session, sql, params)?;
     let mut rows = JsonRows::objects(super::query::columns(&ready), Separator::Comma);
     rows.out.extend_from_slice(b"{\"success\":true,");
@@ -73,7 +76,6 @@ pub async fn query(app: &App, request: &Request) -> Result<Reply> {
         rows.out.extend_from_slice(b"\"data\":[");
     }
     let result = execute::run(session, &ready, &mut rows, timeout).await;
-    drop(running);
     if session.transaction_status() == TransactionStatus::Idle {
         // COMMIT or ROLLBACK as SQL text: the transaction is over, and so is its id.
         lease.take();

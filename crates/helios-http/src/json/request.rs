@@ -6,6 +6,7 @@
 use crate::error::{Failure, Fault, Result};
 use helios_types::ErrorKind;
 use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
 
 /// The top-level fields of a request body.
 #[derive(Debug, Default)]
@@ -122,13 +123,13 @@ pub fn missing(name: &str) -> Failure {
 }
 
 fn wrong(name: &str, expected: &str, found: &Json) -> Failure {
-    let found = match found {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a string",
-        Json::Array(_) => "an array",
-        Json::Object(_) => "an object",
+    let found: Cow<'static, str> = match found {
+        Json::Null => "null".into(),
+        Json::Bool(_) => "a boolean".into(),
+        Json::Number(number) => number.to_string().into(),
+        Json::String(_) => "a string".into(),
+        Json::Array(_) => "an array".into(),
+        Json::Object(_) => "an object".into(),
     };
     Failure::field(format!("field \"{name}\" must be {expected}, not {found}"))
 }

@@ -49,6 +49,10 @@ impl SessionLocks {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Names the session among those who hold locks.
     pub fn group(&self) -> u64 {
         self.owner.group

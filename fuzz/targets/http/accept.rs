@@ -1,0 +1,1 @@
+../../../crates/helios-http/src/accept.rs
