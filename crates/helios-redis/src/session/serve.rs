@@ -25,6 +25,8 @@ use tokio::sync::mpsc;
 const SEND_BYTES: usize = 256 * 1024;
 /// Room made for each read.
 const READ_BYTES: usize = 16 * 1024;
+/// How often a command tries to take part in a round before it waits for its keys by itself.
+const ROUND_TRIES: usize = 16;
 /// Keys that FLUSHDB removes in one transaction.
 const FLUSH_STEP: usize = 10_000;
 
@@ -213,7 +215,16 @@ impl<S: Transport> Connection<S> {
         let goes_on = matches!(next, Next::Locked(_));
         let (command, result) = match next {
             Next::Done => return Ok(()),
-            Next::Locked(command) => (command, self.run_locked(command, args).await?),
+            Next::Locked(command) => {
+                let result = match self.retry(command, args).await {
+                    Ok(Next::Done) => Ok(()),
+                    Ok(Next::Block(_, blocking)) => self.block(command, blocking, args).await?,
+                    Ok(Next::Sql(_)) => self.sql(command, args).await,
+                    Ok(_) => self.run_locked(command, args).await?,
+                    Err(error) => Err(error),
+                };
+                (command, result)
+            }
             Next::Block(command, blocking) => (command, self.block(command, blocking, args).await?),
             Next::Exec => (by_name("exec"), self.exec().await),
             Next::Watch => (by_name("watch"), self.watch(args)),
@@ -230,6 +241,22 @@ impl<S: Transport> Connection<S> {
             self.session.finish_batch(&mut self.out).await;
         }
         Ok(())
+    }
+
+    /// Tries again whether a command can take part in the round of all connections. A queue for a
+    /// key keeps every round from it, so that whoever joined the queue at once would keep it alive.
+    async fn retry(&mut self, command: &'static Command, args: Args<'_>) -> Result<Next> {
+        for _ in 0..ROUND_TRIES {
+            if !self.session.takes_part(command) {
+                break;
+            }
+            tokio::task::yield_now().await;
+            let next = self.session.start(command, args, now_ms(), &mut self.out)?;
+            if !matches!(next, Next::Locked(_)) {
+                return Ok(next);
+            }
+        }
+        Ok(Next::Locked(command))
     }
 
     /// A command whose keys were locked by somebody else: waits for them in a batch of its own.

@@ -167,7 +167,7 @@ fn a_command_that_fails_among_others_leaves_nothing_and_harms_nobody() {
 }
 
 #[test]
-fn transactions_scripts_of_sql_and_waiting_clients_meet_hot_keys() {
+fn transactions_sql_and_waiting_clients_meet_at_hot_keys() {
     let server = peer::heliosdb();
     let results = at_once(server.port, |at, client| match at % 4 {
         0 => integers(repeat(client, |_| "HINCRBY hash n 1".to_owned())).len(),
