@@ -2,13 +2,17 @@
 //! and started again, and every acknowledged write must be there, whole, and nothing else.
 //!
 //! `CRASH_CYCLES` says how often (20), `CRASH_SEED` repeats a run's choices. SIGKILL leaves the
-//! page cache alone, so this shows that what is acknowledged has left the process, not that it has
-//! reached the device; a file system that forgets is another test's. That the judgement can fail is
-//! shown by two controls: writes without a promise, and a client that takes writes for done before
-//! it sends them.
+//! page cache alone, so this shows that what is acknowledged has left the process; that it has
+//! reached the device is shown by the same crashes on a disk that forgets ([`power_loss`]). That the
+//! judgement can fail is shown by two controls: writes without a promise, and a client that takes
+//! writes for done before it sends them.
 
+mod disk;
+mod journal;
 mod ledger;
 mod load;
+mod power_loss;
+mod rewind;
 mod verify;
 
 use conformance::command::run;
@@ -20,6 +24,7 @@ use load::{ACCOUNTS, BALANCE, Client, Load, Ports, Promise, TABLES, Work};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 const CYCLES: u64 = 20;
 /// A cycle's clients have given up if they are not done by then.
@@ -62,22 +67,22 @@ fn set_redis_durability(daemon: &Daemon, promise: Promise) {
     redis.run(&["CONFIG", "SET", "appendfsync", level]);
 }
 
-/// Lets clients write, kills the daemon after a random number of answers and a random moment more,
-/// and starts it again on the same directory.
-fn crash(
+/// Lets clients write until `enough` answers have come and kills the daemon a random moment later;
+/// at which moment is the last result.
+fn write_until_killed(
     daemon: Daemon,
     clients: Vec<Client>,
     promise: Promise,
+    enough: impl Fn(&Load) -> bool,
     random: &mut Random,
-) -> (Daemon, Vec<Client>) {
+) -> (TempDir, Vec<Client>, Instant) {
     set_redis_durability(&daemon, promise);
     let load = Load::start(clients, ports(&daemon), promise);
-    let enough = 50 + random.below(400);
     let deadline = Instant::now() + CYCLE_TIMEOUT;
-    while load.done() < enough {
+    while !enough(&load) {
         assert!(
             Instant::now() < deadline && !load.is_over(),
-            "the clients got {} of {enough} answers; the daemon says:\n{}",
+            "the clients got {} answers; the daemon says:\n{}",
             load.done(),
             daemon.log()
         );
@@ -85,15 +90,28 @@ fn crash(
     }
     // The moment within a write: up to about the length of one.
     std::thread::sleep(Duration::from_micros(random.below(3000)));
-    let directory = daemon.kill();
-    let clients = load.finish();
+    let killed = Instant::now();
+    (daemon.kill(), load.finish(), killed)
+}
+
+/// Lets clients write, kills the daemon after a random number of answers, and starts it again on the
+/// same directory.
+fn crash(
+    daemon: Daemon,
+    clients: Vec<Client>,
+    promise: Promise,
+    random: &mut Random,
+) -> (Daemon, Vec<Client>) {
+    let answers = 50 + random.below(400);
+    let enough = |load: &Load| load.done() >= answers;
+    let (directory, clients, _) = write_until_killed(daemon, clients, promise, enough, random);
     check(directory.path());
     (Daemon::start_in(directory, &[]), clients)
 }
 
 /// `heliosdb check` of what the crash left, on a copy, so that the daemon itself recovers.
 fn check(directory: &Path) {
-    let copy = tempfile::TempDir::new().expect("a temporary directory");
+    let copy = TempDir::new().expect("a temporary directory");
     run(Command::new("cp")
         .arg("-r")
         .arg(directory.join("data"))
@@ -138,7 +156,7 @@ fn no_acknowledged_write_is_lost_and_no_transaction_is_halved_by_a_crash() {
             redis_always: cycle % 2 == 0,
         };
         (daemon, clients) = crash(daemon, clients, promise, &mut random);
-        let problems = verify::verify(&mut clients, ports(&daemon));
+        let problems = verify::verify(&mut clients, ports(&daemon), None);
         assert!(
             problems.is_empty(),
             "after crash {cycle} of seed {seed}:\n{}",
@@ -166,7 +184,7 @@ fn crashes_until_noticed(works: &[Work], promise: Promise, early: u64) -> u64 {
             client.early = early;
         }
         (daemon, clients) = crash(daemon, clients, promise, &mut random);
-        let problems = verify::verify(&mut clients, ports(&daemon));
+        let problems = verify::verify(&mut clients, ports(&daemon), None);
         let lost = problems.iter().any(|p| p.contains("acknowledged and lost"));
         if lost {
             println!("noticed after {cycle} crashes");

@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// What a daemon's directory has besides its data.
+const PORTS: &str = "ports.json";
+const LOG: &str = "log";
 /// How long a daemon may take to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -36,6 +39,24 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// The command that starts a daemon in this directory on free ports.
+pub fn start_command(directory: &Path) -> Command {
+    let log = std::fs::File::create(directory.join(LOG)).expect("a log file");
+    let mut start = Command::new(binary());
+    start
+        .arg("start")
+        .arg("--data-dir")
+        .arg(directory.join("data"))
+        .arg("--ports-file")
+        .arg(directory.join(PORTS))
+        .args(["--pg-port", "0", "--redis-port", "0", "--mongo-port", "0"])
+        .args(["--grpc-port", "0", "--http-port", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    start
+}
+
 impl Daemon {
     /// Starts a daemon on an empty data directory.
     pub fn start() -> Daemon {
@@ -44,24 +65,18 @@ impl Daemon {
 
     /// Starts a daemon in this directory with further flags, and waits until it serves.
     pub fn start_in(directory: TempDir, flags: &[&str]) -> Daemon {
-        let ports_file = directory.path().join("ports.json");
+        let mut start = start_command(directory.path());
+        start.args(flags);
+        Daemon::run(directory, start)
+    }
+
+    /// Runs [`start_command`] of this directory, with what was added to it, and waits until the
+    /// daemon serves.
+    pub fn run(directory: TempDir, mut start: Command) -> Daemon {
+        let ports_file = directory.path().join(PORTS);
         // A file of an earlier run would be read as this one's.
         let _ = std::fs::remove_file(&ports_file);
-        let log = std::fs::File::create(directory.path().join("log")).expect("a log file");
-        let mut child = Command::new(binary())
-            .arg("start")
-            .arg("--data-dir")
-            .arg(directory.path().join("data"))
-            .arg("--ports-file")
-            .arg(&ports_file)
-            .args(["--pg-port", "0", "--redis-port", "0", "--mongo-port", "0"])
-            .args(["--grpc-port", "0", "--http-port", "0"])
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("heliosdb starts");
+        let mut child = start.spawn().expect("heliosdb starts");
         let ports = wait_for_ports(&mut child, &ports_file, directory.path());
         Daemon {
             child,
@@ -108,12 +123,12 @@ impl Daemon {
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.directory.path().join(LOG)).unwrap_or_default()
     }
 }
 
 fn wait_for_ports(child: &mut Child, file: &Path, directory: &Path) -> HashMap<String, u16> {
-    let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+    let log = || std::fs::read_to_string(directory.join(LOG)).unwrap_or_default();
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         // The file is renamed into its place, so that it is never seen half written.

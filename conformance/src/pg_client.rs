@@ -10,6 +10,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// More than any message that a test asks for.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// What one message of COPY carries.
+const COPY_PART_BYTES: usize = 64 << 10;
+
 /// How a query ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -176,6 +179,32 @@ impl PgClient {
                     let tag = text(&mut body.as_slice())?;
                     let rows = rows.take();
                     reply = Some(Reply::Done { tag, rows });
+                }
+                b'E' => reply = Some(error_fields(&body)?),
+                b'Z' => return reply.ok_or_else(|| broken("no answer before the end")),
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs COPY … FROM STDIN with this as its input.
+    pub fn copy_in(&mut self, sql: &str, input: &[u8]) -> io::Result<Reply> {
+        let mut body = sql.as_bytes().to_vec();
+        body.push(0);
+        self.send(Some(b'Q'), &body)?;
+        let mut reply = None;
+        loop {
+            let (kind, body) = self.message()?;
+            match kind {
+                b'G' => {
+                    for part in input.chunks(COPY_PART_BYTES) {
+                        self.send(Some(b'd'), part)?;
+                    }
+                    self.send(Some(b'c'), &[])?;
+                }
+                b'C' => {
+                    let tag = text(&mut body.as_slice())?;
+                    reply = Some(Reply::Done { tag, rows: None });
                 }
                 b'E' => reply = Some(error_fields(&body)?),
                 b'Z' => return reply.ok_or_else(|| broken("no answer before the end")),

@@ -277,7 +277,8 @@ impl Wal {
             }
             let waiting = state.waiters.len();
             drop(state);
-            let due = Instant::now() >= next_sync;
+            let now = Instant::now();
+            let due = now >= next_sync;
             // A failure has been recorded and told; the loop ends on it.
             if waiting > 0 || due && self.is_dirty() {
                 let start = Instant::now();
@@ -292,7 +293,7 @@ impl Wal {
                 if let Some(work) = work {
                     work(self);
                 }
-                next_sync = Instant::now() + SYNC_INTERVAL;
+                next_sync = now + SYNC_INTERVAL;
             }
         }
     }

@@ -62,11 +62,38 @@ impl DirectoryLock {
 /// Makes the directory if need be and checks that it can be used.
 pub(super) fn prepare(directory: &Path, read_only: bool) -> Result<()> {
     if !read_only {
-        std::fs::create_dir_all(directory)
-            .map_err(|e| io("create data directory", directory, &e))?;
+        make(directory).map_err(|e| io("create data directory", directory, &e))?;
     }
     std::fs::read_dir(directory).map_err(|e| io("read data directory", directory, &e))?;
     Ok(())
+}
+
+/// Makes the directory and what is missing above it. A name survives a loss of power when the
+/// directory that it stands in has been synced; an earlier process may have died before it did that.
+fn make(directory: &Path) -> std::io::Result<()> {
+    let parent = match directory.parent() {
+        None => return Ok(()),
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    };
+    if !directory.exists() {
+        make(parent)?;
+        std::fs::create_dir_all(directory)?;
+    }
+    match sync(parent) {
+        // Not ours, so that we did not make anything in it either.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
+fn sync(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Makes the names of what was made in the directory survive a loss of power.
+pub(super) fn sync_names(directory: &Path) -> Result<()> {
+    sync(directory).map_err(|e| io("sync", directory, &e))
 }
 
 /// Refuses data of a newer format, or of something else.
@@ -110,7 +137,7 @@ fn write_format(directory: &Path, path: &PathBuf) -> Result<()> {
         writeln!(file, "{FORMAT}")?;
         file.sync_all()?;
         std::fs::rename(&draft, path)?;
-        File::open(directory)?.sync_all()
+        sync(directory)
     };
     write().map_err(|e| io("write", path, &e))
 }

@@ -33,6 +33,10 @@ impl Store {
         let lock = DirectoryLock::take(&options.path, options.read_only)?;
         directory::check_format(&options.path, options.read_only)?;
         let db = Database::open(&options)?;
+        if !options.read_only {
+            // RocksDB syncs what is in its directory, not its directory's name.
+            directory::sync_names(&options.path)?;
+        }
         let state = recover(&db)?;
         let counters = Arc::new(Counters::default());
         let wal = Wal::new(db.clone(), counters.clone());
