@@ -87,6 +87,8 @@ pub struct Journal {
     pub syncs: usize,
     /// How long the slowest sync took, or was under way when the kill came.
     pub slowest_sync: Duration,
+    /// From the beginning of the last sync of a file that came to its end to the last line.
+    pub unsynced_for: Duration,
 }
 
 /// A change or sync between its two lines.
@@ -127,7 +129,7 @@ impl Journal {
         let mut journal = Journal::default();
         let mut open = HashMap::new();
         let mut failed = BTreeSet::new();
-        let (mut moment, mut last) = (0, Duration::ZERO);
+        let (mut moment, mut last, mut last_sync) = (0, Duration::ZERO, Duration::ZERO);
         while let Some(line) = lines.next() {
             moment += 1;
             let (kind, rest) = line.split_once(' ').expect("kind and number");
@@ -142,7 +144,12 @@ impl Journal {
                         Open::Change(at) if kind == "+" => journal.changes[at].ended = Some(moment),
                         Open::Change(at) => drop(failed.insert(at)),
                         Open::Sync(..) if kind == "-" => {}
-                        Open::Sync(began, at, of) => journal.note_sync(began, time - at, of),
+                        Open::Sync(began, at, of) => {
+                            if matches!(of, Synced::File(_)) {
+                                last_sync = last_sync.max(at);
+                            }
+                            journal.note_sync(began, time - at, of);
+                        }
                     }
                 }
                 "s" => {
@@ -166,6 +173,7 @@ impl Journal {
                 }
             }
         }
+        journal.unsynced_for = last - last_sync;
         for under_way in open.values() {
             if let Open::Sync(_, at, _) = under_way {
                 journal.slowest_sync = journal.slowest_sync.max(last - *at);

@@ -53,6 +53,7 @@ pub struct Loss {
     /// Syncs that were made before.
     pub syncs: usize,
     pub slowest_sync: Duration,
+    pub unsynced_for: Duration,
 }
 
 /// Where the files are now, by number.
@@ -109,6 +110,7 @@ pub fn rewind(
     let mut loss = Loss {
         syncs: journal.syncs,
         slowest_sync: journal.slowest_sync,
+        unsynced_for: journal.unsynced_for,
         ..Loss::default()
     };
     for (file, changes) in journal.unsynced_content() {
