@@ -56,6 +56,8 @@ impl Disk {
     pub fn environment(&mut self, root: &Path, lie: Option<Lie>) -> Vec<(String, String)> {
         self.runs += 1;
         std::fs::create_dir(self.graveyard()).expect("a directory");
+        // The kill may come before the program's first line.
+        std::fs::File::create(self.journal()).expect("a file");
         self.before = files(root);
         let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
         let mut out = vec![

@@ -124,7 +124,7 @@ fn number(text: &str) -> u64 {
 
 impl Journal {
     pub fn read(path: &Path) -> Journal {
-        let bytes = std::fs::read(path).expect("the library has made its journal");
+        let bytes = std::fs::read(path).expect("a journal");
         let mut lines = Lines { rest: &bytes };
         let mut journal = Journal::default();
         let mut open = HashMap::new();
