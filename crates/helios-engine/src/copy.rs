@@ -1,25 +1,45 @@
 //! COPY: rows in bulk. The text and binary forms of the data are the front-end's affair; the
 //! engine takes and gives values.
 
+mod bulk;
+
 use crate::kernel::runtime::TableRuntime;
-use crate::kernel::write::Arbiters;
+use crate::kernel::write::{Arbiters, Writer};
 use crate::prepared::{Completion, CompletionTag};
 use crate::session::Session;
-use helios_planner::scalar::{CompiledExpr, ValueEnv};
+use bulk::Bulk;
+use helios_planner::scalar::CompiledExpr;
 use helios_planner::utility::{Copy, CopySource};
 use helios_types::{Error, Result, Type, Value, bail};
 use std::sync::Arc;
+
+/// Data after which a COPY is worth a load in bulk, which costs some files and syncs.
+const BULK_BYTES: usize = 1 << 20;
 
 /// A COPY … FROM STDIN under way.
 pub struct CopyIn {
     rt: Arc<TableRuntime>,
     /// Place in the row of each column of the data.
     places: Vec<usize>,
+    /// Whether the data has the columns of the row as they are, and nothing is to be filled in.
+    is_whole: bool,
     columns: Vec<(String, Type)>,
     filter: Option<CompiledExpr>,
+    way: Way,
+    /// Values of the rows that are not inserted yet, one row after the other.
+    pending: Vec<Value>,
+    /// In which line of the data each of these rows is.
+    lines: Vec<u64>,
+    pending_bytes: usize,
     rows: u64,
-    /// Rows of the last batch that were taken before its end or its error.
-    batch_done: usize,
+    failed_line: Option<u64>,
+}
+
+/// How rows go into the table.
+enum Way {
+    Undecided,
+    OneByOne,
+    Bulk(Box<Bulk>),
 }
 
 /// What a COPY reads or writes: names and types of the columns, in the order of the data.
@@ -34,10 +54,20 @@ impl CopyIn {
         &self.columns
     }
 
-    /// How many rows of the last batch went well: after an error, the number of the one that
-    /// did not, from zero.
-    pub fn batch_done(&self) -> usize {
-        self.batch_done
+    /// Where the values of the next row go; [`CopyIn::row_added`] follows.
+    pub fn next_row(&mut self) -> &mut Vec<Value> {
+        &mut self.pending
+    }
+
+    /// A row is complete, which `bytes` of the data up to `line` have made.
+    pub fn row_added(&mut self, line: u64, bytes: usize) {
+        self.lines.push(line);
+        self.pending_bytes += bytes;
+    }
+
+    /// After an error: the line of the row that is to blame, when there is one.
+    pub fn failed_line(&self) -> Option<u64> {
+        self.failed_line
     }
 }
 
@@ -106,17 +136,24 @@ impl Session {
             .as_deref()
             .map(|text| self.compile_filter(&table, text))
             .transpose()?;
+        let places: Vec<usize> = places;
+        let is_whole = places.iter().copied().eq(0..rt.live.len());
         let columns = columns
             .iter()
             .map(|&p| (table.columns[p].name.clone(), table.columns[p].ty))
             .collect();
         Ok(CopyIn {
-            rt,
             places,
+            is_whole: is_whole && !rt.is_document(),
             columns,
             filter,
+            way: Way::Undecided,
+            pending: Vec::new(),
+            lines: Vec::new(),
+            pending_bytes: 0,
             rows: 0,
-            batch_done: 0,
+            failed_line: None,
+            rt,
         })
     }
 
@@ -145,63 +182,68 @@ impl Session {
         )
     }
 
-    /// Inserts rows; each has a value for every column of the data.
-    pub async fn copy_rows(&mut self, copy: &mut CopyIn, rows: Vec<Vec<Value>>) -> Result<()> {
-        let result = self.copy_rows_inner(copy, rows).await;
+    /// Inserts the rows that were added since, or keeps them until there are more.
+    pub async fn copy_rows(&mut self, copy: &mut CopyIn) -> Result<()> {
+        if matches!(copy.way, Way::Undecided) && copy.pending_bytes < BULK_BYTES {
+            return Ok(());
+        }
+        let result = self.copy_rows_inner(copy, true).await;
         if result.is_err() {
-            self.statement_failed();
+            self.copy_failed(copy);
         }
         result
     }
 
-    async fn copy_rows_inner(&mut self, copy: &mut CopyIn, rows: Vec<Vec<Value>>) -> Result<()> {
-        let rt = copy.rt.clone();
-        let (places, filter) = (&copy.places, &copy.filter);
-        let done = &mut copy.batch_done;
-        *done = 0;
-        let n = self
-            .with_writer(async |writer| {
-                let mut n = 0;
-                for row in rows {
-                    let mut values: Vec<Option<Value>> = vec![None; rt.live.len()];
-                    for (&place, value) in places.iter().zip(row) {
-                        values[place] = Some(value);
-                    }
-                    if let Some(filter) = filter {
-                        let row: Vec<Value> = values
-                            .iter()
-                            .map(|v| v.clone().unwrap_or(Value::Null))
-                            .collect();
-                        let mut env = ValueEnv {
-                            params: &[],
-                            functions: writer.functions,
-                        };
-                        if !filter.holds(&row, &mut env)? {
-                            *done += 1;
-                            continue;
-                        }
-                    }
-                    // COPY gives identity columns their values, as PostgreSQL's does.
-                    writer
-                        .insert(&rt, values, Some(true), Arbiters::None)
-                        .await?;
-                    n += 1;
-                    *done += 1;
-                }
-                Ok(n)
-            })
-            .await?;
-        copy.rows += n;
-        Ok(())
+    async fn copy_rows_inner(&mut self, copy: &mut CopyIn, many: bool) -> Result<()> {
+        if matches!(copy.way, Way::Undecided) {
+            let bulk = if many {
+                self.start_bulk(copy).await?
+            } else {
+                None
+            };
+            copy.way = bulk.map_or(Way::OneByOne, |bulk| Way::Bulk(Box::new(bulk)));
+        }
+        self.state.cancel.check()?;
+        let pending = std::mem::take(&mut copy.pending);
+        let result = self
+            .with_writer(async |writer| copy.insert(writer, pending).await)
+            .await;
+        copy.pending_bytes = 0;
+        match result {
+            Ok(pending) => {
+                copy.pending = pending;
+                copy.lines.clear();
+                Ok(())
+            }
+            Err(error) => Err(self.settle_bulk(copy).await.err().unwrap_or(error)),
+        }
+    }
+
+    /// Takes in what was loaded; an error in it comes before one in a later line.
+    async fn settle_bulk(&mut self, copy: &mut CopyIn) -> Result<()> {
+        let Way::Bulk(bulk) = std::mem::replace(&mut copy.way, Way::OneByOne) else {
+            return Ok(());
+        };
+        let settled = bulk.settle(self).await;
+        settled.map_err(|(error, duplicate)| {
+            copy.failed_line = duplicate.or(copy.failed_line);
+            error
+        })
+    }
+
+    /// Nothing more is to be had of the COPY.
+    fn copy_failed(&mut self, copy: &mut CopyIn) {
+        // Its files go before what they would have been taken into.
+        copy.way = Way::OneByOne;
+        copy.pending = Vec::new();
+        copy.lines = Vec::new();
+        self.statement_failed();
     }
 
     /// Ends COPY … FROM STDIN well.
-    pub async fn copy_finish(&mut self, copy: CopyIn) -> Result<Completion> {
-        let checked = self
-            .with_writer(async |writer| writer.run_checks().await)
-            .await;
-        if let Err(error) = checked {
-            self.statement_failed();
+    pub async fn copy_finish(&mut self, copy: &mut CopyIn) -> Result<Completion> {
+        if let Err(error) = self.copy_end(copy).await {
+            self.copy_failed(copy);
             return Err(error);
         }
         self.finish_statement().await?;
@@ -211,10 +253,23 @@ impl Session {
         })
     }
 
-    /// The client gave up, or its data was wrong.
-    pub fn copy_fail(&mut self, copy: CopyIn) {
-        drop(copy);
-        self.statement_failed();
+    async fn copy_end(&mut self, copy: &mut CopyIn) -> Result<()> {
+        self.copy_rows_inner(copy, false).await?;
+        self.settle_bulk(copy).await?;
+        self.with_writer(async |writer| writer.run_checks().await)
+            .await
+    }
+
+    /// The client gave up, or its data was wrong in `error`. Gives what is wrong with the rows
+    /// before that, when something is, with its line in [`CopyIn::failed_line`].
+    pub async fn copy_fail(&mut self, copy: &mut CopyIn, error: Error) -> Error {
+        copy.failed_line = None;
+        let rows = match self.copy_rows_inner(copy, false).await {
+            Ok(()) => self.settle_bulk(copy).await,
+            failed => failed,
+        };
+        self.copy_failed(copy);
+        rows.err().unwrap_or(error)
     }
 
     /// The query whose result COPY … TO STDOUT sends.
@@ -246,6 +301,73 @@ impl Session {
             }
         };
         self.prepare(&text, &[])
+    }
+}
+
+impl CopyIn {
+    /// Inserts rows; gives their memory back. After an error `failed_line` says what it is about.
+    async fn insert(
+        &mut self,
+        writer: &mut Writer<'_>,
+        mut pending: Vec<Value>,
+    ) -> Result<Vec<Value>> {
+        let width = self.columns.len();
+        let mut rows = pending.chunks_exact_mut(width.max(1));
+        for at in 0..self.lines.len() {
+            let line = self.lines.get(at).copied();
+            // A row without columns has no values.
+            let row = rows.next().unwrap_or_default();
+            match self.insert_row(writer, row, line.unwrap_or_default()).await {
+                Ok(inserted) => self.rows += u64::from(inserted),
+                Err(error) => {
+                    self.failed_line = line;
+                    return Err(error);
+                }
+            }
+        }
+        pending.clear();
+        Ok(pending)
+    }
+
+    /// False when the row is not wanted.
+    async fn insert_row(
+        &mut self,
+        writer: &mut Writer<'_>,
+        row: &mut [Value],
+        line: u64,
+    ) -> Result<bool> {
+        if let (Way::Bulk(bulk), true, None) = (&mut self.way, self.is_whole, &self.filter) {
+            bulk.add(writer, row, line).await?;
+            return Ok(true);
+        }
+        let mut values: Vec<Option<Value>> = vec![None; self.rt.live.len()];
+        for (&place, value) in self.places.iter().zip(row) {
+            values[place] = Some(std::mem::take(value));
+        }
+        if let Some(filter) = &self.filter {
+            let row: Vec<Value> = values
+                .iter()
+                .map(|v| v.clone().unwrap_or(Value::Null))
+                .collect();
+            if !filter.holds(&row, &mut writer.env())? {
+                return Ok(false);
+            }
+        }
+        // COPY gives identity columns their values, as PostgreSQL's does.
+        match &mut self.way {
+            Way::Bulk(bulk) => {
+                let rt = bulk.runtime().clone();
+                let mut row = writer.complete(&rt, values, Some(true))?;
+                bulk.add(writer, &mut row, line).await?;
+            }
+            _ => {
+                let rt = self.rt.clone();
+                writer
+                    .insert(&rt, values, Some(true), Arbiters::None)
+                    .await?;
+            }
+        }
+        Ok(true)
     }
 }
 

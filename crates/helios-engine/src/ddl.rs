@@ -33,7 +33,7 @@ use helios_types::{BranchId, DatabaseId, Error, ErrorKind, ObjectId, Result, bai
 use std::sync::Arc;
 
 /// Locked by whoever changes the catalog.
-const CATALOG: Prefix = Prefix {
+pub(crate) const CATALOG: Prefix = Prefix {
     database: DatabaseId(0),
     branch: BranchId::MAIN,
     object: ObjectId(1),

@@ -144,6 +144,10 @@ impl Store {
             Err(error) => return report.problem(format!("{name}: {error}")),
         };
         while let Some((key, value)) = cursor.item() {
+            if self.database().loads.is_unfinished(key) {
+                cursor.advance();
+                continue;
+            }
             if let Err(error) = look(report, key, value) {
                 report.problem(format!("{name} {}: {error}", hex(key)));
             }

@@ -34,6 +34,8 @@ pub(crate) const COUNTER: u8 = b'c';
 pub(crate) const HISTORY: u8 = b'h';
 pub(crate) const SEQUENCE: u8 = b's';
 pub(crate) const RECORD: u8 = b'u';
+/// Objects whose load has not been committed.
+pub(crate) const LOAD: u8 = b'l';
 
 pub(crate) fn system_key(kind: u8, prefix: Prefix) -> [u8; 1 + Prefix::LEN] {
     let mut out = [kind; 1 + Prefix::LEN];
@@ -61,6 +63,8 @@ pub(crate) struct WriteSet<'a> {
     pub(crate) counts: &'a [(Prefix, i64)],
     pub(crate) history: &'a [(Prefix, bool)],
     pub(crate) log: &'a [ChangeRecord],
+    /// Objects that were loaded in bulk.
+    pub(crate) loads: &'a [Prefix],
     /// Written with the rest; alone it is nothing to commit.
     pub(crate) record: Option<&'a (Vec<u8>, Vec<u8>)>,
     /// What was read, and at which snapshot; for SERIALIZABLE.
@@ -74,6 +78,7 @@ impl WriteSet<'_> {
         self.overlay.is_empty()
             && self.log.is_empty()
             && self.history.is_empty()
+            && self.loads.is_empty()
             && self.counts.iter().all(|(_, delta)| *delta == 0)
     }
 }
@@ -167,6 +172,11 @@ impl Store {
             }
             Ok(())
         });
+        for prefix in set.loads {
+            self.database().loads.commit(*prefix, ts);
+            // Whoever has read the object while it was another, empty one.
+            state.recent.forget_before(ts);
+        }
     }
 
     /// Everything that does not depend on other transactions.
@@ -205,6 +215,9 @@ impl Store {
         }
         if let Some((key, value)) = set.record {
             crate::store::record::put(&mut batch, db.id(Family::System), key, value);
+        }
+        for prefix in set.loads {
+            batch.delete(db.id(Family::System), &system_key(LOAD, *prefix));
         }
         Ok(batch)
     }
@@ -289,6 +302,7 @@ impl Store {
             Ok(())
         });
         objects.extend(set.log.iter().map(|record| record.object));
+        objects.extend(set.loads);
         let notice = CommitNotice {
             ts,
             objects: objects.into_iter().collect(),

@@ -10,6 +10,7 @@
 //!
 //! Errors are turned into [`Error`]s here; no RocksDB type leaves the crate.
 
+use crate::load::LoadedObjects;
 use crate::options::StoreOptions;
 use crate::pinned::Pinned;
 use crate::row_cache::RowCache;
@@ -17,10 +18,11 @@ use crate::space::Space;
 use helios_types::{Error, ErrorKind, Result, Ts};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBPinnableSlice, DBRawIterator, DataBlockIndexType, Options, ReadOptions, WriteBatch,
-    WriteOptions,
+    DBPinnableSlice, DBRawIterator, DataBlockIndexType, IngestExternalFileOptions, Options,
+    ReadOptions, WriteBatch, WriteOptions,
 };
 use self_cell::self_cell;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A column family, by what it holds.
@@ -99,6 +101,8 @@ pub(crate) struct Database {
     /// Numbers of the column families in write batches, by [`Family::number`].
     ids: [u32; FAMILIES.len()],
     pub(crate) rows: RowCache,
+    pub(crate) loads: LoadedObjects,
+    opened_with: StoreOptions,
     /// Makes every hand-over of the log fail, for tests of what follows.
     #[cfg(test)]
     pub(crate) failing: std::sync::atomic::AtomicBool,
@@ -131,6 +135,8 @@ impl Database {
             no_sync,
             ids,
             rows: RowCache::new(options.row_cache_bytes),
+            loads: LoadedObjects::default(),
+            opened_with: options.clone(),
             #[cfg(test)]
             failing: Default::default(),
         }))
@@ -234,6 +240,22 @@ impl Database {
         self.db
             .flush_wal(sync)
             .map_err(|e| storage_error("flush the log", e))
+    }
+
+    /// How table files of a space are written outside of the database.
+    pub(crate) fn load_options(&self, space: Space) -> Options {
+        let mut out = family_options(Family::Current(space), &self.opened_with, &self.cache);
+        out.set_bytes_per_sync(1 << 20);
+        out
+    }
+
+    /// Makes table files part of a family; they are moved. Durable on return.
+    pub(crate) fn ingest(&self, family: Family, paths: &[PathBuf]) -> Result<()> {
+        let mut how = IngestExternalFileOptions::default();
+        how.set_move_files(true);
+        self.db
+            .ingest_external_file_cf_opts(self.handle(family)?, &how, paths.to_vec())
+            .map_err(|e| storage_error("take table files in", e))
     }
 
     pub(crate) fn delete_files(&self, family: Family, lo: &[u8], hi: &[u8]) -> Result<()> {

@@ -15,6 +15,7 @@
 //! * [`Store`]: a data directory in use; [`Snapshot`]: a fixed state of it; [`Scan`]: a range of one.
 //! * [`Txn`], with [`LockKey`] and [`LockMode`]: locks, writes, commit; `commit` and `wal` say how a
 //!   commit becomes ordered and durable; `serializable` validates reads.
+//! * [`BulkLoad`]: many rows or index entries of a new object, as table files.
 //! * `row_cache`: newest rows that are read again and again, in front of RocksDB.
 //! * [`key`] and [`row`]: the codecs of keys and rows.
 //! * history, changes, ttl, sequence, check: what their names say.
@@ -71,6 +72,7 @@ mod group;
 mod header;
 mod history;
 pub mod key;
+mod load;
 mod lock;
 mod moved;
 mod options;
@@ -96,6 +98,7 @@ pub use check::{CheckReport, CheckVisitor, NoVisitor};
 pub use group::GroupedCommit;
 pub use header::{Header, RowHeader, split_header};
 pub use key::{KeyColumn, decode_key, encode_bson_key, encode_key, prefix_successor};
+pub use load::{BulkLoad, Duplicate, Loaded};
 pub use lock::{AwaitedLock, LockKey, LockMode, Locked, SessionLocks, TryLock, Wait};
 pub use options::StoreOptions;
 pub use pinned::Pinned;

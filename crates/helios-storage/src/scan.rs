@@ -166,6 +166,9 @@ impl Scan {
         options: ScanOptions,
     ) -> Result<Scan> {
         let (db, epoch) = (&snapshot.state.db, &snapshot.state.epoch);
+        if db.loads.hide(&range.lo, snapshot.ts()) {
+            return Ok(Self::new(Base::Empty, options.reverse));
+        }
         let Some(at) = snapshot.as_of else {
             return Self::of_current(db, Some(epoch.clone()), space, &range, options);
         };

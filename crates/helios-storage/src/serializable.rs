@@ -147,6 +147,12 @@ impl RecentWrites {
         self.in_order.push_back((ts, space, key.clone()));
     }
 
+    /// Something was written that is not told in keys: whoever is active and older cannot be sure
+    /// of what it has read.
+    pub(crate) fn forget_before(&mut self, ts: Ts) {
+        self.floor = self.floor.max(ts);
+    }
+
     /// Refuses a transaction whose reads no longer hold.
     pub(crate) fn validate(&self, set: &ReadSet, snapshot: Ts) -> Result<()> {
         let reads = set.reads.lock();

@@ -69,6 +69,9 @@ impl Snapshot {
 
     pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Pinned<'_>>> {
         let State { db, epoch, .. } = &*self.state;
+        if db.loads.hide(key, self.ts()) {
+            return Ok(None);
+        }
         let Some(at) = self.as_of else {
             return db.get_at(space, key, epoch, self.state.ts);
         };
@@ -95,7 +98,11 @@ impl Snapshot {
         }
         let State { db, epoch, .. } = &*self.state;
         let values = db.multi_get(Family::Current(space), keys, sorted, Some(epoch))?;
-        Ok(values.into_iter().map(|v| v.map(Pinned::block)).collect())
+        let seen = |(key, value): (&&[u8], Option<_>)| {
+            let value = value.map(Pinned::block);
+            value.filter(|_| !db.loads.hide(key, self.state.ts))
+        };
+        Ok(keys.iter().zip(values).map(seen).collect())
     }
 
     pub fn scan(&self, space: Space, range: KeyRange, options: ScanOptions) -> Result<Scan> {

@@ -7,6 +7,9 @@ mod drop;
 mod open;
 pub(crate) mod record;
 
+pub(crate) use drop::delete_object;
+pub(crate) use open::unfinished_loads;
+
 use crate::changes::{self, Change, CommitNotice};
 use crate::commit::CommitState;
 use crate::database::{Cursor, CursorOptions, Database, Family};
@@ -27,8 +30,8 @@ use directory::DirectoryLock;
 use helios_types::{Result, Ts};
 use parking_lot::Mutex;
 use rocksdb::statistics::Ticker;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use tokio::sync::broadcast;
 
@@ -301,6 +304,11 @@ impl Store {
 
     pub(crate) fn keeps_log(&self) -> bool {
         self.options.log_retention.is_some()
+    }
+
+    /// The data directory.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.options.path
     }
 
     pub(crate) fn is_read_only(&self) -> bool {

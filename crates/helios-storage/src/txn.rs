@@ -26,6 +26,11 @@ use helios_types::{Error, Result, Ts, bail};
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
 
+/// Memory for the uncommitted writes of one transaction.
+const MEMORY_MAX: usize = 4 << 30;
+/// What a write costs besides its key and value, with the lock of its row.
+const ENTRY_BYTES: usize = 400;
+
 /// What a transaction may see of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Isolation {
@@ -58,6 +63,7 @@ pub struct Savepoint {
     counts: usize,
     history: usize,
     moved: usize,
+    loads: usize,
 }
 
 /// A transaction. Dropping it rolls it back.
@@ -77,6 +83,8 @@ pub struct Txn {
     record: Option<(Vec<u8>, Vec<u8>)>,
     /// Rows whose key was changed: the old key and the new one.
     moved: Vec<Move>,
+    /// Objects that were loaded in bulk.
+    loads: Vec<Prefix>,
     /// Counts before this place belong to savepoints.
     counts_kept: usize,
     checkpoint: Option<Savepoint>,
@@ -109,6 +117,7 @@ impl Txn {
             history: Vec::new(),
             record: None,
             moved: Vec::new(),
+            loads: Vec::new(),
             counts_kept: 0,
             checkpoint: None,
             lent: false,
@@ -259,6 +268,19 @@ impl Txn {
         self.value.extend_from_slice(body);
         let value = Arc::from(self.value.as_slice());
         self.overlay.write(space, key, self.command, Some(value));
+        self.check_size();
+    }
+
+    /// Looks now and then whether the writes are more than memory is there for.
+    #[inline]
+    fn check_size(&mut self) {
+        const EVERY: usize = 1024;
+        let keys = self.overlay.len();
+        if keys.is_multiple_of(EVERY) && self.overlay.bytes() + keys * ENTRY_BYTES > MEMORY_MAX {
+            let message = format!("transaction holds more than {MEMORY_MAX} bytes of changes");
+            let error = Error::new(helios_types::ErrorKind::LimitExceeded, message);
+            self.refuse(error.with_hint("Divide the changes into several transactions."));
+        }
     }
 
     pub fn delete(&mut self, space: Space, key: &[u8]) {
@@ -498,11 +520,13 @@ impl Txn {
             counts: self.counts.len(),
             history: self.history.len(),
             moved: self.moved.len(),
+            loads: self.loads.len(),
         }
     }
 
     /// Takes back every write, lock, count and change record since the savepoint, which stays.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.drop_loads(savepoint.loads);
         self.overlay.rollback_to(savepoint.order);
         if savepoint.locks < self.locks.len() {
             self.store
@@ -569,6 +593,55 @@ impl Txn {
         self.overlay.bytes()
     }
 
+    /// Notes an object that is about to be loaded.
+    pub(crate) fn add_load(&mut self, prefix: Prefix) {
+        if !self.loads.contains(&prefix) {
+            self.loads.push(prefix);
+        }
+    }
+
+    /// Nothing was loaded after all.
+    pub(crate) fn forget_load(&mut self, prefix: Prefix) {
+        self.loads.retain(|known| *known != prefix);
+    }
+
+    /// Writes a value whose header stands in front of it; its timestamp is the commit's.
+    pub(crate) fn put_prepared(&mut self, space: Space, key: &[u8], value: &[u8]) {
+        if !self.may_write(space, key) {
+            return;
+        }
+        self.value.clear();
+        self.value.extend_from_slice(value);
+        if let Some(stamp) = self.value.get_mut(Header::BEGIN_TS) {
+            stamp.fill(0);
+        }
+        let value = Arc::from(self.value.as_slice());
+        self.overlay.write(space, key, self.command, Some(value));
+    }
+
+    /// Deletes objects that were loaded, while nobody can have their numbers yet.
+    fn drop_loads(&mut self, from: usize) {
+        for prefix in self.loads.drain(from.min(self.loads.len())..) {
+            if let Err(error) = self.store.drop_object(prefix) {
+                tracing::warn!(%error, "a load is removed when the store is opened again");
+            }
+        }
+    }
+
+    /// Whether any of the transaction's own uncommitted writes lies below a prefix.
+    pub fn has_written_below(&self, space: Space, prefix: Prefix) -> bool {
+        let range = prefix.range();
+        let hi = range.hi.as_deref();
+        let mut found = std::collections::VecDeque::new();
+        let bounds = (
+            std::ops::Bound::Included(range.lo.as_slice()),
+            hi.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded),
+        );
+        self.overlay
+            .range(space, bounds, false, u32::MAX, 1, &mut found);
+        !found.is_empty()
+    }
+
     /// Whether nothing about the commit concerns anybody but the writers of the same rows.
     pub(crate) fn may_join(&self) -> bool {
         self.isolation() == Isolation::ReadCommitted
@@ -576,6 +649,7 @@ impl Txn {
             && self.wait_for == 0
             && self.history.is_empty()
             && self.moved.is_empty()
+            && self.loads.is_empty()
             && self.on_publish.is_none()
     }
 
@@ -590,6 +664,7 @@ impl Txn {
             counts: &self.counts,
             history: &self.history,
             log: &self.log,
+            loads: &self.loads,
             record: self.record.as_ref(),
             reads: match (&self.reads, self.snapshot.get()) {
                 (Some(reads), Some(snapshot)) => Some((reads, snapshot.ts())),
@@ -617,6 +692,7 @@ impl Txn {
         } else {
             self.store.commit_writes(&set)?
         };
+        self.loads.clear();
         if !self.moved.is_empty() {
             let moved = std::mem::take(&mut self.moved);
             self.store.moved().record(ts, moved.into_iter());
@@ -649,6 +725,8 @@ impl Txn {
 
 impl Drop for Txn {
     fn drop(&mut self) {
+        // While the locks are held: the numbers of the objects may be given out again after that.
+        self.drop_loads(0);
         self.end();
     }
 }

@@ -13,6 +13,7 @@ mod arithmetic;
 mod calendar;
 mod field;
 mod format;
+mod iso;
 mod parse;
 mod zone;
 

@@ -1,11 +1,17 @@
 //! CREATE INDEX, and building the entries of existing rows.
 
 use super::Ddl;
+use crate::kernel::index::IndexRuntime;
+use crate::kernel::runtime::TableRuntime;
 use helios_planner::catalog::{Index, IndexKey, Table};
+use helios_planner::function::FunctionContext;
 use helios_planner::utility::CreateIndex;
-use helios_storage::{LockMode, Prefix, RowHeader, Space};
+use helios_storage::{Duplicate, Isolation, LockMode, Prefix, RowHeader, ScanOptions, Space};
 use helios_types::{Error, ErrorKind, ObjectId, Result, bail};
 use std::collections::HashSet;
+
+/// Of the rows, which are read once.
+const READAHEAD: usize = 2 << 20;
 
 impl Ddl<'_> {
     pub(crate) async fn create_index(&mut self, spec: &CreateIndex) -> Result<()> {
@@ -80,22 +86,87 @@ impl Ddl<'_> {
         table.indexes.push(index);
         let table = (*self.put_table(table)?).clone();
         if !is_new {
-            self.build_index(&table, id)?;
+            self.build_index(&table, id).await?;
         }
         Ok(table)
     }
 
-    /// Writes the entries of every row into an index that has none.
-    pub(crate) fn build_index(&mut self, table: &Table, id: ObjectId) -> Result<()> {
+    /// Writes the entries of every row into an index that has none. They are sorted into files, of
+    /// and nobody knows the index before the commit ([`helios_storage::BulkLoad`]).
+    pub(crate) async fn build_index(&mut self, table: &Table, id: ObjectId) -> Result<()> {
         let rt = self.runtime(table)?;
         let Some(index) = rt.indexes.iter().find(|i| i.index.id == id) else {
             return Err(Error::internal("index to build is not there"));
         };
         self.transaction()?.created.push(index.prefix);
+        if self.transaction()?.txn.isolation() != Isolation::ReadCommitted {
+            return self.build_in_transaction(table, &rt, index);
+        }
+        let now_ms = (self.session.state.statement_time_us / 1000) as u64;
+        let txn = &mut self.transaction()?.txn;
+        let mut load = txn.bulk_load(Space::Index, index.prefix)?;
+        let options = ScanOptions {
+            fill_cache: false,
+            readahead: READAHEAD,
+            ..ScanOptions::default()
+        };
+        let mut scan = txn
+            .view_latest()
+            .scan(Space::Row, rt.prefix.range(), options)?;
+        let plain = index.is_plain();
+        let mut entry = Vec::new();
+        let mut several = false;
+        let mut number = 0;
+        while let Some((key, value)) = scan.next()? {
+            number += 1;
+            if number % 16 == 0 {
+                self.session.state.checkpoint()?;
+            }
+            let Some(row) = rt.view(value, now_ms)? else {
+                continue;
+            };
+            let body = key.get(Prefix::LEN..).unwrap_or_default();
+            if plain {
+                index.plain_entry(&mut entry, key, |place| row.column(place))?;
+                load.add(&entry, RowHeader::default(), body, number)?;
+            } else {
+                let mut env = helios_planner::scalar::ValueEnv {
+                    params: &[],
+                    functions: &mut self.session.state,
+                };
+                let found = index.entries(&row.to_values()?, key, &mut env)?;
+                several |= found.len() > 1;
+                for entry in found {
+                    load.add(&entry.key, RowHeader::default(), body, number)?;
+                }
+            }
+            if load.is_full() {
+                load.hand_over().await?;
+            }
+        }
+        drop(scan);
+        let loaded = self.transaction()?.txn.finish_load(load).await?;
+        if let Some(duplicate) = loaded.duplicate {
+            return Err(self.duplicate_entry(table, &rt, index, &duplicate)?);
+        }
+        if several {
+            self.transaction()?.txn.count(index.prefix, 1);
+        }
+        Ok(())
+    }
+
+    /// The same through the transaction's memory: at the isolation levels whose snapshot stays, the
+    /// transaction would not see what was loaded after it.
+    fn build_in_transaction(
+        &mut self,
+        table: &Table,
+        rt: &TableRuntime,
+        index: &IndexRuntime,
+    ) -> Result<()> {
         let mut entries = Vec::new();
         let mut several = false;
         let mut exclusive = HashSet::with_hasher(foldhash::fast::RandomState::default());
-        self.each_row(&rt, |state, key, row| {
+        self.each_row(rt, |state, key, row| {
             let mut env = helios_planner::scalar::ValueEnv {
                 params: &[],
                 functions: state,
@@ -104,7 +175,7 @@ impl Ddl<'_> {
             several |= found.len() > 1;
             for entry in found {
                 if entry.exclusive && !exclusive.insert(entry.key.clone()) {
-                    return Err(not_unique(&index.index.name, table, &index.index, row, &rt));
+                    return Err(not_unique(&index.index.name, table, &index.index, row, rt));
                 }
                 entries.push((entry.key, key[Prefix::LEN..].to_vec()));
             }
@@ -119,6 +190,28 @@ impl Ddl<'_> {
             txn.put(Space::Index, &key, RowHeader::default(), &body);
         }
         Ok(())
+    }
+
+    /// What to say of two rows with the same key, of which one is behind `duplicate`.
+    fn duplicate_entry(
+        &mut self,
+        table: &Table,
+        rt: &TableRuntime,
+        index: &IndexRuntime,
+        duplicate: &Duplicate,
+    ) -> Result<Error> {
+        let now_ms = (self.session.state.statement_time_us / 1000) as u64;
+        let (_, body) = helios_storage::split_header(&duplicate.value)?;
+        let key = crate::kernel::index::row_key(rt, body);
+        let view = self.transaction()?.txn.view_latest();
+        let row = match view.get(Space::Row, &key)? {
+            Some(value) => rt.decode(&value, now_ms)?,
+            None => None,
+        };
+        match row {
+            Some(row) => Ok(not_unique(&index.index.name, table, &index.index, &row, rt)),
+            None => Err(Error::internal("an index entry without its row")),
+        }
     }
 }
 

@@ -103,7 +103,7 @@ impl Ddl<'_> {
             .map(|i| i.id)
             .collect();
         for id in ids {
-            self.build_index(&new, id)?;
+            self.build_index(&new, id).await?;
         }
         Ok(new)
     }

@@ -11,7 +11,7 @@ use super::write::{Writer, key_text};
 use helios_planner::catalog::{ForeignKey, ReferentialAction, Table};
 use helios_storage::{KeyColumn, LockKey, LockMode, ScanOptions, Space, TryLock, encode_key};
 use helios_types::{Error, ErrorKind, ObjectId, Result, Value};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Checks of a transaction, in the order they arose.
@@ -81,6 +81,40 @@ impl CheckQueue {
                 },
             );
         }
+    }
+
+    /// As [`CheckQueue::inserted`] for many rows that refer to few: each value is looked up once.
+    pub(crate) fn inserted_with(
+        &mut self,
+        rt: &TableRuntime,
+        row: &[Value],
+        known: &mut HashSet<Vec<u8>>,
+    ) -> Result<()> {
+        for key in &rt.table.foreign_keys {
+            let values = pick(rt, &key.columns, row);
+            if values.iter().any(Value::is_null) {
+                continue;
+            }
+            let mut name = key.id.0.to_be_bytes().to_vec();
+            for value in &values {
+                encode_key(&mut name, value.as_ref(), KeyColumn::ASC)?;
+            }
+            if !known.insert(name) {
+                continue;
+            }
+            let check = Check::Referenced {
+                table: rt.table.id,
+                key: key.id,
+                values,
+            };
+            self.push(key, check);
+        }
+        Ok(())
+    }
+
+    /// How many checks are due.
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
     }
 
     pub(crate) fn updated(&mut self, rt: &TableRuntime, old: &[Value], new: &[Value]) {

@@ -13,6 +13,7 @@
 //! that a document with several entries was written; it never goes down, and as long as it is zero
 //! readers may rely on one entry for each document ([`super::reach`]).
 
+use super::read::Cell;
 use super::runtime::{Compiler, TableRuntime};
 use helios_planner::catalog::{Index, IndexKey, Table};
 use helios_planner::document::path::{Leaf, Path, visit};
@@ -117,24 +118,58 @@ impl IndexRuntime {
         refuse_parallel(&arrays)?;
         let mut entries = Vec::with_capacity(keys.len());
         for (mut key, has_null) in keys {
-            let exclusive = self.index.unique && (!has_null || self.index.nulls_not_distinct);
-            if !exclusive {
-                key.extend_from_slice(&row_key[Prefix::LEN..]);
-            }
-            if key.len() > limits::KEY_BYTES_MAX {
-                bail!(
-                    LimitExceeded,
-                    "index row size {} exceeds maximum {} for index \"{}\"",
-                    key.len(),
-                    limits::KEY_BYTES_MAX,
-                    self.index.name
-                );
-            }
+            let exclusive = self.end_key(&mut key, has_null, row_key)?;
             entries.push(Entry { key, exclusive });
         }
         entries.sort();
         entries.dedup();
         Ok(entries)
+    }
+
+    /// Whether each row has one entry, made of its columns alone.
+    pub(crate) fn is_plain(&self) -> bool {
+        let place = |(source, _): &(KeySource, KeyColumn)| matches!(source, KeySource::Place(_));
+        self.predicate.is_none() && self.columns.iter().all(place)
+    }
+
+    /// The key of the one entry that a row has in a plain index, in place of what `out` holds.
+    pub(crate) fn plain_entry<'v>(
+        &self,
+        out: &mut Vec<u8>,
+        row_key: &[u8],
+        column: impl Fn(usize) -> Result<Cell<'v>>,
+    ) -> Result<()> {
+        out.clear();
+        out.extend_from_slice(&self.prefix.bytes());
+        let mut has_null = false;
+        for (source, key) in &self.columns {
+            let KeySource::Place(place) = source else {
+                return Err(Error::internal("not a plain index"));
+            };
+            let cell = column(*place)?;
+            let value = cell.as_ref();
+            has_null |= value.is_null();
+            encode_key(out, value, *key)?;
+        }
+        self.end_key(out, has_null, row_key).map(drop)
+    }
+
+    /// Completes the key of an entry: whether another row may not have it.
+    fn end_key(&self, key: &mut Vec<u8>, has_null: bool, row_key: &[u8]) -> Result<bool> {
+        let exclusive = self.index.unique && (!has_null || self.index.nulls_not_distinct);
+        if !exclusive {
+            key.extend_from_slice(row_key.get(Prefix::LEN..).unwrap_or_default());
+        }
+        if key.len() > limits::KEY_BYTES_MAX {
+            bail!(
+                LimitExceeded,
+                "index row size {} exceeds maximum {} for index \"{}\"",
+                key.len(),
+                limits::KEY_BYTES_MAX,
+                self.index.name
+            );
+        }
+        Ok(exclusive)
     }
 
     /// Takes note of a row that is written with these entries.

@@ -259,7 +259,7 @@ impl Writer<'_> {
     }
 
     /// Computes generated columns and checks what concerns the row alone.
-    fn validate(&mut self, rt: &TableRuntime, row: &mut [Value]) -> Result<()> {
+    pub(crate) fn validate(&mut self, rt: &TableRuntime, row: &mut [Value]) -> Result<()> {
         for (place, generated) in rt.generated.iter().enumerate() {
             if let Some(generated) = generated {
                 row[place] = generated.eval(row, &mut self.env())?;
@@ -312,7 +312,7 @@ impl Writer<'_> {
             .unwrap_or_default()
     }
 
-    fn hidden_key(&mut self, rt: &TableRuntime) -> Result<Vec<u8>> {
+    pub(crate) fn hidden_key(&mut self, rt: &TableRuntime) -> Result<Vec<u8>> {
         let number = self.runtimes.next_row_number(rt.prefix, self.txn);
         let mut key = rt.prefix.bytes().to_vec();
         key.extend_from_slice(&number?.to_be_bytes());
@@ -470,7 +470,7 @@ impl Writer<'_> {
         let mut body = Vec::with_capacity(64);
         rt.encode_row(&mut body, row)?;
         self.txn.put(Space::Row, key, header, &body);
-        Ok(())
+        self.txn.check_writes()
     }
 
     fn put_entries(&mut self, rt: &TableRuntime, entries: &[Vec<Entry>], key: &[u8]) {
@@ -613,7 +613,7 @@ pub(crate) fn primary_violation(rt: &TableRuntime, row: &[Value]) -> Error {
     unique_violation(rt, &name, key_text(&names, &types, &values))
 }
 
-fn index_violation(rt: &TableRuntime, at: usize, row: &[Value]) -> Error {
+pub(crate) fn index_violation(rt: &TableRuntime, at: usize, row: &[Value]) -> Error {
     use super::index::KeySource;
     let index = &rt.indexes[at];
     let mut names: Vec<Cow<'_, str>> = Vec::new();

@@ -66,6 +66,12 @@ struct NamedSavepoint {
 }
 
 impl Transaction {
+    /// Whether this transaction has made a storage, and no savepoint is younger than it.
+    pub(crate) fn is_created_since_savepoint(&self, prefix: Prefix) -> bool {
+        let from = self.savepoints.last().map_or(0, |point| point.created);
+        self.created.iter().skip(from).any(|known| *known == prefix)
+    }
+
     /// Undoes everything since a savepoint, and lets go what was locked since then.
     fn undo_to(&mut self, at: usize, engine: &Engine) {
         let Some(point) = self.savepoints.get(at) else {

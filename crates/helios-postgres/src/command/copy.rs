@@ -22,7 +22,7 @@ pub struct CopyState {
     reader: CopyReader,
     copy: CopyIn,
     extended: bool,
-    /// Where in the data an error came.
+    /// Where in the data reading failed.
     place: String,
     /// The statements after this one in the same simple query.
     pub remaining: Option<Remaining>,
@@ -32,6 +32,14 @@ fn copy_of(prepared: &Prepared) -> Result<&Copy> {
     match prepared.utility() {
         Some(Utility::Copy(copy)) => Ok(copy),
         _ => Err(Error::internal("not a COPY statement")),
+    }
+}
+
+impl CopyState {
+    /// The row that an error is about.
+    fn context(&self) -> Option<String> {
+        let line = self.copy.failed_line()?;
+        Some(format!("COPY {}, line {line}", self.table))
     }
 }
 
@@ -102,42 +110,30 @@ impl Conversation {
         let Some(state) = &mut self.copy else {
             return Ok(());
         };
-        state.reader.push(data)?;
-        let mut rows = Vec::new();
-        let mut lines = Vec::new();
+        let CopyState { reader, copy, .. } = state;
+        reader.push(data)?;
         loop {
-            let mut row = Vec::new();
-            match state.reader.next_row(&mut row, at_end) {
-                Ok(true) => {}
+            match reader.append_row(copy.next_row(), at_end) {
+                Ok(true) => copy.row_added(reader.line(), reader.row_bytes()),
                 Ok(false) => break,
                 Err(error) => {
-                    state.place = state.reader.context();
+                    state.place = reader.context();
                     return Err(error);
                 }
             }
-            rows.push(row);
-            lines.push(state.reader.line());
         }
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let done = self.session.copy_rows(&mut state.copy, rows).await;
-        if done.is_err() {
-            let line = lines.get(state.copy.batch_done()).copied();
-            state.place = format!("line {}", line.unwrap_or_default());
-        }
-        done
+        self.session.copy_rows(copy).await
     }
 
     /// The data is complete.
     async fn copy_done(&mut self) -> io::Result<Flow> {
-        let Some(state) = self.copy.take() else {
+        let Some(mut state) = self.copy.take() else {
             return Ok(Flow::Continue);
         };
-        let completion = match self.session.copy_finish(state.copy).await {
+        let completion = match self.session.copy_finish(&mut state.copy).await {
             Ok(completion) => completion,
             Err(error) => {
-                self.fail(error);
+                self.fail_in_context(error, state.context().as_deref());
                 return self
                     .after_failed_copy(state.extended, state.remaining)
                     .await;
@@ -161,15 +157,19 @@ impl Conversation {
     }
 
     async fn copy_failed(&mut self, error: Error) -> io::Result<Flow> {
-        let Some(state) = self.copy.take() else {
+        let Some(mut state) = self.copy.take() else {
             return Ok(Flow::Continue);
         };
-        let context = if state.place.is_empty() {
-            format!("COPY {}, line {}", state.table, state.reader.line() + 1)
+        let error = if state.copy.failed_line().is_none() {
+            // What is wrong with the rows before comes first.
+            self.session.copy_fail(&mut state.copy, error).await
         } else {
-            format!("COPY {}, {}", state.table, state.place)
+            error
         };
-        self.session.copy_fail(state.copy);
+        let context = state.context().unwrap_or_else(|| match &*state.place {
+            "" => format!("COPY {}, line {}", state.table, state.reader.line() + 1),
+            place => format!("COPY {}, {place}", state.table),
+        });
         self.fail_in_context(error, Some(&context));
         self.after_failed_copy(state.extended, state.remaining)
             .await

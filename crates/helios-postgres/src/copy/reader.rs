@@ -22,6 +22,16 @@ pub(super) struct Field {
     pub null: bool,
 }
 
+/// What was read of the next line.
+enum Line {
+    /// It is not complete, or there is none.
+    None,
+    /// Its fields, to be converted.
+    Fields,
+    /// The row itself.
+    Row,
+}
+
 #[derive(Debug)]
 pub struct CopyReader {
     options: CopyOptions,
@@ -97,12 +107,36 @@ impl CopyReader {
     /// that there is none.
     pub fn next_row(&mut self, row: &mut Vec<Value>, at_end: bool) -> Result<bool> {
         row.clear();
+        self.append_row(row, at_end)
+    }
+
+    /// Adds the values of the next row to those of the rows before it; after an error none of them.
+    pub fn append_row(&mut self, rows: &mut Vec<Value>, at_end: bool) -> Result<bool> {
+        let before = rows.len();
+        let read = self.read_row(rows, at_end);
+        if !matches!(read, Ok(true)) {
+            rows.truncate(before);
+        }
+        read
+    }
+
+    /// Bytes of the data that the row at hand takes.
+    pub fn row_bytes(&self) -> usize {
+        self.row.len()
+    }
+
+    fn read_row(&mut self, row: &mut Vec<Value>, at_end: bool) -> Result<bool> {
         if self.options.format == CopyFormat::Binary {
             return self.next_binary(row, at_end);
         }
         loop {
-            if self.finished || !self.next_fields(at_end)? {
+            if self.finished {
                 return Ok(false);
+            }
+            match self.next_line(row, at_end)? {
+                Line::None => return Ok(false),
+                Line::Row => return Ok(true),
+                Line::Fields => {}
             }
             if self.header_done {
                 break;
@@ -126,7 +160,7 @@ impl CopyReader {
         }
     }
 
-    fn next_fields(&mut self, at_end: bool) -> Result<bool> {
+    fn next_line(&mut self, row: &mut Vec<Value>, at_end: bool) -> Result<Line> {
         let data = self.pending.get(self.start..).unwrap_or_default();
         let csv = self.options.format == CopyFormat::Csv;
         let found = if csv {
@@ -144,18 +178,25 @@ impl CopyReader {
             }
         };
         let Some((line, consumed)) = found else {
-            return Ok(false);
+            return Ok(Line::None);
         };
         self.row = self.start..self.start + line;
         self.start += consumed;
         let line = data.get(..line).unwrap_or_default();
         if line == b"\\." {
             self.finished = true;
-            return Ok(false);
+            return Ok(Line::None);
         }
         // A quoted value of CSV may go over several lines.
         let inside = memchr::memchr_iter(b'\n', line).count();
         self.line += 1 + inside as u64;
+        if self.header_done {
+            let before = row.len();
+            if self.read_plain(line, row) {
+                return Ok(Line::Row);
+            }
+            row.truncate(before);
+        }
         let count = if csv {
             csv::split(line, &self.options, &mut self.fields)
         } else {
@@ -164,13 +205,57 @@ impl CopyReader {
         match count {
             Ok(count) => {
                 self.fields.truncate(count);
-                Ok(true)
+                Ok(Line::Fields)
             }
             Err(error) => {
                 self.row_at_fault();
                 Err(error)
             }
         }
+    }
+
+    /// Reads a line whose fields stand in it as they are: no quotes, no escapes, nothing wrong.
+    /// False for all others, which take the way that knows about those.
+    fn read_plain(&self, line: &[u8], row: &mut Vec<Value>) -> bool {
+        let Ok(mut rest) = std::str::from_utf8(line) else {
+            return false;
+        };
+        let null = self.options.null.as_str();
+        let special = match self.options.format {
+            CopyFormat::Csv => self.options.quote,
+            _ => b'\\',
+        };
+        if memchr::memchr(0, line).is_some() {
+            return false;
+        }
+        let mut columns = self.columns.iter().peekable();
+        while let Some(column) = columns.next() {
+            let end = memchr::memchr(self.options.delimiter, rest.as_bytes());
+            let (field, after) = match (end, columns.peek()) {
+                (Some(end), Some(_)) => (rest.get(..end), rest.get(end + 1..)),
+                (None, None) => (Some(rest), Some("")),
+                _ => return false,
+            };
+            let (Some(field), Some(after)) = (field, after) else {
+                return false;
+            };
+            rest = after;
+            if column.force_not_null || column.force_null {
+                return false;
+            }
+            if field == null {
+                row.push(Value::Null);
+                continue;
+            }
+            if memchr::memchr(special, field.as_bytes()).is_some() {
+                return false;
+            }
+            match parse_text(column.ty, field, &self.context) {
+                Ok(value) => row.push(value),
+                Err(_) => return false,
+            }
+        }
+        !self.columns.is_empty()
     }
 
     fn check_header(&self) -> Result<()> {
@@ -252,6 +337,7 @@ impl CopyReader {
         let data = self.pending.get(self.start..).unwrap_or_default();
         match binary::read_row(data, &self.columns, &self.context, row)? {
             binary::Read::Row(consumed) => {
+                self.row = self.start..self.start + consumed;
                 self.start += consumed;
                 self.line += 1;
                 Ok(true)

@@ -2,8 +2,8 @@
 
 use super::{Store, open};
 use crate::batch::Batch;
-use crate::commit::{COUNTER, HISTORY, SEQUENCE, system_key};
-use crate::database::{Cursor, CursorOptions, Family};
+use crate::commit::{COUNTER, HISTORY, LOAD, SEQUENCE, system_key};
+use crate::database::{Cursor, CursorOptions, Database, Family};
 use crate::history::{CATALOG, split_version_key};
 use crate::space::{Prefix, Space};
 use helios_types::{Result, Ts};
@@ -12,27 +12,35 @@ use std::sync::Arc;
 /// History entries deleted in one batch.
 const PRUNE_BATCH: usize = 1000;
 
+/// Deletes the files that hold nothing but an object's entries, and adds the deletion of the rest
+/// to a batch.
+pub(crate) fn delete_object(db: &Database, prefix: Prefix, batch: &mut Batch) -> Result<()> {
+    let range = prefix.range();
+    let hi = range.hi.unwrap_or_else(|| vec![0xff; Prefix::LEN + 1]);
+    for space in [Space::Row, Space::Index] {
+        for family in [Family::Current(space), Family::History(space)] {
+            db.delete_files(family, &range.lo, &hi)?;
+            batch.delete_range(db.id(family), &range.lo, &hi);
+        }
+    }
+    Ok(())
+}
+
 impl Store {
     /// Removes everything under an object's prefix. To be called after the transaction that
     /// unlinked the object from the catalog has committed; object numbers are not used again.
     /// Waits for the device, because the files cannot come back if that commit were lost.
     pub fn drop_object(&self, prefix: Prefix) -> Result<()> {
         self.wal().sync()?;
-        let range = prefix.range();
-        let hi = range.hi.unwrap_or_else(|| vec![0xff; Prefix::LEN + 1]);
         let mut commits = self.commit.lock();
         let mut batch = Batch::new();
-        for space in [Space::Row, Space::Index] {
-            for family in [Family::Current(space), Family::History(space)] {
-                self.db.delete_files(family, &range.lo, &hi)?;
-                batch.delete_range(self.db.id(family), &range.lo, &hi);
-            }
-        }
-        for kind in [COUNTER, HISTORY, SEQUENCE] {
+        delete_object(&self.db, prefix, &mut batch)?;
+        for kind in [COUNTER, HISTORY, SEQUENCE, LOAD] {
             batch.delete(self.db.id(Family::System), &system_key(kind, prefix));
         }
         let number = self.wal().write(batch.finish())?;
         self.db.rows.clear();
+        self.db.loads.forget(prefix);
         commits.counters.remove(&prefix);
         if commits.history.contains_key(&prefix) {
             Arc::make_mut(&mut commits.history).remove(&prefix);
@@ -77,8 +85,9 @@ impl Store {
         Ok(())
     }
 
-    /// What readers share is of before a removal, which has no timestamp of its own.
-    fn forget_newest(&self) {
+    /// What readers share is of before a removal or a load, which have no timestamps of their own.
+    /// The caller holds the commit lock.
+    pub(crate) fn forget_newest(&self) {
         self.newest.store(None);
     }
 

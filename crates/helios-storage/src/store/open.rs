@@ -3,7 +3,7 @@
 use super::directory::{self, DirectoryLock};
 use super::{Closing, Store};
 use crate::batch::Batch;
-use crate::commit::{COUNTER, CommitState, HISTORY, LAST_TS, unix_ms};
+use crate::commit::{COUNTER, CommitState, HISTORY, LAST_TS, LOAD, unix_ms};
 use crate::database::{Cursor, CursorOptions, Database, Family};
 use crate::group::Waiting;
 use crate::history::HistoryStarts;
@@ -37,6 +37,7 @@ impl Store {
             // RocksDB syncs what is in its directory, not its directory's name.
             directory::sync_names(&options.path)?;
         }
+        crate::load::clean_up(&db, &options.path, options.read_only)?;
         let state = recover(&db)?;
         let counters = Arc::new(Counters::default());
         let wal = Wal::new(db.clone(), counters.clone());
@@ -105,6 +106,21 @@ fn recover(db: &Arc<Database>) -> Result<CommitState> {
     })?;
     state.history = Arc::new(history);
     Ok(state)
+}
+
+/// Objects of loads that were not committed.
+pub(crate) fn unfinished_loads(db: &Arc<Database>) -> Result<Vec<Prefix>> {
+    let how = CursorOptions::default();
+    let hi = [LOAD + 1];
+    let mut cursor = Cursor::new(db, Family::System, &[LOAD], Some(&hi), false, None, how)?;
+    let mut found = Vec::new();
+    while let Some((key, _)) = cursor.item() {
+        let prefix = key.get(1..).and_then(|k| k.try_into().ok());
+        found.push(Prefix::from_bytes(prefix.ok_or_else(|| corrupt("a load"))?));
+        cursor.advance();
+    }
+    cursor.status()?;
+    Ok(found)
 }
 
 fn each_record(db: &Arc<Database>, kind: u8, mut visit: impl FnMut(Prefix, [u8; 8])) -> Result<()> {

@@ -10,7 +10,7 @@ mod fields;
 use super::{
     Civil, DATE_INFINITY, DATE_NEG_INFINITY, DateContext, DateOrder, MICROS_PER_DAY,
     TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY, TimeZone, check_date, check_timestamp,
-    civil_from_days, days_in_month, timestamp_to_timestamptz, timestamptz_to_timestamp,
+    civil_from_days, days_in_month, iso, timestamp_to_timestamptz, timestamptz_to_timestamp,
 };
 use crate::{Error, Result, error};
 use fields::{Field, split_fields};
@@ -32,6 +32,9 @@ enum Fault {
 type Step<T> = std::result::Result<T, Fault>;
 
 pub fn parse_date(text: &str, context: &DateContext) -> Result<i32> {
+    if let Some(days) = iso::date(text).and_then(|days| i32::try_from(days).ok()) {
+        return Ok(days);
+    }
     let moment = decode(text, context).map_err(|f| fault_error(f, "date", text))?;
     let days = match moment {
         Moment::Infinity => return Ok(DATE_INFINITY),
@@ -43,6 +46,9 @@ pub fn parse_date(text: &str, context: &DateContext) -> Result<i32> {
 
 /// A zone in the text is accepted and ignored, as PostgreSQL does.
 pub fn parse_timestamp(text: &str, context: &DateContext) -> Result<i64> {
+    if let Some(micros) = iso::timestamp(text) {
+        return Ok(micros);
+    }
     let moment = decode(text, context).map_err(|f| fault_error(f, "timestamp", text))?;
     match moment {
         Moment::Infinity => Ok(TIMESTAMP_INFINITY),
@@ -52,6 +58,9 @@ pub fn parse_timestamp(text: &str, context: &DateContext) -> Result<i64> {
 }
 
 pub fn parse_timestamptz(text: &str, context: &DateContext) -> Result<i64> {
+    if let Some(local) = iso::timestamp(text) {
+        return timestamp_to_timestamptz(local, context.zone).map_err(|_| range_error(text));
+    }
     let moment =
         decode(text, context).map_err(|f| fault_error(f, "timestamp with time zone", text))?;
     match moment {
