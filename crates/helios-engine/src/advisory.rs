@@ -123,7 +123,7 @@ fn lock(state: &mut State, call: &Call, args: &[Value]) -> Result<Value> {
         locks.try_lock(database, pair, key, exclusive)? == TryLock::Granted
     } else {
         if let Some(mut awaited) = locks.request(database, pair, key, exclusive)? {
-            let limit = state.settings.milliseconds("lock_timeout");
+            let limit = state.settings.every_statement().lock_timeout;
             let begin = Instant::now();
             while !locks.granted(&mut awaited) {
                 state.cancel.check()?;

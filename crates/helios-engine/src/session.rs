@@ -7,7 +7,7 @@ mod pool;
 mod prepare;
 mod shared;
 mod sql_cursor;
-mod transaction;
+pub(crate) mod transaction;
 mod utility;
 mod watch;
 
@@ -106,9 +106,9 @@ impl Session {
         }
         let database = find_database(&catalog, &options.database)?;
         let mut settings = Settings::default();
-        settings.force("application_name", options.application.clone());
+        settings.force("application_name", &options.application);
         settings.force("is_superuser", if role.superuser { "on" } else { "off" });
-        settings.force("session_authorization", options.user.clone());
+        settings.force("session_authorization", &options.user);
         for (name, value) in &options.settings {
             settings.initialise(name, value)?;
         }
@@ -307,11 +307,8 @@ impl State {
 
     /// What COMMIT waits for.
     pub(crate) fn durability(&self) -> Durability {
-        match self.settings.get("synchronous_commit") {
-            Some("off") => Durability::Off,
-            Some("everysec") => Durability::EverySecond,
-            _ => self.default_durability,
-        }
+        let chosen = self.settings.every_statement().durability;
+        chosen.unwrap_or(self.default_durability)
     }
 }
 

@@ -4,6 +4,8 @@
 //! that is accepted has an effect, or is one that clients send as a matter of course and whose
 //! only supported value is the default (`fixed`): any other value is refused by name.
 
+use crate::session::transaction::parse_isolation;
+use helios_storage::{Durability, Isolation};
 use helios_types::{Error, ErrorKind, Result, bail};
 use std::collections::HashMap;
 
@@ -389,10 +391,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
 ];
 
 /// The settings of one session.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Values that differ from the default, normalised.
     values: HashMap<&'static str, String>,
+    every_statement: EveryStatement,
     /// What RESET goes back to: the values the client sent at start-up.
     initial: HashMap<&'static str, String>,
     /// Values of custom settings (with a dot in the name).
@@ -405,12 +408,75 @@ pub(crate) struct Settings {
     touched: bool,
 }
 
+/// The settings that every statement or transaction asks for, kept as what they mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EveryStatement {
+    pub(crate) isolation: Isolation,
+    pub(crate) read_only: bool,
+    /// Missing: the protocol's default.
+    pub(crate) durability: Option<Durability>,
+    /// Milliseconds; missing: none.
+    pub(crate) statement_timeout: Option<u64>,
+    pub(crate) lock_timeout: Option<u64>,
+}
+
+impl EveryStatement {
+    fn of(settings: &Settings) -> Self {
+        let text = |name| settings.get(name).unwrap_or_default();
+        let milliseconds = |name| parse_milliseconds(text(name)).ok().filter(|ms| *ms > 0);
+        Self {
+            isolation: parse_isolation(text("default_transaction_isolation")),
+            read_only: text("default_transaction_read_only") == "on",
+            durability: match text("synchronous_commit") {
+                "off" => Some(Durability::Off),
+                "everysec" => Some(Durability::EverySecond),
+                _ => None,
+            },
+            statement_timeout: milliseconds("statement_timeout"),
+            lock_timeout: milliseconds("lock_timeout"),
+        }
+    }
+}
+
 pub(crate) fn find(name: &str) -> Option<&'static Setting> {
-    let lower = name.to_ascii_lowercase();
-    SETTINGS.iter().find(|s| s.name == lower)
+    SETTINGS.iter().find(|s| s.name.eq_ignore_ascii_case(name))
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let mut settings = Settings {
+            values: HashMap::new(),
+            every_statement: EveryStatement {
+                isolation: Isolation::ReadCommitted,
+                read_only: false,
+                durability: None,
+                statement_timeout: None,
+                lock_timeout: None,
+            },
+            initial: HashMap::new(),
+            custom: HashMap::new(),
+            undo: Vec::new(),
+            local: Vec::new(),
+            touched: false,
+        };
+        settings.every_statement = EveryStatement::of(&settings);
+        settings
+    }
 }
 
 impl Settings {
+    pub(crate) fn every_statement(&self) -> &EveryStatement {
+        &self.every_statement
+    }
+
+    fn store(&mut self, setting: &'static Setting, value: Option<String>) {
+        match value {
+            Some(value) => drop(self.values.insert(setting.name, value)),
+            None => drop(self.values.remove(setting.name)),
+        }
+        self.every_statement = EveryStatement::of(self);
+    }
+
     /// A start-up parameter; becomes the value that RESET gives.
     pub(crate) fn initialise(&mut self, name: &str, value: &str) -> Result<()> {
         self.set(name, value, false)?;
@@ -451,13 +517,15 @@ impl Settings {
         };
         let text = setting.check(value)?;
         self.remember(setting.name, local);
-        self.values.insert(setting.name, text.clone());
+        self.store(setting, Some(text.clone()));
         Ok(text)
     }
 
     /// Values that the session itself changes, such as `transaction_isolation`.
-    pub(crate) fn force(&mut self, name: &'static str, value: impl Into<String>) {
-        self.values.insert(name, value.into());
+    pub(crate) fn force(&mut self, name: &'static str, value: &str) {
+        if self.values.get(name).is_none_or(|known| known != value) {
+            self.values.insert(name, value.to_owned());
+        }
     }
 
     pub(crate) fn reset(&mut self, name: &str) -> Result<()> {
@@ -469,15 +537,7 @@ impl Settings {
                 name,
                 ..
             }) => return Err(read_only(name)),
-            Some(s) => match self.initial.get(s.name) {
-                Some(v) => {
-                    let v = v.clone();
-                    self.values.insert(s.name, v);
-                }
-                None => {
-                    self.values.remove(s.name);
-                }
-            },
+            Some(s) => self.store(s, self.initial.get(s.name).cloned()),
             None if self.custom.remove(&lower).is_none() => return Err(unknown(name)),
             None => {}
         }
@@ -512,8 +572,10 @@ impl Settings {
         .push((name.to_string(), old));
     }
 
-    /// At the end of a transaction: SET LOCAL ends, and with a rollback SET as well.
-    pub(crate) fn end_transaction(&mut self, committed: bool) {
+    /// At the end of a transaction: SET LOCAL ends, and with a rollback SET as well. Whether that
+    /// may have changed a value.
+    pub(crate) fn end_transaction(&mut self, committed: bool) -> bool {
+        let changes = !self.local.is_empty() || !committed && !self.undo.is_empty();
         for (name, old) in std::mem::take(&mut self.local).into_iter().rev() {
             self.restore(&name, old);
         }
@@ -523,22 +585,15 @@ impl Settings {
                 self.restore(&name, old);
             }
         }
+        changes
     }
 
     fn restore(&mut self, name: &str, old: Option<String>) {
         match (find(name), old) {
-            (Some(s), Some(v)) => drop(self.values.insert(s.name, v)),
-            (Some(s), None) => drop(self.values.remove(s.name)),
+            (Some(s), value) => self.store(s, value),
             (None, Some(v)) => drop(self.custom.insert(name.to_string(), v)),
             (None, None) => drop(self.custom.remove(name)),
         }
-    }
-
-    /// A timeout in milliseconds; `None` when it is off.
-    pub(crate) fn milliseconds(&self, name: &str) -> Option<u64> {
-        self.get(name)
-            .and_then(|v| parse_milliseconds(v).ok())
-            .filter(|ms| *ms > 0)
     }
 
     /// The names of the search path as written, `$user` included.

@@ -24,6 +24,8 @@ pub(crate) struct Activity {
     established: AtomicBool,
     /// Read end-of-file instead of waiting for more.
     end_reads: AtomicBool,
+    /// Reads that have got something.
+    reads: AtomicU64,
     /// The connection has been moved to another worker, its socket not yet.
     move_socket: AtomicBool,
     reader: AtomicWaker,
@@ -46,6 +48,7 @@ impl Activity {
             writing_since_ms: AtomicU64::new(0),
             established: AtomicBool::new(false),
             end_reads: AtomicBool::new(false),
+            reads: AtomicU64::new(0),
             move_socket: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             presence: Presence::default(),
@@ -75,9 +78,16 @@ impl Activity {
     }
 
     pub(crate) fn read_done(&self) {
+        // Only the connection's task counts here, so that no other's count is lost.
+        self.reads.store(self.reads() + 1, Relaxed);
         if self.reading_since_ms.load(Relaxed) != 0 {
             self.reading_since_ms.store(0, Relaxed);
         }
+    }
+
+    /// Changes with every request.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Relaxed)
     }
 
     pub(crate) fn write_waits(&self) {

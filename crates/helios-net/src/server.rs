@@ -116,8 +116,8 @@ struct Server {
 struct Open {
     activity: Arc<Activity>,
     peer: SocketAddr,
-    /// Whether it was busy when the watchdog looked last.
-    was_busy: bool,
+    /// The request that it was busy with when the watchdog looked last.
+    busy_with: Option<u64>,
     /// Missing for the moment between registration and spawn.
     task: Option<AbortHandle>,
 }
@@ -193,7 +193,7 @@ impl Server {
             Open {
                 activity,
                 peer,
-                was_busy: false,
+                busy_with: None,
                 task: None,
             },
         );
@@ -354,16 +354,17 @@ async fn watch(server: Arc<Server>) {
     }
 }
 
-/// Stops requests whose clients have gone. Only connections that were busy a period ago are looked
-/// at, so that short requests cost nothing.
+/// Stops requests whose clients have gone. Only connections that were busy with the same request a
+/// period ago are looked at, so that short requests cost nothing.
 async fn look_for_clients(server: &Arc<Server>) {
     let mut busy: Vec<(SocketAddr, Arc<Activity>)> = Vec::new();
     for open in server.open().values_mut() {
-        let is_busy = open.activity.is_busy();
-        if is_busy && open.was_busy {
+        let request = open.activity.reads();
+        let busy_with = open.activity.is_busy().then_some(request);
+        if busy_with.is_some() && busy_with == open.busy_with {
             busy.push((open.peer, open.activity.clone()));
         }
-        open.was_busy = is_busy;
+        open.busy_with = busy_with;
     }
     if busy.is_empty() {
         return;

@@ -1,4 +1,8 @@
 //! The byte stream of a connection, plain or encrypted, that counts and notes what it waits for.
+//!
+//! The first write after a read lets the other tasks that are ready go first. On a busy worker they
+//! do their work, and the answers of all leave one after the other: a client that serves several
+//! connections, as load generators and connection pools do, is woken once instead of for each.
 
 use crate::activity::Activity;
 use crate::counters::Counters;
@@ -26,6 +30,8 @@ pub struct Stream {
     counters: Arc<Counters>,
     /// How many more bytes may arrive before the connection is established.
     unestablished_bytes_left: u64,
+    /// The next write lets others go first.
+    others_first: bool,
 }
 
 impl Stream {
@@ -40,6 +46,7 @@ impl Stream {
             activity,
             counters,
             unestablished_bytes_left: unestablished_bytes_max,
+            others_first: false,
         }
     }
 
@@ -97,6 +104,16 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether the task is to wait for its next turn before it writes.
+    #[inline]
+    fn lets_others_go(&mut self, cx: &Context<'_>) -> bool {
+        let others_first = std::mem::take(&mut self.others_first);
+        if others_first {
+            cx.waker().wake_by_ref();
+        }
+        others_first
+    }
+
     fn poll_transport_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -135,6 +152,7 @@ impl AsyncRead for Stream {
             Poll::Pending => Poll::Pending,
             Poll::Ready(result) => {
                 self.activity.read_done();
+                self.others_first = true;
                 let n = (buf.filled().len() - before) as u64;
                 Counters::add(&self.counters.bytes_received, n);
                 if !self.activity.is_established() {
@@ -160,6 +178,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.lets_others_go(cx) {
+            return Poll::Pending;
+        }
         self.follow()?;
         let result = match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
@@ -174,6 +195,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.lets_others_go(cx) {
+            return Poll::Pending;
+        }
         self.follow()?;
         let result = match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),

@@ -82,7 +82,7 @@ fn run_and_kill(directory: &Path, durability: &str) -> Said {
         .env(DIRECTORY, directory)
         .env(DURABILITY, durability)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());

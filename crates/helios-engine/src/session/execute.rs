@@ -12,7 +12,7 @@ use helios_planner::node::ModifyTable;
 use helios_planner::relation::RelationSource;
 use helios_planner::scalar::ValueEnv;
 use helios_planner::template::{Command, Executor, PlanTemplate};
-use helios_storage::{LockKey, LockMode, Prefix};
+use helios_storage::{Isolation, LockKey, LockMode, Prefix};
 use helios_types::value::RowSink;
 use helios_types::{BranchId, Error, Result, Value, ValueRef};
 use std::sync::Arc;
@@ -131,11 +131,9 @@ impl Session {
         if self.transaction.is_some() || !matches!(template.executor, Executor::Kv(_)) {
             return Ok(false);
         }
-        let isolation = self.state.settings.get("default_transaction_isolation");
-        Ok(
-            isolation == Some("read committed")
-                && self.kv_plan(prepared, template)?.is_point_read(),
-        )
+        let isolation = self.state.settings.every_statement().isolation;
+        Ok(isolation == Isolation::ReadCommitted
+            && self.kv_plan(prepared, template)?.is_point_read())
     }
 
     /// A look-up of one row outside a transaction: no snapshot, no transaction, no wait.
@@ -315,7 +313,7 @@ impl Session {
     ) -> Result<T> {
         self.state.pace.restart();
         let shared = self.shared.clone();
-        let limit = self.state.settings.milliseconds("statement_timeout");
+        let limit = self.state.settings.every_statement().statement_timeout;
         let timer = limit.map(|limit| {
             let shared = shared.clone();
             tokio::spawn(async move {

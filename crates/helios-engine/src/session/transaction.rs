@@ -138,14 +138,9 @@ impl Session {
     }
 
     fn open_transaction(&mut self, explicit: bool, mode: TransactionMode) -> Result<()> {
-        let setting = |name| self.state.settings.get(name).unwrap_or_default();
-        let isolation = match mode.isolation {
-            Some(level) => level,
-            None => parse_isolation(setting("default_transaction_isolation")),
-        };
-        let read_only = mode
-            .read_only
-            .unwrap_or(setting("default_transaction_read_only") == "on");
+        let defaults = self.state.settings.every_statement();
+        let isolation = mode.isolation.unwrap_or(defaults.isolation);
+        let read_only = mode.read_only.unwrap_or(defaults.read_only);
         let mut txn = self.engine.store.begin(TxnOptions {
             isolation,
             read_only,
@@ -247,8 +242,7 @@ impl Session {
             }
             None => {
                 // Settings that were made without a transaction.
-                self.state.settings.end_transaction(commit);
-                self.settings_changed();
+                self.settings_end(commit);
                 Ok(())
             }
         }
@@ -321,10 +315,15 @@ impl Session {
         self.after_transaction(false);
     }
 
+    fn settings_end(&mut self, committed: bool) {
+        if self.state.settings.end_transaction(committed) {
+            self.settings_changed();
+        }
+    }
+
     fn after_transaction(&mut self, committed: bool) {
         self.state.transaction_locks.release_since(0);
-        self.state.settings.end_transaction(committed);
-        self.settings_changed();
+        self.settings_end(committed);
         self.state.transaction_id = None;
         self.cursors.retain(|_, c| c.survives(committed));
     }
@@ -510,7 +509,7 @@ impl Session {
 
     /// How lock requests of this session wait.
     pub(crate) fn lock_wait(&self) -> Wait {
-        match self.state.settings.milliseconds("lock_timeout") {
+        match self.state.settings.every_statement().lock_timeout {
             Some(ms) => Wait::Timeout(Duration::from_millis(ms)),
             None => Wait::Block,
         }
