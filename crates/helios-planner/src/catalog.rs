@@ -297,6 +297,23 @@ pub struct VirtualTable {
 pub type Constant = (Type, Value);
 
 impl Table {
+    /// Whether one value each of these columns, given by name, is in at most one row.
+    pub fn is_unique_by(&self, columns: &[&str]) -> bool {
+        let given = |position: usize| {
+            let column = self.columns.get(position).filter(|c| !c.dropped);
+            column.is_some_and(|c| columns.contains(&c.name.as_str()))
+        };
+        let of_key = |key: &[usize]| !key.is_empty() && key.iter().all(|at| given(*at));
+        let of_index = |index: &Index| {
+            let mut keys = index.columns.iter().map(|c| &c.key);
+            index.unique
+                && index.ready
+                && index.predicate.is_none()
+                && keys.all(|key| matches!(key, IndexKey::Column(at) if given(*at)))
+        };
+        of_key(&self.key) || self.indexes.iter().any(of_index)
+    }
+
     /// Columns that exist, with their positions.
     pub fn live_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
         self.columns.iter().enumerate().filter(|(_, c)| !c.dropped)

@@ -9,7 +9,7 @@
 
 mod certain;
 mod check;
-mod cost;
+pub mod cost;
 mod decorrelate;
 mod pull_up;
 

@@ -4,6 +4,7 @@ use crate::apply::compile::PlanCompiler;
 use crate::apply::scan::{choose, relation};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Operator};
 use helios_planner::lower::access::conjuncts;
+use helios_planner::lower::vector::cost::{joined_rows, rows_of_key};
 use helios_planner::pgtype::literal_value;
 use helios_planner::relation::SourceRelation;
 use helios_planner::template::AccessPath;
@@ -84,8 +85,15 @@ impl PlanCompiler<'_> {
                     JoinType::RightSemi | JoinType::RightAnti => right * 0.5,
                     JoinType::LeftMark => left,
                     JoinType::RightMark => right,
-                    _ if join.on.is_empty() && join.filter.is_none() => left * right,
-                    _ => left.max(right),
+                    _ => {
+                        let (lefts, rights): (Vec<_>, Vec<_>) =
+                            join.on.iter().map(|(l, r)| (l, r)).unzip();
+                        let matches = [
+                            rows_of_key(&join.left, &lefts),
+                            rows_of_key(&join.right, &rights),
+                        ];
+                        joined_rows(join, [left, right], matches)
+                    }
                 }
             }
             LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => 1.0,

@@ -6,7 +6,9 @@ use super::pull_up::has_columns;
 use crate::catalog::{IndexKey, Table};
 use crate::lower::access::conjuncts;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Subquery, TableScan};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Join, JoinType, LogicalPlan, Operator, Subquery, TableScan,
+};
 
 /// Rows that one value of an index is assumed to have.
 const ROWS_PER_KEY: f64 = 20.0;
@@ -38,28 +40,20 @@ impl Estimator<'_> {
             }
             LogicalPlan::Join(join) => {
                 let (left, right) = (self.cost(&join.left), self.cost(&join.right));
-                let rows = if join.on.is_empty() && join.filter.is_none() {
-                    left.rows * right.rows
-                } else {
-                    left.rows.max(right.rows)
-                };
                 let keys = |side: fn(&(Expr, Expr)) -> &Expr| join.on.iter().map(side).collect();
                 let to_right: Vec<&Expr> = keys(|pair| &pair.1);
                 let to_left: Vec<&Expr> = keys(|pair| &pair.0);
-                let read = |outer: Cost, inner: Cost, by_key: bool| {
-                    let looked_up = outer.rows * ROWS_PER_KEY;
-                    outer.read
-                        + if by_key && looked_up < inner.read {
-                            looked_up
-                        } else {
-                            inner.read
-                        }
+                let right_matches = rows_of_key(&join.right, &to_right);
+                let left_matches = rows_of_key(&join.left, &to_left);
+                let read = |outer: Cost, inner: Cost, matches: Option<f64>| {
+                    let looked_up = matches.map_or(f64::INFINITY, |n| outer.rows * n);
+                    outer.read + inner.read.min(looked_up)
                 };
-                let one = read(left, right, reached_by_key(&join.right, &to_right));
-                let other = read(right, left, reached_by_key(&join.left, &to_left));
+                let one = read(left, right, right_matches);
+                let other = read(right, left, left_matches);
                 Cost {
                     read: one.min(other),
-                    rows,
+                    rows: joined_rows(join, [left.rows, right.rows], [left_matches, right_matches]),
                 }
             }
             LogicalPlan::Aggregate(aggregate) => {
@@ -159,39 +153,85 @@ fn subquery_of(expr: &Expr) -> Option<&Subquery> {
     }
 }
 
+/// Rows of a join, from those of its sides and how many rows of a side one key is in.
+pub fn joined_rows(join: &Join, rows: [f64; 2], matches: [Option<f64>; 2]) -> f64 {
+    let [left, right] = rows;
+    if join.on.is_empty() && join.filter.is_none() {
+        return left * right;
+    }
+    let found = |outer: f64, matches: Option<f64>| outer * matches.unwrap_or(f64::INFINITY);
+    let inner = left
+        .max(right)
+        .min(found(left, matches[1]))
+        .min(found(right, matches[0]));
+    match join.join_type {
+        JoinType::Left => inner.max(left),
+        JoinType::Right => inner.max(right),
+        JoinType::Full => inner.max(left).max(right),
+        _ => inner,
+    }
+}
+
 /// Rows that the condition lets be read by key; `None` when it does not.
 fn reach(table: &Table, condition: &Expr, all: f64) -> Option<f64> {
-    let leads = |e: &Expr| matches!(e, Expr::Column(c) if leads_a_key(table, &c.name));
+    let leading = |e: &Expr| match e {
+        Expr::Column(c) => rows_of_value(table, &c.name),
+        _ => None,
+    };
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let fits = (leads(left) && !has_columns(right)) || (leads(right) && !has_columns(left));
+            let rows = match (leading(left), leading(right)) {
+                (Some(rows), _) if !has_columns(right) => rows,
+                (_, Some(rows)) if !has_columns(left) => rows,
+                _ => return None,
+            };
             match op {
-                Operator::Eq if fits => Some(ROWS_PER_KEY),
-                Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq if fits => {
-                    Some(all * KEPT)
-                }
+                Operator::Eq => Some(rows),
+                Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => Some(all * KEPT),
                 _ => None,
             }
         }
-        Expr::Between(between) if leads(&between.expr) => Some(all * KEPT * KEPT),
-        Expr::InList(list) if leads(&list.expr) && list.list.iter().all(is_constant) => {
-            Some(list.list.len() as f64 * ROWS_PER_KEY)
+        Expr::Between(between) => leading(&between.expr).map(|_| all * KEPT * KEPT),
+        Expr::InList(list) if list.list.iter().all(is_constant) => {
+            leading(&list.expr).map(|rows| list.list.len() as f64 * rows)
         }
         _ => None,
     }
 }
 
-/// Whether rows of the plan are found by one of these expressions.
-fn reached_by_key(plan: &LogicalPlan, keys: &[&Expr]) -> bool {
+/// How many rows of the plan one value each of these expressions is in, when they are found by a
+/// key.
+pub fn rows_of_key(plan: &LogicalPlan, keys: &[&Expr]) -> Option<f64> {
     match plan {
-        LogicalPlan::TableScan(_) => scanned(plan).is_some_and(|table| {
-            keys.iter()
-                .any(|key| matches!(key, Expr::Column(c) if leads_a_key(table, &c.name)))
-        }),
-        LogicalPlan::Filter(filter) => reached_by_key(&filter.input, keys),
-        LogicalPlan::SubqueryAlias(alias) => reached_by_key(&alias.input, keys),
-        LogicalPlan::Projection(projection) => reached_by_key(&projection.input, keys),
-        _ => false,
+        LogicalPlan::TableScan(_) => {
+            let table = scanned(plan)?;
+            let names: Vec<&str> = keys.iter().filter_map(|key| column_name(key)).collect();
+            if table.is_unique_by(&names) {
+                return Some(1.0);
+            }
+            let leads = names.iter().any(|name| leads_a_key(table, name));
+            leads.then_some(ROWS_PER_KEY)
+        }
+        LogicalPlan::Filter(filter) => rows_of_key(&filter.input, keys),
+        LogicalPlan::SubqueryAlias(alias) => rows_of_key(&alias.input, keys),
+        LogicalPlan::Projection(projection) => rows_of_key(&projection.input, keys),
+        _ => None,
+    }
+}
+
+fn column_name(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Column(column) => Some(&column.name),
+        _ => None,
+    }
+}
+
+/// How many rows a value of the column is in, when they are found by a key that it leads.
+fn rows_of_value(table: &Table, column: &str) -> Option<f64> {
+    if table.is_unique_by(&[column]) {
+        Some(1.0)
+    } else {
+        leads_a_key(table, column).then_some(ROWS_PER_KEY)
     }
 }
 
