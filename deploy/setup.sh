@@ -8,7 +8,8 @@ missing=()
 
 # want COMMAND PACKAGE: the Debian package that brings a command that is not there.
 want() {
-    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+    # Not command -v, which also finds what is only built into this shell.
+    type -P "$1" >/dev/null || missing+=("$2")
 }
 
 install_packages() {
@@ -65,6 +66,7 @@ bench() {
     want redis-benchmark redis-tools
     want python3 python3
     want runuser util-linux
+    want kill procps
     install_packages
 }
 
