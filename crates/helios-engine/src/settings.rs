@@ -572,10 +572,10 @@ impl Settings {
         .push((name.to_string(), old));
     }
 
-    /// At the end of a transaction: SET LOCAL ends, and with a rollback SET as well. Whether that
-    /// may have changed a value.
+    /// At the end of a transaction: SET LOCAL ends, and with a rollback SET as well. Whether values
+    /// may have changed since the transaction began, by functions too.
     pub(crate) fn end_transaction(&mut self, committed: bool) -> bool {
-        let changes = !self.local.is_empty() || !committed && !self.undo.is_empty();
+        let changes = !self.local.is_empty() || !self.undo.is_empty();
         for (name, old) in std::mem::take(&mut self.local).into_iter().rev() {
             self.restore(&name, old);
         }
