@@ -7,11 +7,13 @@
 //! little to do for a while are made one.
 //!
 //! What the machine has left is in `/proc/stat`; where that cannot be read, all of it counts as left.
+//! A worker without work may use it to look for some ([`crate::awake`]), which counts as left too.
 
 use crate::shutdown::Shutdown;
 use crate::workers::Workers;
 use std::fs;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 const PERIOD: Duration = Duration::from_millis(100);
@@ -21,6 +23,8 @@ const SATURATED: f64 = 0.92;
 const AVAILABLE: f64 = 0.5;
 /// Processors that must be idle for that.
 const IDLE_MIN: f64 = 0.3;
+/// Processors that must be left for a worker to look for work instead of sleeping.
+const SPARE_MIN: f64 = 0.5;
 /// Two workers that are not busier than this together are made one …
 const TOGETHER: f64 = 0.6;
 /// … when they have been so for this many periods.
@@ -48,13 +52,17 @@ struct Period<'a> {
 impl Workers {
     /// Moves connections where they are served best, until `shutdown`.
     pub async fn balance(self, shutdown: Shutdown) {
-        if self.len() < 2 {
-            return;
+        let mut looking = JoinSet::new();
+        for at in 0..self.len() {
+            looking.spawn_on(self.awake(at).clone().stay(), self.runtime(at));
         }
+        // On one processor it would only keep the clients from running.
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut busy = self.busy();
         let mut idle = idle_seconds();
+        let mut spent = self.spare().spent();
         let mut since = Instant::now();
         let mut calm = 0;
         loop {
@@ -62,7 +70,7 @@ impl Workers {
                 () = shutdown.triggered() => return,
                 _ = tick.tick() => {}
             }
-            if self.roaming().is_empty() {
+            if !self.are_used() {
                 continue;
             }
             let passed = since.elapsed().as_secs_f64();
@@ -79,9 +87,14 @@ impl Workers {
             }
             let idle_before = std::mem::replace(&mut idle, idle_seconds());
             let idle = match (idle_before, idle) {
-                (Some(before), Some(now)) => (now - before).max(0.0) / passed,
-                _ => f64::INFINITY,
+                (Some(before), Some(now)) => Some((now - before).max(0.0) / passed),
+                _ => None,
             };
+            let spent_before = std::mem::replace(&mut spent, self.spare().spent());
+            let looked = (spent - spent_before) / passed;
+            let spare = processors > 1 && idle.is_some_and(|idle| idle + looked >= SPARE_MIN);
+            self.spare().set_exists(spare);
+            let idle = idle.map_or(f64::INFINITY, |idle| idle + looked);
             let connections = self.roaming_connections();
             let period = Period {
                 loads: &loads,

@@ -13,6 +13,7 @@
 
 mod activity;
 mod alarm;
+mod awake;
 mod balance;
 pub mod bearer;
 mod connection;

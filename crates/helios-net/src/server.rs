@@ -5,7 +5,7 @@ use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::listener::{Limits, Listener, TlsMode};
 use crate::presence::Peers;
-use crate::roaming::{Home, Roaming};
+use crate::roaming::{Home, Place, Roaming};
 use crate::shutdown::{DRAIN_DEADLINE, Shutdown};
 use crate::stream::Stream;
 use crate::workers::{Seat, Workers};
@@ -134,11 +134,17 @@ impl Server {
         }
     }
 
-    fn connection(&self, tcp: TcpStream, peer: SocketAddr) -> Connection {
+    fn connection(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        at: Option<(Workers, Arc<Place>)>,
+    ) -> Connection {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let activity = Arc::new(Activity::new());
         let stream = Stream::new(
             tcp,
+            at,
             activity.clone(),
             self.counters.clone(),
             self.limits.unestablished_bytes_max,
@@ -175,11 +181,12 @@ impl Server {
             }
         };
         let runtime = seat.runtime().clone();
-        let connection = self.connection(tcp, peer);
+        let at = (seat.workers().clone(), seat.place().clone());
+        let connection = self.connection(tcp, peer, Some(at));
         let id = connection.id;
         let activity = connection.activity.clone();
-        let home = seat.place().map(|place| Home {
-            place,
+        let home = seat.can_move().then(|| Home {
+            place: seat.place().clone(),
             workers: seat.workers().clone(),
             activity: activity.clone(),
             respawned: {
@@ -232,7 +239,7 @@ impl Server {
         let Ok(permit) = self.refusals.clone().try_acquire_owned() else {
             return;
         };
-        let connection = self.connection(tcp, peer);
+        let connection = self.connection(tcp, peer, None);
         let encrypts = matches!(self.tls, TlsMode::Immediate(_));
         tokio::spawn(async move {
             let _permit = permit;

@@ -6,6 +6,8 @@
 
 use crate::activity::Activity;
 use crate::counters::Counters;
+use crate::roaming::Place;
+use crate::workers::Workers;
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
@@ -26,6 +28,8 @@ enum Transport {
 /// A client's byte stream.
 pub struct Stream {
     transport: Transport,
+    /// The worker that serves the connection.
+    at: Option<(Workers, Arc<Place>)>,
     activity: Arc<Activity>,
     counters: Arc<Counters>,
     /// How many more bytes may arrive before the connection is established.
@@ -37,12 +41,14 @@ pub struct Stream {
 impl Stream {
     pub(crate) fn new(
         tcp: TcpStream,
+        at: Option<(Workers, Arc<Place>)>,
         activity: Arc<Activity>,
         counters: Arc<Counters>,
         unestablished_bytes_max: u64,
     ) -> Self {
         Self {
             transport: Transport::Plain(tcp),
+            at,
             activity,
             counters,
             unestablished_bytes_left: unestablished_bytes_max,
@@ -104,14 +110,15 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether the task is to wait for its next turn before it writes.
+    /// Pending, for one turn of the task, before the first write after a read. Who has work to do
+    /// after the others' turn and before the write asks for it there.
     #[inline]
-    fn lets_others_go(&mut self, cx: &Context<'_>) -> bool {
-        let others_first = std::mem::take(&mut self.others_first);
-        if others_first {
-            cx.waker().wake_by_ref();
+    pub fn poll_others(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !std::mem::take(&mut self.others_first) {
+            return Poll::Ready(());
         }
-        others_first
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_transport_read(
@@ -153,6 +160,9 @@ impl AsyncRead for Stream {
             Poll::Ready(result) => {
                 self.activity.read_done();
                 self.others_first = true;
+                if let Some((workers, place)) = &self.at {
+                    workers.awake(place.at()).stir();
+                }
                 let n = (buf.filled().len() - before) as u64;
                 Counters::add(&self.counters.bytes_received, n);
                 if !self.activity.is_established() {
@@ -178,9 +188,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.lets_others_go(cx) {
-            return Poll::Pending;
-        }
+        ready!(self.poll_others(cx));
         self.follow()?;
         let result = match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
@@ -195,9 +203,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.lets_others_go(cx) {
-            return Poll::Pending;
-        }
+        ready!(self.poll_others(cx));
         self.follow()?;
         let result = match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),

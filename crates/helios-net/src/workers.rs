@@ -11,6 +11,7 @@
 //! [`crate::roaming`] moves them. Others, which may serve several requests at once, stay on the
 //! worker that had the fewest connections when they came.
 
+use crate::awake::{Awake, Spare};
 use crate::roaming::Place;
 use std::collections::HashMap;
 use std::io;
@@ -28,6 +29,7 @@ struct Shared {
     /// The connections that can be moved.
     roaming: Mutex<HashMap<u64, Arc<Place>>>,
     next: AtomicU64,
+    spare: Arc<Spare>,
 }
 
 struct Worker {
@@ -35,6 +37,7 @@ struct Worker {
     connections: AtomicUsize,
     /// How much of its time it was busy lately, in percent.
     load: AtomicUsize,
+    awake: Arc<Awake>,
 }
 
 /// The place of one connection, given up when this is dropped.
@@ -51,15 +54,18 @@ const ENOUGH_PERCENT: usize = 70;
 impl Workers {
     /// Each runtime is one worker; there must be at least one.
     pub fn new(runtimes: impl IntoIterator<Item = Handle>) -> Self {
+        let spare = Arc::new(Spare::default());
         let worker = |runtime| Worker {
             runtime,
             connections: AtomicUsize::new(0),
             load: AtomicUsize::new(0),
+            awake: Arc::new(Awake::new(spare.clone())),
         };
         Self(Arc::new(Shared {
             workers: runtimes.into_iter().map(worker).collect(),
             roaming: Mutex::default(),
             next: AtomicU64::new(0),
+            spare,
         }))
     }
 
@@ -110,6 +116,20 @@ impl Workers {
         &self.worker(at).runtime
     }
 
+    /// Whether there are any connections.
+    pub(crate) fn are_used(&self) -> bool {
+        let connections = |worker: &Worker| worker.connections.load(Relaxed);
+        self.0.workers.iter().any(|worker| connections(worker) > 0)
+    }
+
+    pub(crate) fn spare(&self) -> &Spare {
+        &self.0.spare
+    }
+
+    pub(crate) fn awake(&self, at: usize) -> &Arc<Awake> {
+        &self.worker(at).awake
+    }
+
     pub(crate) fn note_load(&self, at: usize, share: f64) {
         self.worker(at)
             .load
@@ -136,9 +156,13 @@ impl Seat {
         &self.workers
     }
 
-    /// Where it is now and shall be; nothing for a connection that stays.
-    pub(crate) fn place(&self) -> Option<Arc<Place>> {
-        self.number.map(|_| self.place.clone())
+    /// Where it is now and shall be.
+    pub(crate) fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    pub(crate) fn can_move(&self) -> bool {
+        self.number.is_some()
     }
 
     /// Moves a socket to this worker's poller.

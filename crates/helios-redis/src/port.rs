@@ -55,6 +55,10 @@ impl Transport for Accepted {
     fn established(&self) {
         self.0.established();
     }
+
+    fn poll_others(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.stream.poll_others(context)
+    }
 }
 
 impl AsyncRead for Accepted {

@@ -513,9 +513,7 @@ impl Session {
             true => Ok(()),
             false => {
                 let durability = self.server.parameters.durability();
-                std::mem::take(&mut self.membership)
-                    .committed(durability)
-                    .await
+                std::mem::take(&mut self.membership).committed(durability)
             }
         };
         if let Err(error) = self.commit_batch().await.and(rounds) {

@@ -326,6 +326,11 @@ fn database_options(options: &StoreOptions) -> Options {
     out
 }
 
+/// Memtables of rows and index entries that are written to one file together. A row's place is
+/// searched in the newest alone, and that one is to be small: at two megabytes the processor finds
+/// its pages in the TLB, at sixteen it does not, which took 12 to 15 % of all that SET costs.
+const MEMTABLES_A_FLUSH: usize = 8;
+
 fn family_options(family: Family, options: &StoreOptions, cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
@@ -341,12 +346,14 @@ fn family_options(family: Family, options: &StoreOptions, cache: &Cache) -> Opti
     let mut out = Options::default();
     out.set_block_based_table_factory(&table);
     let main = matches!(family, Family::Current(Space::Row | Space::Index));
-    out.set_write_buffer_size(if main {
-        options.write_buffer_bytes
+    if main {
+        out.set_write_buffer_size(options.write_buffer_bytes / MEMTABLES_A_FLUSH);
+        out.set_min_write_buffer_number_to_merge(MEMTABLES_A_FLUSH as i32);
+        out.set_max_write_buffer_number(3 * MEMTABLES_A_FLUSH as i32);
     } else {
-        (options.write_buffer_bytes / 4).max(1 << 20)
-    });
-    out.set_max_write_buffer_number(3);
+        out.set_write_buffer_size((options.write_buffer_bytes / 4).max(1 << 20));
+        out.set_max_write_buffer_number(3);
+    }
     out.set_level_compaction_dynamic_level_bytes(true);
     out.set_compression_type(DBCompressionType::Lz4);
     out.set_bottommost_compression_type(if main {

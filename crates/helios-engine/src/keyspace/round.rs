@@ -5,8 +5,8 @@
 //! before. So a command that is quickly done takes part in the open *round*: a transaction that is
 //! everybody's. Commands run in it one after the other under one mutex, each sees what those before
 //! it have done, and each is undone alone when it fails. What the round has written is committed
-//! once, by whoever of its members asks first after the tasks that were ready have run; a reply
-//! leaves only when the round of its command is committed. A hot key is then locked once a round,
+//! once, by whoever of its members asks first, which a connection does after the tasks that were
+//! ready have run; a reply leaves only when the round of its command is committed. A hot key is then locked once a round,
 //! and its entry is written once, however many commands have changed it.
 //!
 //! A round locks the keys of its commands like any transaction and never waits for one: a command
@@ -23,9 +23,7 @@ use helios_storage::{CommitWait, Durability};
 use helios_types::{Error, Result};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 
 /// A round that has written more is committed at once.
 const ROUND_BYTES_MAX: usize = 128 << 10;
@@ -199,22 +197,11 @@ impl Membership {
         }
     }
 
-    /// Resolves when everything the connection has done in rounds is visible and as durable as
-    /// `durability` says.
-    pub async fn committed(mut self, durability: Durability) -> Result<()> {
-        if self.is_open() {
-            let mut others_have_run = false;
-            poll_fn(|context| {
-                if others_have_run {
-                    return Poll::Ready(());
-                }
-                others_have_run = true;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
-            self.settle();
-        }
+    /// Commits what is still open; after it everything the connection has done in rounds is visible
+    /// and as durable as `durability` says. Who has time gives the tasks that are ready a turn
+    /// before, so that their commands are in the round too.
+    pub fn committed(mut self, durability: Durability) -> Result<()> {
+        self.settle();
         for outcome in std::mem::take(&mut self.outcomes) {
             match outcome.get() {
                 Some(Ok(Some(commit))) if durability != Durability::Off => commit.hand_over()?,
@@ -280,8 +267,8 @@ mod tests {
             .collect()
     }
 
-    #[tokio::test]
-    async fn commands_of_a_round_see_each_other_and_are_committed_with_one_write() {
+    #[test]
+    fn commands_of_a_round_see_each_other_and_are_committed_with_one_write() {
         let folder = tempfile::tempdir().unwrap();
         let own = open(folder.path());
         let before = own.0.store().last_ts();
@@ -294,15 +281,15 @@ mod tests {
         assert_eq!(own.0.store().last_ts(), before);
         for member in members {
             assert!(member.is_open() || !items(&own).is_empty());
-            member.committed(Durability::EverySecond).await.unwrap();
+            member.committed(Durability::EverySecond).unwrap();
         }
         let expected: Vec<String> = (0..300).map(|n| n.to_string()).collect();
         assert_eq!(items(&own), expected);
         assert_eq!(own.0.store().stats().locks_held, 0);
     }
 
-    #[tokio::test]
-    async fn a_command_that_fails_leaves_nothing_and_the_others_alone() {
+    #[test]
+    fn a_command_that_fails_leaves_nothing_and_the_others_alone() {
         let folder = tempfile::tempdir().unwrap();
         let own = open(folder.path());
         let mut member = Membership::default();
@@ -330,7 +317,7 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::LimitExceeded);
         push(&own, &mut member, "b").unwrap();
-        member.committed(Durability::EverySecond).await.unwrap();
+        member.committed(Durability::EverySecond).unwrap();
         assert_eq!(items(&own), ["a", "b"]);
         let mut access = Access::newest(&own.0, &own.1, 1);
         assert_eq!(access.kind(b"other").unwrap(), None);
@@ -338,8 +325,8 @@ mod tests {
         assert_eq!(access.key_count(), 1);
     }
 
-    #[tokio::test]
-    async fn who_finds_a_key_locked_by_a_round_commits_it() {
+    #[test]
+    fn who_finds_a_key_locked_by_a_round_commits_it() {
         let folder = tempfile::tempdir().unwrap();
         let own = open(folder.path());
         let mut member = Membership::default();
@@ -371,8 +358,7 @@ mod tests {
                         let mut member = Membership::default();
                         let item = format!("{thread}:{n}");
                         assert!(push(own, &mut member, &item).unwrap().is_some());
-                        let wait = member.committed(Durability::EverySecond);
-                        futures::executor::block_on(wait).unwrap();
+                        member.committed(Durability::EverySecond).unwrap();
                         done.store(n + 1, std::sync::atomic::Ordering::SeqCst);
                     }
                 });

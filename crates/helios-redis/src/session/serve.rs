@@ -14,9 +14,11 @@ use helios_engine::keyspace::expirer::now_ms;
 use helios_engine::keyspace::waiters::Waiting;
 use helios_engine::keyspace::{Access, Use};
 use helios_types::{Error, ErrorKind, Result};
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -34,6 +36,11 @@ const FLUSH_STEP: usize = 10_000;
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
     /// The client has authenticated, or need not.
     fn established(&self) {}
+
+    /// Pending once between a read and the next write, while the tasks that are ready have a turn.
+    fn poll_others(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 impl Transport for tokio::net::TcpStream {}
@@ -164,6 +171,10 @@ impl<S: Transport> Connection<S> {
 
     /// Commits what is open and sends all replies with one write.
     async fn send(&mut self) -> io::Result<()> {
+        if self.session.awaits_commit() {
+            // What the others do meanwhile is committed with it.
+            poll_fn(|context| self.stream.poll_others(context)).await;
+        }
         self.session.finish_batch(&mut self.out).await;
         if self.out.is_empty() {
             return Ok(());
