@@ -1,4 +1,8 @@
-//! The uncommitted writes of one transaction, ordered by key.
+//! The uncommitted writes of one transaction.
+//!
+//! They are found by their keys' hashes and kept in the order in which the keys were first written,
+//! which is how the commit hands them on. The first scan of a space sorts its keys, and from then on
+//! they are kept sorted too: transactions that only read and write by key do without.
 //!
 //! Each write remembers the command (statement) that made it, so that a statement sees the writes
 //! of the statements before it and not its own. The overlay is shared with the transaction's read
@@ -6,9 +10,11 @@
 //! its readers one atomic load.
 
 use crate::space::Space;
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,9 +31,34 @@ struct Version {
 
 type Versions = SmallVec<[Version; 1]>;
 
+/// The writes of one space.
+#[derive(Default)]
+struct Keys {
+    versions: IndexMap<Arc<[u8]>, Versions, RandomState>,
+    /// All keys, once somebody has scanned them.
+    sorted: Option<BTreeSet<Arc<[u8]>>>,
+}
+
+impl Keys {
+    fn insert(&mut self, key: Arc<[u8]>, version: Version) {
+        if let Some(sorted) = &mut self.sorted {
+            sorted.insert(key.clone());
+        }
+        self.versions.insert(key, SmallVec::from_buf([version]));
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        if let Some(sorted) = &mut self.sorted {
+            sorted.remove(key);
+        }
+        // What was written last is taken back first, so that the order of the others stays.
+        self.versions.swap_remove(key);
+    }
+}
+
 #[derive(Default)]
 struct Writes {
-    by_space: [BTreeMap<Arc<[u8]>, Versions>; 3],
+    by_space: [Keys; 3],
     next_order: u64,
     /// Writes made before this position are kept apart from later ones.
     savepoint: Option<u64>,
@@ -65,7 +96,8 @@ impl Overlay {
     }
 
     pub(crate) fn has_meta(&self) -> bool {
-        !self.writes.read().by_space[Space::Meta as usize].is_empty()
+        let writes = self.writes.read();
+        !writes.by_space[Space::Meta as usize].versions.is_empty()
     }
 
     /// Bytes of keys and values written so far.
@@ -79,21 +111,19 @@ impl Overlay {
         let order = writes.next_order;
         writes.next_order += 1;
         writes.bytes += length(&value);
-        let map = &mut writes.by_space[space as usize];
+        let keys = &mut writes.by_space[space as usize];
         let version = Version {
             command,
             order,
             value,
         };
-        let from = (Bound::Included(key), Bound::Unbounded);
-        let found = map.range_mut::<[u8], _>(from).next();
-        let Some((known, versions)) = found.filter(|(known, _)| &***known == key) else {
+        let Some((_, known, versions)) = keys.versions.get_full_mut(key) else {
             let key: Arc<[u8]> = Arc::from(key);
             writes.bytes += key.len();
             if writes.savepoint.is_some() {
                 writes.undo.push((order, space, key.clone()));
             }
-            map.insert(key, SmallVec::from_buf([version]));
+            keys.insert(key, version);
             self.keys.fetch_add(1, Ordering::Release);
             return;
         };
@@ -124,7 +154,7 @@ impl Overlay {
             return None;
         }
         let writes = self.writes.read();
-        let versions = writes.by_space[space as usize].get(key)?;
+        let versions = writes.by_space[space as usize].versions.get(key)?;
         visible(versions, limit).map(|v| v.value.clone())
     }
 
@@ -146,10 +176,19 @@ impl Overlay {
         {
             return false;
         }
-        let writes = self.writes.read();
-        let range = writes.by_space[space as usize].range::<[u8], _>(bounds);
-        let mut take = |(key, versions): (&Arc<[u8]>, &Versions)| {
-            if let Some(version) = visible(versions, limit) {
+        let mut writes = self.writes.read();
+        if writes.by_space[space as usize].sorted.is_none() {
+            drop(writes);
+            self.sort(space);
+            writes = self.writes.read();
+        }
+        let Keys { versions, sorted } = &writes.by_space[space as usize];
+        let Some(sorted) = sorted else {
+            return false;
+        };
+        let range = sorted.range::<[u8], _>(bounds);
+        let mut take = |key: &Arc<[u8]>| {
+            if let Some(version) = versions.get(key).and_then(|known| visible(known, limit)) {
                 out.push_back((key.clone(), version.value.clone()));
             }
             out.len() >= max
@@ -158,6 +197,14 @@ impl Overlay {
             range.rev().any(&mut take)
         } else {
             range.into_iter().any(&mut take)
+        }
+    }
+
+    #[cold]
+    fn sort(&self, space: Space) {
+        let keys = &mut self.writes.write().by_space[space as usize];
+        if keys.sorted.is_none() {
+            keys.sorted = Some(keys.versions.keys().cloned().collect());
         }
     }
 
@@ -185,15 +232,15 @@ impl Overlay {
         let mut writes = self.writes.write();
         let writes = &mut *writes;
         while let Some((order, space, key)) = writes.undo.pop_if(|(order, ..)| *order >= position) {
-            let map = &mut writes.by_space[space as usize];
-            let Some(versions) = map.get_mut(&key) else {
+            let keys = &mut writes.by_space[space as usize];
+            let Some(versions) = keys.versions.get_mut(&key) else {
                 continue;
             };
             while let Some(last) = versions.pop_if_newer(order) {
                 writes.bytes -= last.value.map_or(0, |v| v.len());
             }
             if versions.is_empty() {
-                map.remove(&key);
+                keys.remove(&key);
                 writes.bytes = writes.bytes.saturating_sub(key.len());
                 self.keys.fetch_sub(1, Ordering::Release);
             }
@@ -201,14 +248,14 @@ impl Overlay {
         writes.savepoint = Some(writes.next_order);
     }
 
-    /// Calls `visit` with the final state of every written key, in key order within each space.
+    /// Calls `visit` with the final state of every written key, space by space.
     pub(crate) fn for_each<E>(
         &self,
         mut visit: impl FnMut(Space, &Arc<[u8]>, &Written) -> Result<(), E>,
     ) -> Result<(), E> {
         let writes = self.writes.read();
         for space in Space::ALL {
-            for (key, versions) in &writes.by_space[space as usize] {
+            for (key, versions) in &writes.by_space[space as usize].versions {
                 if let Some(last) = versions.last() {
                     visit(space, key, &last.value)?;
                 }
@@ -290,8 +337,31 @@ mod tests {
         assert_eq!(read(&o, b"a", 9), Some(Some(198)));
         assert_eq!(read(&o, b"b\x62", 9), Some(Some(98)));
         assert_eq!(read(&o, b"b\x63", 9), None);
-        let versions = o.writes.read().by_space[0].values().map(|v| v.len()).max();
+        let writes = o.writes.read();
+        let versions = writes.by_space[0].versions.values().map(|v| v.len()).max();
         assert!(versions <= Some(2), "{versions:?}");
+        drop(writes);
         assert_eq!((o.len(), o.bytes()), (51, 1 + 1 + 50 * 3));
+    }
+
+    #[test]
+    fn a_scan_is_in_key_order_and_follows_later_writes() {
+        let o = Overlay::default();
+        let scan = |reverse| {
+            let mut out = VecDeque::new();
+            let bounds = (Bound::Included(&b"b"[..]), Bound::Excluded(&b"e"[..]));
+            o.range(Space::Row, bounds, reverse, u32::MAX, 9, &mut out);
+            out.iter().map(|(key, _)| key[0]).collect::<Vec<u8>>()
+        };
+        for key in [b"d", b"a", b"b", b"e"] {
+            o.write(Space::Row, key, 1, value(1));
+        }
+        assert_eq!(scan(false), b"bd");
+        let position = o.savepoint();
+        o.write(Space::Row, b"c", 1, value(1));
+        o.write(Space::Row, b"d", 1, None);
+        assert_eq!(scan(true), b"dcb");
+        o.rollback_to(position);
+        assert_eq!(scan(false), b"bd");
     }
 }

@@ -100,12 +100,18 @@ fn value_length(row: &[u8], key: &[u8]) -> Option<usize> {
     rest.strip_suffix(key).map(<[u8]>::len)
 }
 
+fn stamp(row: &mut [u8], ts: Ts) {
+    if let Some(begin) = row.get_mut(Header::BEGIN_TS) {
+        begin.copy_from_slice(&ts.0.to_be_bytes());
+    }
+}
+
 /// A row as it is kept, with its commit's timestamp in place of the one it has.
 fn join(value: &[u8], key: &[u8], ts: Option<Ts>) -> Row {
     let mut row = SmallVec::<[u8; 512]>::new();
     row.extend_from_slice(value);
-    if let (Some(ts), Some(stamp)) = (ts, row.get_mut(Header::BEGIN_TS)) {
-        stamp.copy_from_slice(&ts.0.to_be_bytes());
+    if let Some(ts) = ts {
+        stamp(&mut row, ts);
     }
     row.extend_from_slice(key);
     row.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -234,7 +240,14 @@ impl RowCache {
         bucket.version = bucket.version.wrapping_add(1);
         let value = value.filter(|v| v.len() + key.len() + KEY_LENGTH <= ROW_BYTES_MAX);
         match (bucket.find(hash as u32, key), value) {
-            (Some((way, _)), Some(value)) => {
+            (Some((way, length)), Some(value)) => {
+                if length == value.len()
+                    && let Some(row) = bucket.rows[way].as_mut().and_then(Arc::get_mut)
+                {
+                    // Nobody reads it at the moment.
+                    row[..length].copy_from_slice(value);
+                    return stamp(row, ts);
+                }
                 let row = join(value, key, Some(ts));
                 let old = bucket.rows[way].as_ref().map_or(0, |row| row.len());
                 self.bytes.fetch_add(row.len(), Ordering::Relaxed);
@@ -306,6 +319,21 @@ mod tests {
         cache.written(Ts(10), key, Some(&value(0, b"four")), true);
         assert_eq!(body(&cache, key).unwrap(), b"four");
         assert!(!cache.get(key).ok().unwrap().is_visible_at(Ts(9)));
+    }
+
+    #[test]
+    fn a_row_that_is_being_read_stays_as_it_is_when_it_is_written() {
+        let cache = RowCache::new(1 << 20);
+        let key = b"key";
+        cache.fill(&ticket(&cache, key), None, key, &value(5, b"one"));
+        let reader = cache.get(key).ok().unwrap();
+        for (ts, new) in [(7, b"two"), (8, b"six")] {
+            cache.written(Ts(ts), key, Some(&value(0, new)), false);
+            let found = cache.get(key).ok().unwrap();
+            assert_eq!(found[9..], new[..]);
+            assert!(found.is_visible_at(Ts(ts)) && !found.is_visible_at(Ts(ts - 1)));
+            assert_eq!(reader[9..], b"one"[..]);
+        }
     }
 
     #[test]
