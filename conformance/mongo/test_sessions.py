@@ -47,6 +47,22 @@ class Transactions(MongoTest):
                 self.assertEqual(self.c.count_documents({}, session=session), 3)
         self.assertEqual(self.c.count_documents({}), 4)
 
+    def test_an_index_made_after_the_snapshot_hides_nothing_from_it(self):
+        def ids(*found, **how):
+            return self.ids(self.c.find(*found, session=session, **how))
+
+        with self.client.start_session() as session:
+            with session.start_transaction(read_concern=ReadConcern("snapshot")):
+                self.assertEqual(self.c.count_documents({}, session=session), 3)
+                self.c.update_one({"_id": 1}, {"$set": {"n": 5}})
+                self.c.create_index("n")
+                self.assertEqual(ids({"n": 0}, sort=[("_id", 1)]), [0, 1, 2])
+                self.assertEqual(ids({"n": {"$gte": 0}}, sort=[("n", 1), ("_id", 1)]), [0, 1, 2])
+                self.assertEqual(ids({"n": 5}), [])
+                self.assertEqual(self.c.count_documents({"n": 0}, session=session), 3)
+            self.assertEqual(ids({"n": 5}), [1])
+            self.assertEqual(ids({"n": 0}, sort=[("_id", 1)]), [0, 2])
+
     def test_a_conflicting_write_fails_at_once_and_may_be_run_again(self):
         with self.client.start_session() as one, self.client.start_session() as two:
             one.start_transaction()

@@ -219,6 +219,60 @@ fn nobody_sees_a_load_before_its_commit_nor_with_an_older_snapshot() {
     }
 }
 
+/// A load gives the table a new storage; the rows of before are in the old one.
+#[test]
+fn a_load_into_an_emptied_table_leaves_older_snapshots_their_rows() {
+    let files = TempDir::new().expect("a temporary directory");
+    write_files(files.path());
+    let daemon = Daemon::start();
+    let mut loader = Session::open(&daemon, files.path());
+    loader.say(TABLE);
+    loader.say("CREATE TABLE aside (x int);");
+    loader.say("INSERT INTO t VALUES (7, 'old', 1), (8, 'older', 1);");
+    let mut old = Session::open(&daemon, files.path());
+    old.say("BEGIN ISOLATION LEVEL REPEATABLE READ;");
+    assert_eq!(old.say("SELECT count(*) FROM aside;"), "0");
+    loader.say("DELETE FROM t;");
+    loader.say("\\copy t FROM 'good.tsv'");
+    assert_eq!(loader.say(COUNT), ROWS.to_string());
+    assert_eq!(old.say(COUNT), "2");
+    assert_eq!(old.say("SELECT code FROM t WHERE id = 7;"), "old");
+    assert_eq!(old.say("SELECT id FROM t WHERE code = 'older';"), "8");
+    old.say("COMMIT;");
+    assert_eq!(old.say(COUNT), ROWS.to_string());
+    check(daemon.kill().path());
+}
+
+#[test]
+fn an_index_of_loaded_rows_is_not_used_by_older_snapshots() {
+    let files = TempDir::new().expect("a temporary directory");
+    write_files(files.path());
+    let daemon = Daemon::start();
+    let mut loader = Session::open(&daemon, files.path());
+    loader.say("CREATE TABLE t (id bigint PRIMARY KEY, code text, parent int);");
+    loader.say("CREATE TABLE aside (x int);");
+    loader.say("\\copy t FROM 'good.tsv'");
+    let mut old = Session::open(&daemon, files.path());
+    old.say("BEGIN ISOLATION LEVEL REPEATABLE READ;");
+    assert_eq!(old.say("SELECT count(*) FROM aside;"), "0");
+    loader.say("UPDATE t SET code = 'new' WHERE id = 7;");
+    // Enough entries for files that are taken in.
+    loader.say("CREATE INDEX ON t (code);");
+    for _ in 0..2 {
+        assert_eq!(old.say("SELECT id FROM t WHERE code = 'code 7';"), "7");
+        assert_eq!(old.say("SELECT id FROM t WHERE code = 'code 8';"), "8");
+        assert_eq!(old.say("SELECT id FROM t WHERE code = 'new';"), "");
+        assert_eq!(loader.say("SELECT id FROM t WHERE code = 'code 7';"), "");
+        assert_eq!(loader.say("SELECT id FROM t WHERE code = 'new';"), "7");
+    }
+    let plan = loader.say("EXPLAIN SELECT id FROM t WHERE code = 'new';");
+    assert!(plan.contains("Index Scan"), "{plan}");
+    let plan = old.say("EXPLAIN SELECT id FROM t WHERE code = 'new';");
+    assert!(plan.contains("Seq Scan"), "{plan}");
+    old.say("COMMIT;");
+    assert_eq!(old.say("SELECT id FROM t WHERE code = 'new';"), "7");
+}
+
 #[test]
 fn a_crash_or_a_lost_client_leaves_nothing_of_a_load_that_was_not_committed() {
     let files = TempDir::new().expect("a temporary directory");

@@ -68,7 +68,7 @@ impl Session {
     /// Begins a DDL statement, under the catalog's lock.
     pub(crate) async fn ddl(&mut self) -> Result<Ddl<'_>> {
         // Whoever held the lock before may have published a newer catalog.
-        let catalog = self.catalog();
+        let catalog = self.newest_catalog();
         self.state.catalog = catalog.clone();
         Ok(Ddl {
             catalog: (*catalog).clone(),

@@ -11,7 +11,7 @@ use helios_planner::catalog::{
     Catalog, Database, FIRST_USER_ID, PUBLIC_SCHEMA_NAME, Relation, Role, Schema,
 };
 use helios_storage::{Durability, Isolation, Store, StoreOptions, TxnOptions};
-use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, bail};
+use helios_types::{DatabaseId, Error, ErrorKind, ObjectId, Result, Ts, bail};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -206,7 +206,10 @@ impl Engine {
     }
 
     /// Makes a catalog the committed one; called while its commit holds its locks.
-    pub(crate) fn publish_catalog(&self, catalog: Arc<Catalog>) {
+    pub(crate) fn publish_catalog(&self, mut catalog: Arc<Catalog>, ts: Ts) {
+        if catalog.has_filled() {
+            Arc::make_mut(&mut catalog).commit_filled(ts);
+        }
         self.keyspace.prefixes().publish(&catalog);
         self.catalog.store(catalog);
     }

@@ -117,7 +117,7 @@ impl Visitor {
         let Some(snapshot) = &self.snapshot else {
             return Ok(());
         };
-        for index in runtime.indexes.iter().filter(|i| i.index.ready) {
+        for index in &runtime.indexes {
             let mut env = ValueEnv {
                 params: &[],
                 functions: &mut self.session.state,

@@ -188,12 +188,29 @@ impl Session {
         &self.engine
     }
 
-    /// The catalog that the next statement sees: the transaction's own after DDL in it.
+    /// The catalog that the next statement sees: the transaction's own after DDL in it, and without
+    /// the indexes that its snapshot is too old for.
     pub fn catalog(&self) -> Arc<Catalog> {
+        let newest = self.newest_catalog();
         match &self.transaction {
-            Some(t) => t.catalog.clone().unwrap_or_else(|| self.engine.catalog()),
-            None => self.engine.catalog(),
+            Some(t) => t.catalog_of_snapshot(newest, &self.engine),
+            None => newest,
         }
+    }
+
+    /// The version of [`Session::catalog`], where the transaction has made no changes of it.
+    pub(crate) fn catalog_version(&self) -> u64 {
+        let kept = self.transaction.as_ref().and_then(|t| t.kept_snapshot());
+        match kept {
+            Some(_) => self.catalog().version,
+            None => self.engine.catalog.load().version,
+        }
+    }
+
+    /// The catalog that DDL changes: every index can be used.
+    pub(crate) fn newest_catalog(&self) -> Arc<Catalog> {
+        let own = self.transaction.as_ref().and_then(|t| t.catalog.clone());
+        own.unwrap_or_else(|| self.engine.catalog())
     }
 
     /// Warnings and notices since the last call.

@@ -8,6 +8,10 @@
 //! DDL clones the snapshot, changes the clone inside its transaction, and publishes it at commit
 //! with a new [`Catalog::version`]; templates made under another version are made anew.
 
+mod filled;
+
+pub use filled::Filled;
+
 use helios_types::{DatabaseId, ObjectId, Type, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +33,8 @@ pub struct Catalog {
     pub roles: BTreeMap<ObjectId, Arc<Role>>,
     /// Next id to hand out.
     pub next_id: u32,
+    /// What older snapshots must not look for.
+    pub filled: Filled,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -181,7 +187,9 @@ pub struct Index {
     pub nulls_not_distinct: bool,
     /// Document tables: an entry per array element.
     pub multikey: bool,
-    /// False while a build is under way: written, not read.
+    /// False in the catalog of a transaction whose snapshot is older than the entries
+    /// ([`Catalog::as_seen_at`]): they are written, and found by what looks at the newest state, but
+    /// the snapshot is not read through them, nor is it unique by them.
     pub ready: bool,
     pub comment: Option<String>,
 }

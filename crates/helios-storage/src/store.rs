@@ -173,6 +173,19 @@ impl Store {
             .unwrap_or(0)
     }
 
+    /// Whether an object has ever had rows, as far as anybody can see who reads by now: rows that
+    /// were deleted may be there for those who read an older state than the newest.
+    pub fn may_have_had_rows(&self, object: Prefix) -> bool {
+        let commits = self.commit.lock();
+        if !commits.counters.contains_key(&object) {
+            return false;
+        }
+        // The newest state is one of those that are alive.
+        let _newest = self.snapshot_locked(&commits);
+        commits.counters.get(&object) != Some(&0)
+            || self.counters.live_snapshots.load(Ordering::Acquire) != 1
+    }
+
     /// About how many bytes of files and memory an object takes.
     pub fn approximate_bytes(&self, object: Prefix) -> u64 {
         let range = object.range();

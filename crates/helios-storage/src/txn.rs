@@ -197,6 +197,11 @@ impl Txn {
         self.snapshot().ts()
     }
 
+    /// The same, if anything was read by now.
+    pub fn snapshot_taken(&self) -> Option<Ts> {
+        self.snapshot.get().map(Snapshot::ts)
+    }
+
     /// What the current statement sees.
     pub fn view(&self) -> ReadView {
         ReadView {

@@ -123,9 +123,12 @@ impl Session {
 }
 
 /// Whether the table has no rows, neither stored nor this transaction's, and nobody may ask what it
-/// had.
+/// had: not as of an older moment, nor with a snapshot of before they were deleted.
 fn is_empty(t: &crate::session::Transaction, rt: &TableRuntime) -> Result<bool> {
     let txn = &t.txn;
+    if txn.store().may_have_had_rows(rt.prefix) {
+        return Ok(false);
+    }
     let indexes = rt.indexes.iter().map(|i| (Space::Index, i.prefix));
     for (space, prefix) in indexes.chain([(Space::Row, rt.prefix)]) {
         if txn.has_written_below(space, prefix) || txn.store().history_since(prefix).is_some() {

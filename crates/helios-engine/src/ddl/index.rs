@@ -99,6 +99,8 @@ impl Ddl<'_> {
             return Err(Error::internal("index to build is not there"));
         };
         self.transaction()?.created.push(index.prefix);
+        let complete = self.snapshot_is_newest(table.id)?;
+        self.catalog.add_filled(index.index.storage, complete);
         if self.transaction()?.txn.isolation() != Isolation::ReadCommitted {
             return self.build_in_transaction(table, &rt, index);
         }
@@ -153,6 +155,16 @@ impl Ddl<'_> {
             self.transaction()?.txn.count(index.prefix, 1);
         }
         Ok(())
+    }
+
+    /// Whether the transaction's own snapshot has the same rows of a table as the newest state.
+    fn snapshot_is_newest(&mut self, table: ObjectId) -> Result<bool> {
+        if self.session.engine.catalog().table(table).is_none() {
+            return Ok(true);
+        }
+        let t = self.transaction()?;
+        let newest = t.txn.store().last_ts();
+        Ok(t.kept_snapshot().is_none_or(|ts| ts >= newest))
     }
 
     /// The same through the transaction's memory: at the isolation levels whose snapshot stays, the

@@ -61,6 +61,9 @@ impl Ddl<'_> {
     ) -> Result<Table> {
         let old_rt = self.runtime(old)?;
         let new = self.new_storage(new)?;
+        if self.session.engine.store.may_have_had_rows(old_rt.prefix) {
+            self.catalog.add_filled(new.storage, true);
+        }
         let rt = self.runtime(&new)?;
         let prefix = rt.prefix;
         let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();

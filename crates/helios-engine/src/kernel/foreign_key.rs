@@ -433,11 +433,7 @@ impl Writer<'_> {
             }
             return Ok(keys);
         }
-        for index in rt
-            .indexes
-            .iter()
-            .filter(|i| i.index.ready && i.predicate.is_none())
-        {
+        for index in rt.indexes.iter().filter(|i| i.predicate.is_none()) {
             let columns: Option<Vec<(usize, KeyColumn)>> = index
                 .columns
                 .iter()

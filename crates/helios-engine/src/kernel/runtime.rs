@@ -275,7 +275,9 @@ pub(crate) fn row_schema(
 /// Runtimes of the committed catalog, made at first use.
 #[derive(Debug, Default)]
 pub(crate) struct RuntimeCache {
-    entries: RwLock<HashMap<ObjectId, (u64, Arc<TableRuntime>)>>,
+    /// By table, and apart those for snapshots that are older than an index, which come and go
+    /// beside the others.
+    entries: RwLock<HashMap<(ObjectId, bool), (u64, Arc<TableRuntime>)>>,
     /// The next hidden row number of tables without a key, by storage.
     row_numbers: RwLock<HashMap<Prefix, AtomicU64>>,
 }
@@ -322,7 +324,8 @@ impl RuntimeCache {
         table: &Arc<Table>,
         catalog: &Arc<Catalog>,
     ) -> Result<Arc<TableRuntime>> {
-        if let Some((version, runtime)) = self.entries.read().get(&table.id)
+        let place = (table.id, catalog.is_of_older_snapshot());
+        if let Some((version, runtime)) = self.entries.read().get(&place)
             && (Arc::ptr_eq(&runtime.table, table) && *version == catalog.version)
         {
             return Ok(runtime.clone());
@@ -330,7 +333,7 @@ impl RuntimeCache {
         let runtime = Arc::new(TableRuntime::new(table.clone(), catalog)?);
         self.entries
             .write()
-            .insert(table.id, (catalog.version, runtime.clone()));
+            .insert(place, (catalog.version, runtime.clone()));
         Ok(runtime)
     }
 }

@@ -223,6 +223,7 @@ impl Session {
                 }
             }
             self.state.catalog = self.catalog();
+            self.require_rows_of_snapshot(template)?;
             if self.state.catalog.version == template.catalog_version {
                 return Ok(fresh);
             }
@@ -235,6 +236,22 @@ impl Session {
                 Columns::NotTold => self.rebound(&current)?,
             });
         }
+    }
+
+    /// Refuses to read a table whose rows were written anew after the transaction's snapshot: it
+    /// would be empty.
+    fn require_rows_of_snapshot(&self, template: &PlanTemplate) -> Result<()> {
+        let catalog = &self.state.catalog;
+        let kept = self.transaction.as_ref().and_then(|t| t.kept_snapshot());
+        let Some(snapshot) = kept.filter(|ts| !catalog.is_whole_at(*ts)) else {
+            return Ok(());
+        };
+        let mut tables = template.privileges.iter();
+        let lost = tables.any(|need| {
+            let table = catalog.table(need.relation);
+            table.is_some_and(|table| catalog.is_rewritten_after(table, snapshot))
+        });
+        if lost { Err(changed_table()) } else { Ok(()) }
     }
 
     async fn lock_relation(&mut self, table: &Table, mode: LockMode) -> Result<()> {
@@ -299,10 +316,7 @@ impl Session {
         if tables_of(template).iter().all(same) {
             return Ok(());
         }
-        helios_types::bail!(
-            SerializationFailure,
-            "could not serialize access due to a concurrent change of the table's definition"
-        )
+        Err(changed_table())
     }
 
     /// Runs a part of a statement to its end, or until the session is cancelled or the statement's
@@ -491,6 +505,13 @@ pub(super) fn plan_of(prepared: &Prepared) -> Result<&Arc<PlanTemplate>> {
         Body::Plan(template) => Ok(template),
         _ => Err(Error::internal("a plan became something else")),
     }
+}
+
+fn changed_table() -> Error {
+    helios_types::error!(
+        SerializationFailure,
+        "could not serialize access due to a concurrent change of the table's definition"
+    )
 }
 
 /// PostgreSQL's lock on a relation for what a statement does with it.

@@ -199,7 +199,7 @@ impl Session {
             role: self.state.role,
             search_path: self.state.search_path_text.clone(),
             executor: self.state.executor_text.clone(),
-            catalog_version: self.engine.catalog.load().version,
+            catalog_version: self.catalog_version(),
         })
     }
 

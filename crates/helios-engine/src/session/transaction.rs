@@ -12,7 +12,8 @@ use helios_planner::catalog::Catalog;
 use helios_storage::{
     Durability, Isolation, Prefix, Savepoint, SessionLocks, Txn, TxnOptions, Wait,
 };
-use helios_types::{Error, ErrorKind, Result, bail};
+use helios_types::{Error, ErrorKind, Result, Ts, bail};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Transaction {
     pub(crate) read_only: bool,
     /// The catalog with this transaction's DDL, once there is any.
     pub(crate) catalog: Option<Arc<Catalog>>,
+    /// What its snapshot can use of a catalog, with that catalog's version.
+    seen: Mutex<Option<(u64, Arc<Catalog>)>>,
     pub(crate) checks: CheckQueue,
     savepoints: Vec<NamedSavepoint>,
     /// Storage that becomes garbage when this transaction commits.
@@ -66,6 +69,39 @@ struct NamedSavepoint {
 }
 
 impl Transaction {
+    /// The snapshot that later statements will read too; `None` before it is taken, and when every
+    /// statement has its own.
+    pub(crate) fn kept_snapshot(&self) -> Option<Ts> {
+        match self.txn.isolation() {
+            Isolation::ReadCommitted => None,
+            Isolation::RepeatableRead | Isolation::Serializable => self.txn.snapshot_taken(),
+        }
+    }
+
+    /// A catalog without what the transaction's snapshot is too old for.
+    pub(super) fn catalog_of_snapshot(
+        &self,
+        catalog: Arc<Catalog>,
+        engine: &Engine,
+    ) -> Arc<Catalog> {
+        let Some(snapshot) = self.kept_snapshot() else {
+            return catalog;
+        };
+        if catalog.is_whole_at(snapshot) {
+            return catalog;
+        }
+        let mut seen = self.seen.lock();
+        match &*seen {
+            Some((version, seen)) if *version == catalog.version => seen.clone(),
+            _ => {
+                let version = engine.next_catalog_version();
+                let older = Arc::new(catalog.as_seen_at(snapshot, version));
+                *seen = Some((catalog.version, older.clone()));
+                older
+            }
+        }
+    }
+
     /// Whether this transaction has made a storage, and no savepoint is younger than it.
     pub(crate) fn is_created_since_savepoint(&self, prefix: Prefix) -> bool {
         let from = self.savepoints.last().map_or(0, |point| point.created);
@@ -162,6 +198,7 @@ impl Session {
             failed: false,
             read_only,
             catalog: None,
+            seen: Mutex::default(),
             checks: CheckQueue::default(),
             savepoints: Vec::new(),
             dropped: Vec::new(),
@@ -352,7 +389,8 @@ impl Session {
             // Runs after the data is visible and before the locks are released, so that whoever
             // waited for a lock of this DDL sees the new catalog.
             let engine = engine.clone();
-            t.txn.on_publish(move |_| engine.publish_catalog(catalog));
+            t.txn
+                .on_publish(move |ts| engine.publish_catalog(catalog, ts));
         }
         if let Some((key, value)) = self.commit_record.take() {
             t.txn.set_record(key, value);

@@ -143,7 +143,7 @@ impl Binder<'_> {
             None => None,
         };
         let mut found = Vec::new();
-        for index in table.indexes.iter().filter(|i| i.unique && i.ready) {
+        for index in table.indexes.iter().filter(|i| i.unique) {
             if self.infers(index, &wanted, predicate.as_ref(), table)? {
                 found.push(index.id);
             }

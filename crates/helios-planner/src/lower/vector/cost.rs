@@ -244,9 +244,10 @@ fn leads_a_key(table: &Table, column: &str) -> bool {
     };
     table.key.first().is_some_and(|&position| is(position))
         || table.indexes.iter().any(|index| {
-            matches!(
-                index.columns.first().map(|c| &c.key),
-                Some(IndexKey::Column(position)) if is(*position)
-            )
+            index.ready
+                && matches!(
+                    index.columns.first().map(|c| &c.key),
+                    Some(IndexKey::Column(position)) if is(*position)
+                )
         })
 }
