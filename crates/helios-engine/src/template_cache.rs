@@ -12,72 +12,118 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 const SHARDS: usize = 16;
 /// Templates kept, over all shards.
 const CAPACITY: usize = 8192;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) text: Arc<str>,
-    pub(crate) params: Vec<Option<Type>>,
+/// What a template is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) params: &'a [Option<Type>],
     pub(crate) database: DatabaseId,
     pub(crate) role: ObjectId,
     /// The search path setting's text.
-    pub(crate) search_path: Arc<str>,
+    pub(crate) search_path: &'a str,
     /// `helios.executor`
-    pub(crate) executor: Arc<str>,
+    pub(crate) executor: &'a str,
     pub(crate) catalog_version: u64,
 }
 
-#[derive(Debug, Default)]
-struct Entry {
-    prepared: Option<Arc<Prepared>>,
-    used: AtomicBool,
+/// The same, as it is kept.
+#[derive(Debug)]
+struct Kept {
+    text: Arc<str>,
+    params: Box<[Option<Type>]>,
+    database: DatabaseId,
+    role: ObjectId,
+    search_path: Box<str>,
+    executor: Box<str>,
+    catalog_version: u64,
+}
+
+impl Kept {
+    fn key(&self) -> Key<'_> {
+        Key {
+            text: &self.text,
+            params: &self.params,
+            database: self.database,
+            role: self.role,
+            search_path: &self.search_path,
+            executor: &self.executor,
+            catalog_version: self.catalog_version,
+        }
+    }
+}
+
+impl From<Key<'_>> for Kept {
+    fn from(key: Key<'_>) -> Self {
+        Kept {
+            text: key.text.into(),
+            params: key.params.into(),
+            database: key.database,
+            role: key.role,
+            search_path: key.search_path.into(),
+            executor: key.executor.into(),
+            catalog_version: key.catalog_version,
+        }
+    }
 }
 
 #[derive(Debug)]
+struct Entry {
+    key: Kept,
+    prepared: Arc<Prepared>,
+    used: bool,
+}
+
+/// By hash of the key. Of two keys with the same hash the later one is kept.
+type Shard = Mutex<HashMap<u64, Entry, FixedState>>;
+
+#[derive(Debug)]
 pub(crate) struct TemplateCache {
-    shards: Vec<Mutex<HashMap<Key, Entry, FixedState>>>,
+    shards: [Shard; SHARDS],
     hasher: FixedState,
 }
 
 impl TemplateCache {
     pub(crate) fn new() -> Self {
         TemplateCache {
-            shards: (0..SHARDS)
-                .map(|_| Mutex::new(HashMap::default()))
-                .collect(),
+            shards: std::array::from_fn(|_| Mutex::default()),
             hasher: FixedState::default(),
         }
     }
 
-    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Entry, FixedState>> {
-        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+    fn shard(&self, hash: u64) -> &Shard {
+        &self.shards[(hash >> 32) as usize % SHARDS]
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Prepared>> {
-        let shard = self.shard(key).lock();
-        let entry = shard.get(key)?;
-        entry.used.store(true, Ordering::Relaxed);
-        entry.prepared.clone()
+    pub(crate) fn get(&self, key: &Key<'_>) -> Option<Arc<Prepared>> {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard(hash).lock();
+        let entry = shard.get_mut(&hash)?;
+        if entry.key.key() != *key {
+            return None;
+        }
+        entry.used = true;
+        Some(entry.prepared.clone())
     }
 
-    pub(crate) fn put(&self, key: Key, prepared: Arc<Prepared>) {
-        let mut shard = self.shard(&key).lock();
+    pub(crate) fn put(&self, key: Key<'_>, prepared: Arc<Prepared>) {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard(hash).lock();
         if shard.len() >= CAPACITY / SHARDS {
-            shard.retain(|_, e| e.used.swap(false, Ordering::Relaxed));
+            shard.retain(|_, e| std::mem::take(&mut e.used));
             if shard.len() >= CAPACITY / SHARDS {
                 shard.clear();
             }
         }
-        shard.insert(
-            key,
-            Entry {
-                prepared: Some(prepared),
-                used: AtomicBool::new(true),
-            },
-        );
+        let entry = Entry {
+            key: key.into(),
+            prepared,
+            used: true,
+        };
+        shard.insert(hash, entry);
     }
 }

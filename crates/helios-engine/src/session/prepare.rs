@@ -18,10 +18,7 @@ impl Session {
 
     /// One statement with `$n` parameters; `params` are the types that the client declared.
     pub fn prepare(&mut self, sql: &str, params: &[Option<Type>]) -> Result<Arc<Prepared>> {
-        let key = self.cache_key(Arc::from(sql), params.to_vec());
-        if let Some(key) = &key
-            && let Some(prepared) = self.engine.templates.get(key)
-        {
+        if let Some(prepared) = self.known(sql, params) {
             return Ok(prepared);
         }
         let mut statements = helios_planner::sql::parse(sql)?;
@@ -35,7 +32,7 @@ impl Session {
                 )
             }
         };
-        self.remember(key, prepared)
+        Ok(self.remember(sql, params, prepared))
     }
 
     /// A statement of a simple query. Its literals become parameters where that does not change
@@ -48,14 +45,11 @@ impl Session {
                 .iter()
                 .map(|(_, ty)| (ty.oid != Type::UNKNOWN.oid).then_some(*ty))
                 .collect();
-            let key = self.cache_key(Arc::from(normalised.text.as_str()), types.clone());
-            let found = key.as_ref().and_then(|key| self.engine.templates.get(key));
-            let prepared = match found {
+            let prepared = match self.known(&normalised.text, &types) {
                 Some(prepared) => Some(prepared),
-                None => match self.bind_normalised(&normalised.text, &types) {
-                    Some(prepared) => Some(self.remember(key, prepared)?),
-                    None => None,
-                },
+                None => self
+                    .bind_normalised(&normalised.text, &types)
+                    .map(|prepared| self.remember(&normalised.text, &types, prepared)),
             };
             // A literal that its type does not take is reported with its position, by the text.
             if let Some(prepared) = prepared
@@ -115,10 +109,7 @@ impl Session {
         name: &str,
         build: impl FnOnce(&BindContext<'_>) -> Result<BoundPlan>,
     ) -> Result<Arc<Prepared>> {
-        let key = self.cache_key(Arc::from(name), Vec::new());
-        if let Some(key) = &key
-            && let Some(prepared) = self.engine.templates.get(key)
-        {
+        if let Some(prepared) = self.known(name, &[]) {
             return Ok(prepared);
         }
         let search_path = self.state.search_path();
@@ -126,7 +117,7 @@ impl Session {
         let version = context.catalog.version;
         let plan = build(&context)?;
         let prepared = self.lower("", plan, version)?;
-        self.remember(key, prepared)
+        Ok(self.remember(name, &[], prepared))
     }
 
     /// The plan as text; the same for every protocol that asks.
@@ -173,18 +164,33 @@ impl Session {
         self.prepare(&text, &params)
     }
 
-    fn remember(&self, key: Option<Key>, prepared: Prepared) -> Result<Arc<Prepared>> {
+    /// The template that was made for a text before.
+    fn known(&self, text: &str, params: &[Option<Type>]) -> Option<Arc<Prepared>> {
+        let version = self.catalog_version();
+        self.engine
+            .templates
+            .get(&self.cache_key(text, params, version)?)
+    }
+
+    /// Keeps what was made of a text for the next one that asks, under the catalog that it was
+    /// bound in.
+    fn remember(&self, text: &str, params: &[Option<Type>], prepared: Prepared) -> Arc<Prepared> {
         let prepared = Arc::new(prepared);
-        if let Some(key) = key
-            && prepared.template().is_some()
+        if let Some(template) = prepared.template()
+            && let Some(key) = self.cache_key(text, params, template.catalog_version)
         {
             self.engine.templates.put(key, prepared.clone());
         }
-        Ok(prepared)
+        prepared
     }
 
     /// `None` while the transaction has a catalog of its own, which nobody else may see.
-    fn cache_key(&self, text: Arc<str>, params: Vec<Option<Type>>) -> Option<Key> {
+    fn cache_key<'a>(
+        &'a self,
+        text: &'a str,
+        params: &'a [Option<Type>],
+        catalog_version: u64,
+    ) -> Option<Key<'a>> {
         if self
             .transaction
             .as_ref()
@@ -197,9 +203,9 @@ impl Session {
             params,
             database: self.state.database,
             role: self.state.role,
-            search_path: self.state.search_path_text.clone(),
-            executor: self.state.executor_text.clone(),
-            catalog_version: self.catalog_version(),
+            search_path: &self.state.search_path_text,
+            executor: &self.state.executor_text,
+            catalog_version,
         })
     }
 
