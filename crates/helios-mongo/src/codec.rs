@@ -125,10 +125,13 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request that is nothing but its body.
     pub fn new(request_id: i32, body: Bson<'a>) -> Self {
+        // As many as most commands have.
+        let mut fields = Vec::with_capacity(12);
+        fields.extend(body.fields());
         Request {
             request_id,
             body,
-            fields: body.fields().collect(),
+            fields,
             sequences: Vec::new(),
             more_to_come: false,
             exhaust_allowed: false,

@@ -20,6 +20,8 @@ mod output;
 mod transaction;
 mod update;
 
+pub(crate) use namespace::Namespace;
+
 use crate::codec::Request;
 use crate::error::{MongoError, Result, fail};
 use crate::session::{Client, Retry, logical_id};
@@ -42,7 +44,7 @@ pub(crate) struct Context<'a> {
     /// Set for a write that the client may send once more.
     pub retry: Option<Retry>,
     /// Where the database is, once it was asked for.
-    pub namespace: Option<std::sync::Arc<namespace::Namespace>>,
+    pub namespace: Option<std::sync::Arc<Namespace>>,
     pub out: Writer,
 }
 

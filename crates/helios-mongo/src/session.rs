@@ -1,11 +1,13 @@
 //! Connections: reading messages, running them in order, writing replies.
 
 mod cursor;
+mod known;
 mod logical;
 pub(crate) mod retry;
 mod server;
 
 pub(crate) use cursor::{Batch, OpenCursor, Rows};
+pub(crate) use known::Known;
 pub(crate) use logical::{Logical, Transaction};
 pub(crate) use retry::Retry;
 pub(crate) use server::{Server, now_ms};
@@ -53,6 +55,7 @@ pub(crate) struct Client {
     pub application: String,
     /// The engine session in the default database.
     kept: Option<Session>,
+    pub known: Known,
     /// What runs now, to be stopped when the client goes.
     running: Arc<Mutex<Option<CancelHandle>>>,
     next_reply: i32,
@@ -74,6 +77,7 @@ impl Client {
             introduced: false,
             application: String::new(),
             kept: None,
+            known: Known::default(),
             running: Arc::default(),
             next_reply: 1,
             shutdown: connection.shutdown.clone(),
@@ -227,6 +231,7 @@ impl Client {
     /// After authentication nothing of the former identity is kept.
     pub fn forget_sessions(&mut self) {
         self.kept = None;
+        self.known = Known::default();
     }
 }
 

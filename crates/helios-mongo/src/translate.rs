@@ -12,9 +12,9 @@ mod path;
 mod pipeline;
 mod relation;
 
-pub use column::Predicate;
+pub use column::{Predicate, id_alone};
 pub use pipeline::Query;
-pub use relation::{Collection, quote};
+pub use relation::{Collection, Statements, quote};
 
 use helios_planner::document::raw::Bson;
 use helios_types::{Jsonb, Type, Value};

@@ -4,11 +4,12 @@ use super::{Context, options, session_id};
 use crate::error::{MongoError, Result, fail};
 use crate::session::{Batch, OpenCursor, Rows};
 use crate::translate::Statement;
-use helios_engine::Fetched;
+use helios_engine::{Fetched, Prepared};
 use helios_planner::document::error::code;
 use helios_planner::document::raw::*;
 use helios_types::Value;
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Documents of a first batch when the client does not say.
@@ -271,4 +272,30 @@ pub(crate) async fn change(context: &mut Context<'_>, statement: Statement) -> R
         .execute(&prepared, &statement.params.values, &mut nothing)
         .await?
         .rows)
+}
+
+/// A statement that is kept from its first use.
+pub(crate) fn kept(
+    context: &mut Context<'_>,
+    place: &OnceLock<Arc<Prepared>>,
+    make: impl FnOnce() -> Result<Statement>,
+) -> Result<Arc<Prepared>> {
+    if let Some(known) = place.get() {
+        return Ok(known.clone());
+    }
+    let Statement { text, params } = make()?;
+    let prepared = context.session()?.prepare(&text, &params.types)?;
+    Ok(place.get_or_init(|| prepared).clone())
+}
+
+/// Runs a kept statement that changes rows; how many.
+pub(crate) async fn change_kept(
+    context: &mut Context<'_>,
+    prepared: &Arc<Prepared>,
+    params: &[Value],
+) -> Result<u64> {
+    let mut nothing = helios_types::value::Rows::default();
+    let session = context.session()?;
+    let done = session.execute(prepared, params, &mut nothing).await?;
+    Ok(done.rows)
 }

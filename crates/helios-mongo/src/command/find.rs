@@ -1,14 +1,16 @@
 //! find.
 
-use super::{Context, cursor, options};
+use super::{COMMON, Context, cursor, options};
 use crate::error::{Result, fail};
-use crate::translate::{Query, Statement};
+use crate::translate::{Collection, Query, Statement, id_alone};
 use helios_planner::document::error::code;
 use helios_planner::document::matcher::Matcher;
 use helios_planner::document::number::Number;
 use helios_planner::document::projection::{Dialect, Projection};
-use helios_planner::document::raw::Bson;
+use helios_planner::document::raw::{Bson, INT32, Writer};
 use helios_planner::document::variable::Place;
+use helios_types::value::RowSink;
+use helios_types::{Jsonb, Value, ValueRef};
 
 const FIELDS: &[&str] = &[
     "filter",
@@ -48,11 +50,77 @@ const REFUSED: &[&str] = &[
 ];
 
 pub(crate) async fn find(context: &mut Context<'_>) -> Result<()> {
+    if let Some(id) = id_wanted(context) {
+        let name = context.collection_name()?;
+        let collection = context.read_collection(name)?;
+        if let Some(collection) = collection.filter(Collection::is_document) {
+            return by_id(context, &collection, id).await;
+        }
+    }
     context.check_fields(FIELDS)?;
     let name = context.collection_name()?;
     let (statement, wanted) = plan(context, name)?;
     let namespace = format!("{}.{name}", context.database);
     cursor::answer(context, &namespace, statement, wanted).await
+}
+
+/// The `_id` of the one document that a command asks for, when it asks for nothing more.
+fn id_wanted<'a>(context: &Context<'a>) -> Option<Bson<'a>> {
+    let mut id = None;
+    for (field, value) in context.request.fields().skip(1) {
+        match field {
+            "filter" => id = Some(id_alone(value)?),
+            // No number of documents is less than one.
+            "limit" if value.tag == INT32 => {}
+            "batchSize" if value.as_i32().is_some_and(|size| size > 0) => {}
+            "singleBatch" => {}
+            _ if COMMON.contains(&field) => {}
+            _ => return None,
+        }
+    }
+    id
+}
+
+/// Finds a document by its `_id`: from the row into the reply.
+async fn by_id(context: &mut Context<'_>, collection: &Collection, id: Bson<'_>) -> Result<()> {
+    let statement = || {
+        let mut filter = Writer::new();
+        filter.put("_id", id);
+        let filter = filter.finish();
+        let none = |_: &str| None;
+        let query = Query::over(Some(collection), Bson::document(&filter), &none)?;
+        Ok(query.finish_find(Bson::MISSING, Bson::MISSING, 0, 0))
+    };
+    let prepared = cursor::kept(context, &collection.statements.find, statement)?;
+    let params = [Value::Jsonb(Jsonb::new(id.tag, id.bytes))];
+    let Context { session, out, .. } = context;
+    let Some(session) = session else {
+        fail!(code::INTERNAL_ERROR, "no session");
+    };
+    out.start_document("cursor").start_array("firstBatch");
+    let mut found = Found(out);
+    session.execute(&prepared, &params, &mut found).await?;
+    out.end();
+    out.put_i64("id", 0).put_str("ns", &collection.namespace);
+    out.end();
+    Ok(())
+}
+
+/// Takes the one document of a batch.
+struct Found<'a>(&'a mut Writer);
+
+impl RowSink for Found<'_> {
+    fn row(&mut self, values: &[ValueRef<'_>]) -> helios_types::Result<()> {
+        match values.first() {
+            Some(ValueRef::Jsonb(document)) => {
+                self.0.put_document("0", document.bytes);
+                Ok(())
+            }
+            _ => Err(helios_types::Error::internal(
+                "a key gave something else than a document",
+            )),
+        }
+    }
 }
 
 /// The statement of a find command.

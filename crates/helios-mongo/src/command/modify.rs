@@ -2,14 +2,14 @@
 
 use super::{Context, cursor};
 use crate::error::{MongoError, Result, fail};
-use crate::translate::{Collection, Params, Predicate, Query, Statement, quote};
+use crate::translate::{Collection, Params, Predicate, Query, Statement, id_alone, quote};
 use helios_planner::catalog::Column;
 use helios_planner::document::error::code;
 use helios_planner::document::order::equal;
 use helios_planner::document::path::{Path, lookup};
 use helios_planner::document::raw::*;
 use helios_types::conversion::from_bson;
-use helios_types::{JsonbRef, Value};
+use helios_types::{Jsonb, JsonbRef, Value};
 
 fn json(value: Bson<'_>) -> JsonbRef<'_> {
     JsonbRef {
@@ -65,15 +65,21 @@ pub(crate) async fn insert_row(
 ) -> Result<Vec<u8>> {
     let stored = storable(document, context.client.server.object_id())?;
     let whole = Bson::document(&stored);
-    let statement = if collection.is_document() {
+    let done = if collection.is_document() {
         let mut params = Params::default();
         let doc = params.bson(whole);
-        let text = format!("INSERT INTO {} (doc) VALUES ({doc})", collection.name());
-        Statement { text, params }
+        let values = std::mem::take(&mut params.values);
+        let statement = || {
+            let text = format!("INSERT INTO {} (doc) VALUES ({doc})", collection.name());
+            Ok(Statement { text, params })
+        };
+        let prepared = cursor::kept(context, &collection.statements.insert, statement)?;
+        cursor::change_kept(context, &prepared, &values).await
     } else {
-        insert_columns(collection, whole, document.get("_id"))?
+        let statement = insert_columns(collection, whole, document.get("_id"))?;
+        cursor::change(context, statement).await
     };
-    match cursor::change(context, statement).await {
+    match done {
         Ok(_) => Ok(stored),
         Err(error) => Err(duplicate(error, collection, whole)),
     }
@@ -333,6 +339,29 @@ impl Found {
         }
     }
 
+    /// The statement that tells whether there is such a document.
+    fn exists(&self, collection: &Collection) -> Statement {
+        Statement {
+            text: format!(
+                "SELECT 1::int8 FROM {} AS t{}",
+                collection.name(),
+                self.tail()
+            ),
+            params: self.params.clone(),
+        }
+    }
+
+    /// The statement that changes it, if the update does.
+    fn update(self, collection: &Collection, spec: Bson<'_>, now_ms: i64) -> Statement {
+        let (name, tail) = (collection.name(), self.tail());
+        let mut params = self.params;
+        let (spec, now) = (params.bson(spec), params.integer(now_ms));
+        let text = format!(
+            "UPDATE {name} AS t SET doc = bson_update(t.doc, {spec}, {now}){tail} AND bson_updates(t.doc, {spec}, {now})"
+        );
+        Statement { text, params }
+    }
+
     fn tail(&self) -> String {
         if self.conditions.is_empty() {
             return String::new();
@@ -343,7 +372,8 @@ impl Found {
 
 /// Whether a filter gives the whole key, so that one statement can change the row.
 pub(crate) fn is_point(collection: &Collection, filter: Bson<'_>) -> bool {
-    Predicate::split(collection, filter, "t", &mut Params::default()).point
+    collection.is_document() && id_alone(filter).is_some()
+        || Predicate::split(collection, filter, "t", &mut Params::default()).point
 }
 
 /// How an update of the one document that a filter gives the key of ended.
@@ -368,22 +398,17 @@ pub(crate) async fn update_point(
     if !collection.is_document() {
         return Ok(None);
     }
+    if let Some(id) = id_alone(filter) {
+        return update_id(context, collection, filter, id, spec, now_ms)
+            .await
+            .map(Some);
+    }
     let found = Found::by(collection, filter);
     if !found.point {
         return Ok(None);
     }
-    let name = collection.name();
-    let find = Statement {
-        text: format!("SELECT 1::int8 FROM {name} AS t{}", found.tail()),
-        params: found.params.clone(),
-    };
-    let tail = found.tail();
-    let mut params = found.params;
-    let (spec, now) = (params.bson(spec), params.integer(now_ms));
-    let text = format!(
-        "UPDATE {name} AS t SET doc = bson_update(t.doc, {spec}, {now}){tail} AND bson_updates(t.doc, {spec}, {now})"
-    );
-    match cursor::change(context, Statement { text, params }).await {
+    let find = found.exists(collection);
+    match cursor::change(context, found.update(collection, spec, now_ms)).await {
         Ok(0) => {}
         Ok(_) => return Ok(Some(PointUpdate::Changed)),
         Err(error) => return Err(duplicate(error, collection, filter)),
@@ -392,6 +417,36 @@ pub(crate) async fn update_point(
         Some(_) => PointUpdate::Unchanged,
         None => PointUpdate::Missing,
     }))
+}
+
+/// The same for a filter that gives the `_id` and nothing else, with statements that are kept.
+async fn update_id(
+    context: &mut Context<'_>,
+    collection: &Collection,
+    filter: Bson<'_>,
+    id: Bson<'_>,
+    spec: Bson<'_>,
+    now_ms: i64,
+) -> Result<PointUpdate> {
+    let found = || Found::by(collection, filter);
+    let statement = || Ok(found().update(collection, spec, now_ms));
+    let update = cursor::kept(context, &collection.statements.update, statement)?;
+    let value = |v: Bson<'_>| Value::Jsonb(Jsonb::new(v.tag, v.bytes));
+    let params = [value(id), value(spec), Value::Int8(now_ms)];
+    match cursor::change_kept(context, &update, &params).await {
+        Ok(0) => {}
+        Ok(_) => return Ok(PointUpdate::Changed),
+        Err(error) => return Err(duplicate(error, collection, filter)),
+    }
+    let statement = || Ok(found().exists(collection));
+    let exists = cursor::kept(context, &collection.statements.exists, statement)?;
+    let mut rows = helios_types::value::Rows::default();
+    let session = context.session()?;
+    session.execute(&exists, &params[..1], &mut rows).await?;
+    Ok(match rows.0.is_empty() {
+        false => PointUpdate::Unchanged,
+        true => PointUpdate::Missing,
+    })
 }
 
 /// Deletes every document that matches with one statement; how many.

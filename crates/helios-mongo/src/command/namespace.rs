@@ -3,7 +3,7 @@
 use super::Context;
 use crate::error::{Result, fail};
 use crate::translate::Collection;
-use helios_engine::{Engine, Session};
+use helios_engine::{Engine, Session, TransactionStatus};
 use helios_planner::catalog::{Catalog, PUBLIC_SCHEMA_NAME, Relation};
 use helios_planner::document::error::code;
 use helios_planner::document::raw::STRING;
@@ -72,6 +72,7 @@ impl Namespace {
                 schema: self.schema.clone(),
                 table: table.clone(),
                 namespace: format!("{database}.{name}"),
+                statements: Arc::default(),
             }),
             _ => None,
         }
@@ -84,8 +85,42 @@ impl<'a> Context<'a> {
         if let Some(known) = &self.namespace {
             return Ok(known.clone());
         }
-        let found = Namespace::of(&self.client.server.engine, self.database)?;
-        Ok(self.namespace.insert(Arc::new(found)).clone())
+        let engine = &self.client.server.engine;
+        let version = engine.catalog().version;
+        let found = match self.client.known.namespace(version, self.database) {
+            Some(known) => known,
+            None => {
+                let found = Arc::new(Namespace::of(engine, self.database)?);
+                let known = &mut self.client.known;
+                known.keep_namespace(version, self.database, found.clone());
+                found
+            }
+        };
+        Ok(self.namespace.insert(found).clone())
+    }
+
+    /// The table that a name stood for when this connection used it last, if the catalog has not
+    /// changed since.
+    fn known_collection(&mut self, name: &str) -> Option<Collection> {
+        let version = self.client.server.engine.catalog().version;
+        let known = &mut self.client.known;
+        let found = known.collection(version, self.database, name)?;
+        self.sees_the_catalog().then_some(found)
+    }
+
+    /// Keeps a table for [`Context::known_collection`].
+    fn keep_collection(&mut self, version: u64, collection: Option<&Collection>) {
+        if let Some(collection) = collection
+            && self.sees_the_catalog()
+        {
+            self.client.known.keep_collection(version, collection);
+        }
+    }
+
+    /// Whether the command sees the catalog as everybody does: a transaction may have its own.
+    fn sees_the_catalog(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|s| s.transaction_status() == TransactionStatus::Idle)
     }
 
     /// The collection that the command's first field names.
@@ -104,6 +139,9 @@ impl<'a> Context<'a> {
 
     /// The collection, if there is one.
     pub fn find_collection(&mut self, name: &str) -> Result<Option<Collection>> {
+        if let Some(known) = self.known_collection(name) {
+            return Ok(Some(known));
+        }
         let namespace = self.namespace()?;
         let database = self.database;
         let catalog = self.session()?.catalog();
@@ -115,13 +153,22 @@ impl<'a> Context<'a> {
                 "Namespace {database}.{name} is not a collection"
             );
         }
-        Ok(namespace.collection(&catalog, database, name))
+        let found = namespace.collection(&catalog, database, name);
+        self.keep_collection(catalog.version, found.as_ref());
+        Ok(found)
     }
 
     /// The collection for a command that only reads: a table, a view, or rows of the engine's.
     pub fn read_collection(&mut self, name: &str) -> Result<Option<Collection>> {
+        if let Some(known) = self.known_collection(name) {
+            return Ok(Some(known));
+        }
         let namespace = self.namespace()?;
         let catalog = self.session()?.catalog();
+        if let Some(found) = namespace.collection(&catalog, self.database, name) {
+            self.keep_collection(catalog.version, Some(&found));
+            return Ok(Some(found));
+        }
         Ok(namespace.readable(&catalog, self.database, name))
     }
 

@@ -58,6 +58,14 @@ impl Predicate {
     }
 }
 
+/// The `_id` that a filter asks for as a value, when it asks for nothing else.
+pub fn id_alone(filter: Bson<'_>) -> Option<Bson<'_>> {
+    let mut fields = filter.fields();
+    let (name, value) = fields.next().filter(|_| filter.is_document())?;
+    let has_key = !matches!(value.tag, REGEX | NULL | UNDEFINED | ARRAY) && !is_operators(value);
+    (name == "_id" && has_key && fields.next().is_none()).then_some(value)
+}
+
 pub(super) fn is_operators(value: Bson<'_>) -> bool {
     value.is_document()
         && value

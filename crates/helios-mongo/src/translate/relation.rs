@@ -1,8 +1,9 @@
 //! A collection: a table and how its rows are documents.
 
+use helios_engine::Prepared;
 use helios_planner::catalog::{Column, Index, IndexKey, Relation, Shape, Table};
 use helios_types::{DatabaseId, ObjectId, Type};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// An identifier as SQL text.
 pub fn quote(name: &str) -> String {
@@ -24,6 +25,17 @@ pub struct Collection {
     pub table: Arc<Table>,
     /// `database.collection`, as clients name it.
     pub namespace: String,
+    pub statements: Arc<Statements>,
+}
+
+/// Statements on one document by its `_id`, kept from their first use.
+#[derive(Debug, Default)]
+pub struct Statements {
+    pub find: OnceLock<Arc<Prepared>>,
+    /// One row if there is such a document, without reading it out.
+    pub exists: OnceLock<Arc<Prepared>>,
+    pub insert: OnceLock<Arc<Prepared>>,
+    pub update: OnceLock<Arc<Prepared>>,
 }
 
 impl Collection {
@@ -119,6 +131,7 @@ impl Collection {
             schema: schema.to_owned(),
             table: Arc::new(table),
             namespace,
+            statements: Arc::default(),
         })
     }
 

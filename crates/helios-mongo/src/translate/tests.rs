@@ -59,6 +59,7 @@ fn collection(shape: Shape) -> Collection {
         schema: "shop".into(),
         table: Arc::new(table),
         namespace: "shop.people".into(),
+        statements: Arc::default(),
     }
 }
 
