@@ -1,6 +1,7 @@
 //! What all HTTP listeners of a daemon share.
 
 use crate::config::HttpConfig;
+use crate::endpoint::PointReads;
 use crate::query_registry::QueryRegistry;
 use helios_engine::{Engine, Protocol, Session, SessionPool};
 use helios_net::lease::Leases;
@@ -27,6 +28,7 @@ pub struct App {
     pub queries: QueryRegistry,
     pub transactions: Leases<Session>,
     pub sessions: SessionPool,
+    pub point_reads: PointReads,
 }
 
 impl App {
@@ -41,6 +43,7 @@ impl App {
             config,
             surroundings,
             queries: QueryRegistry::default(),
+            point_reads: PointReads::default(),
             transactions: Leases::new(TRANSACTIONS_MAX),
         })
     }

@@ -10,6 +10,8 @@ mod table;
 mod table_ddl;
 mod transaction;
 
+pub use row::PointReads;
+
 use crate::app::App;
 use crate::error::Result;
 use crate::reply::Reply;

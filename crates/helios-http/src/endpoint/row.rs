@@ -12,6 +12,8 @@ use crate::target::{self, Target, quote, quote_list};
 use helios_types::value::Rows;
 use helios_types::{Error, ErrorKind, Type, Value};
 use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const LIMIT_DEFAULT: u64 = 100;
@@ -248,21 +250,81 @@ impl Page {
     }
 }
 
+/// What it takes to read one row of a table by its key: all of a request but its id.
+#[derive(Debug)]
+pub struct PointRead {
+    database: String,
+    catalog_version: u64,
+    sql: String,
+    columns: Vec<(String, Type)>,
+    key: Vec<KeyColumn>,
+}
+
+/// A column of a key; the key of a document is not among its columns.
+type KeyColumn = (String, Option<Type>);
+
+/// Tables of which rows were read by key lately, by their names in paths.
+#[derive(Debug, Default)]
+pub struct PointReads(Mutex<HashMap<String, Arc<PointRead>>>);
+
+impl PointReads {
+    const MOST: usize = 256;
+
+    fn get(&self, request: &Request, catalog_version: u64) -> Option<Arc<PointRead>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.get(request.capture(0))?;
+        let is_it = found.catalog_version == catalog_version && found.database == request.database;
+        is_it.then(|| found.clone())
+    }
+
+    fn put(&self, request: &Request, read: Arc<PointRead>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= Self::MOST {
+            kept.clear();
+        }
+        kept.insert(request.capture(0).to_owned(), read);
+    }
+}
+
+fn point_read(app: &App, request: &Request) -> Result<Arc<PointRead>> {
+    let select = request.query_str("select");
+    // Before the table is looked up, so that what is kept is never older than it says.
+    let catalog_version = app.engine.catalog().version;
+    if select.is_none()
+        && let Some(known) = app.point_reads.get(request, catalog_version)
+    {
+        return Ok(known);
+    }
+    let target = find_target(app, request)?;
+    let columns = selected(&target, select)?;
+    let key = key_columns(&target)?;
+    let list = quote_list(columns.iter().map(|(name, _)| name.as_str()));
+    let condition = key_condition(&key, 0);
+    let read = Arc::new(PointRead {
+        database: request.database.clone(),
+        catalog_version,
+        sql: format!("SELECT {list} FROM {} WHERE {condition}", target.sql()),
+        columns,
+        key,
+    });
+    if select.is_none() {
+        app.point_reads.put(request, read.clone());
+    }
+    Ok(read)
+}
+
 ///
 pub async fn by_id(app: &App, request: &Request) -> Result<Reply> {
-    let target = find_target(app, request)?;
-    let columns = selected(&target, request.query_str("select"))?;
-    let (condition, params) = id_condition(&target, request, 0)?;
-    let list = quote_list(columns.iter().map(|(name, _)| name.as_str()));
-    let sql = format!("SELECT {list} FROM {} WHERE {condition}", target.sql());
+    let read = point_read(app, request)?;
+    let params = key_values(&read.key, request)?;
     let mut rows = JsonRows::objects(
-        columns.iter().map(|(name, ty)| (name.as_str(), *ty)),
+        read.columns.iter().map(|(name, ty)| (name.as_str(), *ty)),
         Separator::Comma,
     );
     rows.out.extend_from_slice(b"{\"data\":");
     let mut borrowed = Borrowed::new(app, request)?;
     borrowed
-        .run(&sql, &params, &mut rows, TIMEOUT)
+        .run(&read.sql, &params, &mut rows, TIMEOUT)
         .await
         .map_err(without_position)?;
     if rows.count == 0 {
@@ -272,15 +334,25 @@ pub async fn by_id(app: &App, request: &Request) -> Result<Reply> {
     Ok(Reply::json(200, rows.out))
 }
 
-/// `key = $n` for the id of a path; the parts of a composite key are separated by commas. An id
-/// that cannot be a value of the key's type names no row.
+/// `key = $n` for the id of a path, and its values.
 pub fn id_condition(
     target: &Target,
     request: &Request,
     params_before: usize,
 ) -> Result<(String, Vec<Json>)> {
-    let id = request.capture(1);
-    let key = target.key();
+    let key = key_columns(target)?;
+    let values = key_values(&key, request)?;
+    Ok((key_condition(&key, params_before), values))
+}
+
+/// The columns that an id gives the values of.
+fn key_columns(target: &Target) -> Result<Vec<KeyColumn>> {
+    let types = target.columns();
+    let mut key = Vec::new();
+    for name in target.key() {
+        let ty = types.iter().find(|(column, _)| *column == name);
+        key.push((name.to_owned(), ty.map(|(_, ty)| *ty)));
+    }
     if key.is_empty() {
         let name = target.name();
         return Err(Failure::from(
@@ -291,10 +363,24 @@ pub fn id_condition(
             .with_hint("use \"filter\" on /rows"),
         ));
     }
-    let parts: Vec<&str> = if key.len() == 1 {
-        vec![id]
-    } else {
-        id.split(',').collect()
+    Ok(key)
+}
+
+fn key_condition(key: &[KeyColumn], params_before: usize) -> String {
+    key.iter()
+        .enumerate()
+        .map(|(i, (column, _))| format!("{} = ${}", quote(column), params_before + i + 1))
+        .collect::<Vec<_>>()
+        .join(" AND ")
+}
+
+/// The values of the id of a path; the parts of a composite key are separated by commas. An id that
+/// cannot be a value of the key's type names no row.
+fn key_values(key: &[KeyColumn], request: &Request) -> Result<Vec<Json>> {
+    let id = request.capture(1);
+    let parts: Vec<Json> = match key {
+        [_] => vec![Json::from(id)],
+        _ => id.split(',').map(Json::from).collect(),
     };
     if parts.len() != key.len() {
         return Err(Failure::field(format!(
@@ -303,20 +389,12 @@ pub fn id_condition(
             parts.len()
         )));
     }
-    let types = target.columns();
-    for (column, part) in key.iter().zip(&parts) {
-        let ty = types.iter().find(|(name, _)| name == column);
-        if ty.is_some_and(|(_, ty)| parameter(&Json::from(*part), *ty).is_err()) {
+    for ((_, ty), part) in key.iter().zip(&parts) {
+        if ty.is_some_and(|ty| parameter(part, ty).is_err()) {
             return Err(row_missing(request));
         }
     }
-    let condition = key
-        .iter()
-        .enumerate()
-        .map(|(i, column)| format!("{} = ${}", quote(column), params_before + i + 1))
-        .collect::<Vec<_>>()
-        .join(" AND ");
-    Ok((condition, parts.into_iter().map(Json::from).collect()))
+    Ok(parts)
 }
 
 pub fn row_missing(request: &Request) -> Failure {
