@@ -1,5 +1,6 @@
 //! The gRPC listener: sessions, credentials, and the services behind one HTTP/2 connection.
 
+use crate::direct::Calls;
 use crate::error::status;
 use crate::proto::DESCRIPTORS;
 use crate::proto::helios_db_server::HeliosDbServer;
@@ -9,7 +10,6 @@ use helios_net::http::{HttpLimits, serve_connection};
 use helios_net::lease::Leases;
 use helios_net::{Connection, Handler, bearer};
 use helios_types::Error;
-use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::sync::Arc;
 use tonic::Status;
@@ -95,14 +95,15 @@ impl App {
 
 /// Serves the connections of the gRPC listener.
 pub struct GrpcHandler {
-    routes: Routes,
+    calls: Calls,
     limits: HttpLimits,
 }
 
 impl GrpcHandler {
     pub async fn new(app: Arc<App>) -> helios_types::Result<Self> {
         let most = app.config.message_bytes_max;
-        let service = HeliosDbServer::new(HeliosService { app }).max_decoding_message_size(most);
+        let calls = Arc::new(HeliosService { app });
+        let service = HeliosDbServer::from_arc(calls.clone()).max_decoding_message_size(most);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<HeliosDbServer<HeliosService>>().await;
         let reflection = || {
@@ -115,7 +116,7 @@ impl GrpcHandler {
             .add_service(reflection().build_v1().map_err(Error::internal)?)
             .add_service(reflection().build_v1alpha().map_err(Error::internal)?);
         Ok(Self {
-            routes,
+            calls: Calls::new(calls, routes, most),
             limits: HttpLimits::default(),
         })
     }
@@ -123,8 +124,7 @@ impl GrpcHandler {
 
 impl Handler for GrpcHandler {
     async fn handle(self: Arc<Self>, connection: Connection) -> io::Result<()> {
-        let service = TowerToHyperService::new(self.routes.clone());
-        serve_connection(connection, &self.limits, service).await
+        serve_connection(connection, &self.limits, self.calls.clone()).await
     }
 
     fn drains_itself(&self) -> bool {

@@ -4,11 +4,14 @@
 //! message -> command (SQL and typed parameters) -> engine session -> rows as protobuf values
 //! ```
 //!
+//! `service` has the calls; `direct` brings the most frequent one to it without tonic's layers.
+//!
 //! Invariants: status codes are one exhaustive match over the error kinds (`error`), with the
 //! REST code, SQLSTATE and hint as `google.rpc.ErrorInfo`; a stream is sent while the query runs
 //! and stops with the client; a transaction's session waits under its id until it expires.
 
 mod app;
+mod direct;
 mod error;
 mod fuzz;
 mod service;

@@ -46,43 +46,7 @@ impl HeliosDb for HeliosService {
         &self,
         request: Request<QueryRequest>,
     ) -> Result<Response<QueryResponse>, Status> {
-        let started = Instant::now();
-        let user = self.app.authenticate(request.metadata())?;
-        let timeout = timeout(request.metadata());
-        let mut response = match request.get_ref().transaction_id.clone() {
-            None => {
-                // A call that fails takes its session with it.
-                let mut session = self.app.pooled_session(&user, request.metadata())?;
-                let (response, planned) = execute(&mut session, request.get_ref(), timeout).await?;
-                if session.transaction_status() != TransactionStatus::Idle {
-                    return Err(status(&no_transaction_control()));
-                }
-                if planned {
-                    self.app.sessions.give_back(session);
-                }
-                response
-            }
-            Some(id) => {
-                let mut lease = self
-                    .app
-                    .transactions
-                    .get(&id.id, &user)
-                    .await
-                    .map_err(|e| status(&e))?;
-                let Some(session) = lease.as_mut() else {
-                    return Err(Status::internal("internal error"));
-                };
-                let result = execute(session, request.get_ref(), timeout).await;
-                if session.transaction_status() == TransactionStatus::Idle {
-                    // COMMIT or ROLLBACK as SQL text: the transaction is over, and so is its id.
-                    lease.take();
-                }
-                result?.0
-            }
-        };
-        if let Some(metrics) = &mut response.metrics {
-            metrics.execution_time_ms = started.elapsed().as_secs_f64() * 1000.0;
-        }
+        let response = self.query(request.metadata(), request.get_ref()).await?;
         Ok(Response::new(response))
     }
 
@@ -224,6 +188,49 @@ impl HeliosDb for HeliosService {
 }
 
 impl HeliosService {
+    /// ExecuteQuery.
+    pub async fn query(
+        &self,
+        metadata: &MetadataMap,
+        message: &QueryRequest,
+    ) -> Result<QueryResponse, Status> {
+        let started = Instant::now();
+        let user = self.app.authenticate(metadata)?;
+        let timeout = timeout(metadata);
+        let mut response = match &message.transaction_id {
+            None => {
+                // A call that fails takes its session with it.
+                let mut session = self.app.pooled_session(&user, metadata)?;
+                let (response, planned) = execute(&mut session, message, timeout).await?;
+                if session.transaction_status() != TransactionStatus::Idle {
+                    return Err(status(&no_transaction_control()));
+                }
+                if planned {
+                    self.app.sessions.give_back(session);
+                }
+                response
+            }
+            Some(id) => {
+                let transactions = &self.app.transactions;
+                let lease = transactions.get(&id.id, &user).await;
+                let mut lease = lease.map_err(|e| status(&e))?;
+                let Some(session) = lease.as_mut() else {
+                    return Err(Status::internal("internal error"));
+                };
+                let result = execute(session, message, timeout).await;
+                if session.transaction_status() == TransactionStatus::Idle {
+                    // COMMIT or ROLLBACK as SQL text: the transaction is over, and so is its id.
+                    lease.take();
+                }
+                result?.0
+            }
+        };
+        if let Some(metrics) = &mut response.metrics {
+            metrics.execution_time_ms = started.elapsed().as_secs_f64() * 1000.0;
+        }
+        Ok(response)
+    }
+
     async fn take(&self, request: &Request<TransactionId>) -> Result<Session, Status> {
         let user = self.app.authenticate(request.metadata())?;
         self.app
