@@ -109,3 +109,128 @@ where
     };
     result.map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Handler, Limits, Shutdown, TlsMode, Workers, bind, serve};
+    use hyper::service::service_fn;
+    use std::collections::BTreeSet;
+    use std::convert::Infallible;
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::runtime::{Builder as RuntimeBuilder, Handle, Runtime};
+
+    /// Answers every request, and notes where it does.
+    #[derive(Default)]
+    struct Answers(Mutex<BTreeSet<String>>);
+
+    impl Handler for Answers {
+        async fn handle(self: Arc<Self>, connection: Connection) -> io::Result<()> {
+            let service = service_fn(move |_: Request<Incoming>| {
+                let here = Handle::current().id().to_string();
+                self.0.lock().unwrap().insert(here);
+                async { Ok::<_, Infallible>(Response::new("answer".to_owned())) }
+            });
+            serve_connection(connection, &HttpLimits::default(), service).await
+        }
+
+        fn drains_itself(&self) -> bool {
+            true
+        }
+    }
+
+    async fn ask_http1(client: &mut TcpStream) {
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut received = Vec::new();
+        while !received.ends_with(b"answer") {
+            assert_ne!(client.read_buf(&mut received).await.unwrap(), 0);
+        }
+    }
+
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+
+    fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
+        let mut out = (body.len() as u32).to_be_bytes()[1..].to_vec();
+        out.extend([kind, flags]);
+        out.extend(stream.to_be_bytes());
+        out.extend(body);
+        out
+    }
+
+    async fn ask_http2(client: &mut TcpStream, stream: u32) {
+        // GET, http, /, and `x` as the authority.
+        let head = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+        let request = frame(HEADERS, END_STREAM | END_HEADERS, stream, &head);
+        client.write_all(&request).await.unwrap();
+        loop {
+            let mut head = [0; 9];
+            client.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut body = vec![0; length as usize];
+            client.read_exact(&mut body).await.unwrap();
+            let (kind, flags) = (head[3], head[4]);
+            if kind == SETTINGS && flags == 0 {
+                let acknowledged = frame(SETTINGS, 1, 0, &[]);
+                client.write_all(&acknowledged).await.unwrap();
+            }
+            if head[5..] == stream.to_be_bytes() && flags & END_STREAM != 0 {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn http_connections_that_are_moved_all_the_time_are_answered_and_drain() {
+        let runtime = || -> Runtime {
+            let mut builder = RuntimeBuilder::new_multi_thread();
+            builder.worker_threads(1).enable_all().build().unwrap()
+        };
+        let runtimes = [runtime(), runtime()];
+        let workers = Workers::new(runtimes.iter().map(|r| r.handle().clone()));
+        runtimes[0].block_on(async {
+            let local = SocketAddr::from(([127, 0, 0, 1], 0));
+            let mut listener = bind("test", local, Limits::connections(10), TlsMode::Off).unwrap();
+            listener.workers = Some(workers.clone());
+            let address = listener.address();
+            let (answers, shutdown) = (Arc::new(Answers::default()), Shutdown::new());
+            let server = tokio::spawn(serve(listener, answers.clone(), shutdown.clone()));
+            for is_http2 in [false, true] {
+                answers.0.lock().unwrap().clear();
+                let mut client = TcpStream::connect(address).await.unwrap();
+                if is_http2 {
+                    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+                    client.write_all(preface).await.unwrap();
+                    let settings = frame(SETTINGS, 0, 0, &[]);
+                    client.write_all(&settings).await.unwrap();
+                }
+                for round in 0..100 {
+                    match is_http2 {
+                        true => ask_http2(&mut client, 2 * round + 1).await,
+                        false => ask_http1(&mut client).await,
+                    }
+                    for place in workers.roaming().values() {
+                        place.want(round as usize % 2);
+                    }
+                }
+                let places = answers.0.lock().unwrap().len();
+                assert_eq!(places, 2, "they were on both workers");
+            }
+            let _open = TcpStream::connect(address).await.unwrap();
+            shutdown.trigger();
+            let drained = tokio::time::timeout(Duration::from_secs(5), server).await;
+            drained.expect("drains at once").unwrap();
+        });
+        for runtime in runtimes {
+            runtime.shutdown_background();
+        }
+    }
+}

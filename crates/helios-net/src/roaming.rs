@@ -3,8 +3,9 @@
 //! The task moves when it is woken while it waits for its client and somebody has asked it to be
 //! elsewhere: it then spawns what it runs on the other runtime instead of going on here. Its socket
 //! follows with the first read or write there ([`crate::stream`]), since a socket belongs to the
-//! poller of the runtime that it was made in. Only connections that are one task with one stream can
-//! move: a second task that waits for the same socket would not be woken any more.
+//! poller of the runtime that it was made in. No other task may wait for the socket, which would not
+//! be woken any more; those that a connection of HTTP/2 has made for its requests only wait for the
+//! connection. They end where they began, and requests that come later begin where it is then.
 
 use crate::activity::Activity;
 use crate::workers::Workers;

@@ -52,8 +52,7 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// True for a handler that watches [`Connection::shutdown`] itself, as HTTP must: there, an
-    /// end-of-file in the middle of a request means that the client has gone. Its connections also
-    /// stay on their workers, since they may be more than one task.
+    /// end-of-file in the middle of a request means that the client has gone.
     fn drains_itself(&self) -> bool {
         false
     }
@@ -170,10 +169,7 @@ impl Server {
         permit: OwnedSemaphorePermit,
         handler: Arc<H>,
     ) {
-        let seat = match handler.drains_itself() {
-            true => self.workers.fixed_seat(),
-            false => self.workers.roaming_seat(),
-        };
+        let seat = self.workers.seat();
         let tcp = match seat.adopt(tcp) {
             Ok(tcp) => tcp,
             Err(e) => {
@@ -185,7 +181,7 @@ impl Server {
         let connection = self.connection(tcp, peer, Some(at));
         let id = connection.id;
         let activity = connection.activity.clone();
-        let home = seat.can_move().then(|| Home {
+        let home = Home {
             place: seat.place().clone(),
             workers: seat.workers().clone(),
             activity: activity.clone(),
@@ -193,7 +189,7 @@ impl Server {
                 let server = self.clone();
                 Arc::new(move |task| server.runs_as(id, task))
             },
-        });
+        };
         // Registered before the task can end, so that its guard always finds the entry.
         self.open().insert(
             id,
@@ -213,10 +209,7 @@ impl Server {
         };
         let span = tracing::debug_span!("connection", protocol = self.name, id, %peer);
         let task = run(guard, connection, handler).instrument(span);
-        let task = match home {
-            Some(home) => runtime.spawn(Roaming::new(task, home)),
-            None => runtime.spawn(task),
-        };
+        let task = runtime.spawn(Roaming::new(task, home));
         if let Some(open) = self.open().get_mut(&id)
             && open.task.is_none()
         {

@@ -6,10 +6,9 @@
 //! its worker (`tokio::task::block_in_place`), so that the connections beside it do not wait.
 //!
 //! A worker that has always something to do never sleeps, so that nobody pays for waking it, and its
-//! connections' commits share their writes. So connections of byte protocols are kept together as
-//! long as one worker is enough for them, and are spread when it is not: [`crate::balance`] decides,
-//! [`crate::roaming`] moves them. Others, which may serve several requests at once, stay on the
-//! worker that had the fewest connections when they came.
+//! connections' commits share their writes. So connections are kept together as long as one worker
+//! is enough for them, and are spread when it is not: [`crate::balance`] decides, [`crate::roaming`]
+//! moves them.
 
 use crate::awake::{Awake, Spare};
 use crate::roaming::Place;
@@ -26,7 +25,7 @@ pub struct Workers(Arc<Shared>);
 
 struct Shared {
     workers: Vec<Worker>,
-    /// The connections that can be moved.
+    /// Where each connection is.
     roaming: Mutex<HashMap<u64, Arc<Place>>>,
     next: AtomicU64,
     spare: Arc<Spare>,
@@ -44,8 +43,8 @@ struct Worker {
 pub(crate) struct Seat {
     workers: Workers,
     place: Arc<Place>,
-    /// Its number among those that can be moved.
-    number: Option<u64>,
+    /// The connection's number in `roaming`.
+    number: u64,
 }
 
 /// A worker with more than this gets no further connection while another has less.
@@ -74,8 +73,8 @@ impl Workers {
         Self::new([Handle::current()])
     }
 
-    /// A place for a connection that can be moved later: on the first worker that has time left.
-    pub(crate) fn roaming_seat(&self) -> Seat {
+    /// A place for a connection, which can be moved later: on the first worker that has time left.
+    pub(crate) fn seat(&self) -> Seat {
         let load = |at: &usize| self.worker(*at).load.load(Relaxed);
         let workers = 0..self.len();
         let at = match workers.clone().find(|at| load(at) <= ENOUGH_PERCENT) {
@@ -85,18 +84,7 @@ impl Workers {
         let number = self.0.next.fetch_add(1, Relaxed);
         let place = Arc::new(Place::new(at));
         self.roaming().insert(number, place.clone());
-        self.take(place, Some(number))
-    }
-
-    /// A place for a connection that stays: on the worker with the fewest connections.
-    pub(crate) fn fixed_seat(&self) -> Seat {
-        let fewest = |at: &usize| self.worker(*at).connections.load(Relaxed);
-        let at = (0..self.len()).min_by_key(fewest).unwrap_or(0);
-        self.take(Arc::new(Place::new(at)), None)
-    }
-
-    fn take(&self, place: Arc<Place>, number: Option<u64>) -> Seat {
-        self.worker(place.at()).connections.fetch_add(1, Relaxed);
+        self.worker(at).connections.fetch_add(1, Relaxed);
         Seat {
             workers: self.clone(),
             place,
@@ -161,10 +149,6 @@ impl Seat {
         &self.place
     }
 
-    pub(crate) fn can_move(&self) -> bool {
-        self.number.is_some()
-    }
-
     /// Moves a socket to this worker's poller.
     pub(crate) fn adopt(&self, tcp: TcpStream) -> io::Result<TcpStream> {
         let runtime = self.runtime();
@@ -179,9 +163,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.workers.roaming().remove(&number);
-        }
+        self.workers.roaming().remove(&self.number);
         let worker = self.workers.worker(self.place.at());
         worker.connections.fetch_sub(1, Relaxed);
     }
@@ -202,17 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_stay_are_spread_and_work_where_they_are_put() {
+    fn a_connection_works_where_it_is_put() {
         let runtimes = [runtime(), runtime()];
         let workers = Workers::new(runtimes.iter().map(|r| r.handle().clone()));
-        let seats: Vec<Seat> = (0..4).map(|_| workers.fixed_seat()).collect();
-        let places: Vec<usize> = seats.iter().map(|seat| seat.place.at()).collect();
-        assert_eq!(places, [0, 1, 0, 1]);
-        drop(seats);
-        let first = workers.fixed_seat();
-        let second = workers.fixed_seat();
-        drop(first);
-        assert_eq!(workers.fixed_seat().place.at(), 0);
+        workers.note_load(0, 0.9);
+        let second = workers.seat();
+        assert_eq!(second.place.at(), 1);
         runtimes[0].block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap())
@@ -235,14 +212,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_that_can_be_moved_share_a_worker_until_it_is_busy() {
+    async fn connections_share_a_worker_until_it_is_busy() {
         let workers = Workers::new([Handle::current(), Handle::current()]);
-        let seats: Vec<Seat> = (0..3).map(|_| workers.roaming_seat()).collect();
+        let seats: Vec<Seat> = (0..3).map(|_| workers.seat()).collect();
         assert!(seats.iter().all(|seat| seat.place.at() == 0));
         workers.note_load(0, 0.9);
-        assert_eq!(workers.roaming_seat().place.at(), 1);
+        assert_eq!(workers.seat().place.at(), 1);
         workers.note_load(1, 0.95);
-        assert_eq!(workers.roaming_seat().place.at(), 0);
+        assert_eq!(workers.seat().place.at(), 0);
         assert_eq!(workers.roaming().len(), 3);
         drop(seats);
         assert_eq!(workers.roaming().len(), 0);
