@@ -12,6 +12,7 @@
 use super::CopyIn;
 use crate::ddl;
 use crate::kernel::foreign_key::CheckQueue;
+use crate::kernel::index::duplicate_entry;
 use crate::kernel::read::Cell;
 use crate::kernel::runtime::TableRuntime;
 use crate::kernel::write::{Writer, index_violation, primary_violation};
@@ -254,15 +255,8 @@ fn violation(
             None => Err(Error::internal("a loaded row that is not there")),
         };
     };
-    let (_, body) = helios_storage::split_header(&duplicate.value)?;
-    let key = crate::kernel::index::row_key(rt, body);
-    let view = session.transaction_mut()?.txn.view_latest();
-    let row = match view.get(Space::Row, &key)? {
-        Some(value) => rt.decode(&value, now_ms)?,
-        None => None,
-    };
-    match row {
-        Some(row) => Ok(index_violation(rt, index, &row)),
-        None => Err(Error::internal("an index entry without its row")),
-    }
+    let txn = &session.transaction_mut()?.txn;
+    duplicate_entry(txn, rt, duplicate, now_ms, |row| {
+        index_violation(rt, index, row)
+    })
 }

@@ -1,13 +1,13 @@
 //! CREATE INDEX, and building the entries of existing rows.
 
 use super::Ddl;
-use crate::kernel::index::IndexRuntime;
+use crate::kernel::index::{IndexRuntime, duplicate_entry};
 use crate::kernel::runtime::TableRuntime;
 use helios_planner::catalog::{Index, IndexKey, Table};
 use helios_planner::function::FunctionContext;
 use helios_planner::utility::CreateIndex;
-use helios_storage::{Duplicate, Isolation, LockMode, Prefix, RowHeader, ScanOptions, Space};
-use helios_types::{Error, ErrorKind, ObjectId, Result, bail};
+use helios_storage::{Isolation, LockMode, Prefix, RowHeader, ScanOptions, Space};
+use helios_types::{Error, ErrorKind, ObjectId, Result, Value, bail};
 use std::collections::HashSet;
 
 /// Of the rows, which are read once.
@@ -102,7 +102,7 @@ impl Ddl<'_> {
         let complete = self.snapshot_is_newest(table.id)?;
         self.catalog.add_filled(index.index.storage, complete);
         if self.transaction()?.txn.isolation() != Isolation::ReadCommitted {
-            return self.build_in_transaction(table, &rt, index);
+            return self.build_in_transaction(&rt, index);
         }
         let now_ms = (self.session.state.statement_time_us / 1000) as u64;
         let txn = &mut self.transaction()?.txn;
@@ -149,7 +149,9 @@ impl Ddl<'_> {
         drop(scan);
         let loaded = self.transaction()?.txn.finish_load(load).await?;
         if let Some(duplicate) = loaded.duplicate {
-            return Err(self.duplicate_entry(table, &rt, index, &duplicate)?);
+            let txn = &self.transaction()?.txn;
+            let say = |row: &[Value]| not_unique(index, &rt, row);
+            return Err(duplicate_entry(txn, &rt, &duplicate, now_ms, say)?);
         }
         if several {
             self.transaction()?.txn.count(index.prefix, 1);
@@ -169,12 +171,7 @@ impl Ddl<'_> {
 
     /// The same through the transaction's memory: at the isolation levels whose snapshot stays, the
     /// transaction would not see what was loaded after it.
-    fn build_in_transaction(
-        &mut self,
-        table: &Table,
-        rt: &TableRuntime,
-        index: &IndexRuntime,
-    ) -> Result<()> {
+    fn build_in_transaction(&mut self, rt: &TableRuntime, index: &IndexRuntime) -> Result<()> {
         let mut entries = Vec::new();
         let mut several = false;
         let mut exclusive = HashSet::with_hasher(foldhash::fast::RandomState::default());
@@ -187,7 +184,7 @@ impl Ddl<'_> {
             several |= found.len() > 1;
             for entry in found {
                 if entry.exclusive && !exclusive.insert(entry.key.clone()) {
-                    return Err(not_unique(&index.index.name, table, &index.index, row, rt));
+                    return Err(not_unique(index, rt, row));
                 }
                 entries.push((entry.key, key[Prefix::LEN..].to_vec()));
             }
@@ -203,57 +200,18 @@ impl Ddl<'_> {
         }
         Ok(())
     }
-
-    /// What to say of two rows with the same key, of which one is behind `duplicate`.
-    fn duplicate_entry(
-        &mut self,
-        table: &Table,
-        rt: &TableRuntime,
-        index: &IndexRuntime,
-        duplicate: &Duplicate,
-    ) -> Result<Error> {
-        let now_ms = (self.session.state.statement_time_us / 1000) as u64;
-        let (_, body) = helios_storage::split_header(&duplicate.value)?;
-        let key = crate::kernel::index::row_key(rt, body);
-        let view = self.transaction()?.txn.view_latest();
-        let row = match view.get(Space::Row, &key)? {
-            Some(value) => rt.decode(&value, now_ms)?,
-            None => None,
-        };
-        match row {
-            Some(row) => Ok(not_unique(&index.index.name, table, &index.index, &row, rt)),
-            None => Err(Error::internal("an index entry without its row")),
-        }
-    }
 }
 
-fn not_unique(
-    name: &str,
-    table: &Table,
-    index: &Index,
-    row: &[helios_types::Value],
-    rt: &crate::kernel::runtime::TableRuntime,
-) -> Error {
+/// What to say of a row whose key in a new index another row has.
+fn not_unique(index: &IndexRuntime, rt: &TableRuntime, row: &[Value]) -> Error {
+    let name = &index.index.name;
     let error = Error::new(
         ErrorKind::UniqueViolation,
         format!("could not create unique index \"{name}\""),
-    );
-    let mut names = Vec::new();
-    let mut types = Vec::new();
-    let mut values = Vec::new();
-    for column in &index.columns {
-        let IndexKey::Column(position) = &column.key else {
-            return error;
-        };
-        let Some(place) = rt.place[*position] else {
-            return error;
-        };
-        names.push(table.columns[*position].name.as_str());
-        types.push(table.columns[*position].ty);
-        values.push(row[place].clone());
+    )
+    .with_constraint(name);
+    match index.text_of_key(rt, row) {
+        Some(key) => error.with_detail(format!("Key {key} is duplicated.")),
+        None => error,
     }
-    let key = crate::kernel::write::key_text(&names, &types, &values);
-    error
-        .with_detail(format!("Key {key} is duplicated."))
-        .with_constraint(name)
 }

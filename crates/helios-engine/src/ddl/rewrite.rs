@@ -69,7 +69,10 @@ impl Ddl<'_> {
         let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let mut keys = HashSet::with_hasher(foldhash::fast::RandomState::default());
         let mut number = 0u64;
-        self.each_row(&old_rt, |state, _, row| {
+        // Among what computes the values may be a sequence that this statement has made.
+        let catalog = Arc::new(self.catalog.clone());
+        let before = std::mem::replace(&mut self.session.state.catalog, catalog);
+        let converted = self.each_row(&old_rt, |state, _, row| {
             let new_row = convert_row(old, &old_rt, &new, &rt, rewrite, row, state)?;
             let key = if rt.has_hidden_key() {
                 number += 1;
@@ -88,7 +91,9 @@ impl Ddl<'_> {
             rt.encode_row(&mut body, &new_row)?;
             rows.push((key, body));
             Ok(())
-        })?;
+        });
+        self.session.state.catalog = before;
+        converted?;
         let header = RowHeader {
             schema: new.schema_version,
             expire_ms: None,

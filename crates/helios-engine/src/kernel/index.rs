@@ -15,13 +15,15 @@
 
 use super::read::Cell;
 use super::runtime::{Compiler, TableRuntime};
+use super::write::key_text;
 use helios_planner::catalog::{Index, IndexKey, Table};
 use helios_planner::document::path::{Leaf, Path, visit};
 use helios_planner::document::raw::{ARRAY, Bson, DOCUMENT, NULL, UNDEFINED};
 use helios_planner::scalar::{CompiledExpr, Env};
-use helios_storage::{KeyColumn, Prefix, Txn, encode_bson_key, encode_key};
-use helios_types::{BranchId, Error, ErrorKind, JsonbRef, Result, Value, bail, limits};
+use helios_storage::{Duplicate, KeyColumn, Prefix, Space, Txn, encode_bson_key, encode_key};
+use helios_types::{BranchId, Error, ErrorKind, JsonbRef, Result, Type, Value, bail, limits};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 #[derive(Debug)]
 pub(crate) struct IndexRuntime {
@@ -179,6 +181,38 @@ impl IndexRuntime {
         }
     }
 
+    /// `(a)=(1)` for the detail of a violation; `None` of an index over expressions.
+    pub(crate) fn text_of_key(&self, rt: &TableRuntime, row: &[Value]) -> Option<String> {
+        let mut names: Vec<Cow<'_, str>> = Vec::new();
+        let mut types = Vec::new();
+        let mut values = Vec::new();
+        for (source, _) in &self.columns {
+            match source {
+                KeySource::Place(place) => {
+                    let column = &rt.table.columns[rt.live[*place]];
+                    names.push(column.name.as_str().into());
+                    types.push(column.ty);
+                    values.push(row[*place].clone());
+                }
+                KeySource::Path(path) => {
+                    names.push(path.text().into());
+                    types.push(Type::JSONB);
+                    let value = match row.get(1) {
+                        Some(Value::Jsonb(d)) => {
+                            let parts = &mut path.parts.iter();
+                            parts.try_fold(d.as_ref(), |value, part| value.get(part))
+                        }
+                        _ => None,
+                    };
+                    values.push(value.map_or(Value::Null, |v| Value::Jsonb(v.to_jsonb())));
+                }
+                KeySource::Expression(_) => return None,
+            }
+        }
+        let names: Vec<&str> = names.iter().map(Cow::as_ref).collect();
+        Some(key_text(&names, &types, &values))
+    }
+
     fn extend(
         &self,
         keys: &mut [(Vec<u8>, bool)],
@@ -296,6 +330,27 @@ fn refuse_parallel(arrays: &[(&Path, usize)]) -> Result<()> {
     );
     error.fields_mut().foreign_code = Some(PARALLEL_ARRAYS);
     Err(error)
+}
+
+/// What to say of two rows with the same key in an index, of which one is behind `duplicate`:
+/// `say` tells it of that row.
+pub(crate) fn duplicate_entry(
+    txn: &Txn,
+    rt: &TableRuntime,
+    duplicate: &Duplicate,
+    now_ms: u64,
+    say: impl FnOnce(&[Value]) -> Error,
+) -> Result<Error> {
+    let (_, body) = helios_storage::split_header(&duplicate.value)?;
+    let view = txn.view_latest();
+    let row = match view.get(Space::Row, &row_key(rt, body))? {
+        Some(value) => rt.decode(&value, now_ms)?,
+        None => None,
+    };
+    match row {
+        Some(row) => Ok(say(&row)),
+        None => Err(Error::internal("an index entry without its row")),
+    }
 }
 
 /// The row key behind an index entry.

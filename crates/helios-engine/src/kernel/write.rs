@@ -614,38 +614,9 @@ pub(crate) fn primary_violation(rt: &TableRuntime, row: &[Value]) -> Error {
 }
 
 pub(crate) fn index_violation(rt: &TableRuntime, at: usize, row: &[Value]) -> Error {
-    use super::index::KeySource;
     let index = &rt.indexes[at];
-    let mut names: Vec<Cow<'_, str>> = Vec::new();
-    let mut types = Vec::new();
-    let mut values = Vec::new();
-    for (source, _) in &index.columns {
-        match source {
-            KeySource::Place(place) => {
-                let column = &rt.table.columns[rt.live[*place]];
-                names.push(column.name.as_str().into());
-                types.push(column.ty);
-                values.push(row[*place].clone());
-            }
-            KeySource::Path(path) => {
-                names.push(path.text().into());
-                types.push(helios_types::Type::JSONB);
-                let value = match row.get(1) {
-                    Some(Value::Jsonb(d)) => {
-                        let parts = &mut path.parts.iter();
-                        parts.try_fold(d.as_ref(), |value, part| value.get(part))
-                    }
-                    _ => None,
-                };
-                values.push(value.map_or(Value::Null, |v| Value::Jsonb(v.to_jsonb())));
-            }
-            KeySource::Expression(_) => {
-                return unique_violation(rt, &index.index.name, String::new());
-            }
-        }
-    }
-    let names: Vec<&str> = names.iter().map(Cow::as_ref).collect();
-    unique_violation(rt, &index.index.name, key_text(&names, &types, &values))
+    let key = index.text_of_key(rt, row).unwrap_or_default();
+    unique_violation(rt, &index.index.name, key)
 }
 
 fn unique_violation(rt: &TableRuntime, constraint: &str, key: String) -> Error {
