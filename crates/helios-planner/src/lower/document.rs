@@ -29,12 +29,13 @@ enum Fact<'a> {
     Upper(&'a Expr, bool),
 }
 
-struct Facts<'a>(Vec<(String, Fact<'a>)>);
+/// Facts by path, with the places of their conditions.
+struct Facts<'a>(Vec<(usize, String, Fact<'a>)>);
 
 impl<'a> Facts<'a> {
     fn of(matcher: &Matcher<'_>, table: &Table, conditions: &[&'a Expr]) -> Option<Self> {
         let document = table.column("doc")?.0;
-        let facts = conditions.iter().filter_map(|condition| {
+        let facts = conditions.iter().enumerate().filter_map(|(at, condition)| {
             let Expr::ScalarFunction(call) = condition else {
                 return None;
             };
@@ -44,7 +45,7 @@ impl<'a> Facts<'a> {
                 return None;
             }
             let path = || constant_text(rest.first()?);
-            Some(match as_pg_function(&call.func)?.def.oid {
+            let (path, fact) = match as_pg_function(&call.func)?.def.oid {
                 ID_EQUALS => (ID.to_owned(), Fact::Equal(value)),
                 PATH_EQUALS => (path()?, Fact::Equal(value)),
                 PATH_IN => (path()?, Fact::AnyOf(value)),
@@ -59,14 +60,15 @@ impl<'a> Facts<'a> {
                     (path()?, fact)
                 }
                 _ => return None,
-            })
+            };
+            Some((at, path, fact))
         });
         Some(Facts(facts.collect()))
     }
 
     fn find<T>(&self, path: &str, pick: impl Fn(&Fact<'a>) -> Option<T>) -> Option<T> {
-        let facts = self.0.iter().filter(|(p, _)| p == path);
-        facts.map(|(_, fact)| fact).find_map(pick)
+        let facts = self.0.iter().filter(|(_, p, _)| p == path);
+        facts.map(|(_, _, fact)| fact).find_map(pick)
     }
 
     fn equal(&self, path: &str) -> Option<&'a Expr> {
@@ -74,6 +76,14 @@ impl<'a> Facts<'a> {
             Fact::Equal(value) => Some(*value),
             _ => None,
         })
+    }
+
+    /// The place of the condition that [`Facts::equal`] of `_id` is: who finds a row by its key need
+    /// not compare the document's `_id` again, since equal values, and no others, have equal keys.
+    fn id_condition(&self) -> Option<usize> {
+        let is_it = |path: &str, fact: &Fact<'_>| path == ID && matches!(fact, Fact::Equal(_));
+        let found = self.0.iter().find(|(_, path, fact)| is_it(path, fact));
+        found.map(|(at, _, _)| *at)
     }
 
     fn bounds(&self, path: &str) -> (Option<Bound>, Option<Bound>) {
@@ -165,7 +175,9 @@ impl Candidate<'_> {
             .map_while(|(path, _)| facts.equal(path).cloned())
             .collect();
         if self.index.is_none() && !equal.is_empty() {
-            return Some((1000, choice(AccessPath::Point(equal), true, true)));
+            let found = choice(AccessPath::Point(equal), true, true);
+            let implied = facts.id_condition().into_iter().collect();
+            return Some((1000, Choice { implied, ..found }));
         }
         let fixed = equal.len() as u32;
         let next = self.paths.get(equal.len());
