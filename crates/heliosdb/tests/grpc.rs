@@ -102,6 +102,20 @@ fn calls_are_answered_and_described() {
     }
 }
 
+/// A message comes in as many frames of HTTP/2 as it needs, 16 KiB each.
+#[test]
+fn a_message_may_be_of_any_length_up_to_the_limit() {
+    let daemon = Daemon::start();
+    for length in [0, 100, 16_000, 17_000, 100_000] {
+        let text = "x".repeat(length);
+        let request =
+            json!({"sql": "SELECT length($1::text) AS n", "params": [{"string_value": text}]});
+        let reply = call(&daemon, "ExecuteQuery", request).unwrap();
+        let values = &reply["rows"][0]["values"];
+        assert_eq!(*values, json!([{"intValue": length.to_string()}]));
+    }
+}
+
 #[test]
 fn a_stream_sends_rows() {
     let daemon = Daemon::start();
