@@ -64,6 +64,26 @@ fn a_join_by_keys_of_large_tables_does_not_read_them_whole() {
         // The vectorised executor always reads whole tables.
         assert!(plan.contains("Executor: Apply"), "{from}\n{plan}");
     }
+    // The row executor finds the rows of the large side by their key, and EXPLAIN says so.
+    let few = "CREATE TABLE few AS SELECT g AS id, g * 100 AS ref FROM generate_series(1, 10) g";
+    ask(daemon.psql("heliosdb"), few);
+    for join in [
+        "JOIN big b ON b.id = f.ref",
+        "LEFT JOIN big b ON b.id = f.ref AND b.k > 0",
+    ] {
+        let plan = format!("EXPLAIN SELECT f.id, b.k FROM few f {join}");
+        let plan = ask(daemon.psql("heliosdb"), &plan);
+        assert!(plan.contains("Executor: Apply"), "{join}\n{plan}");
+        assert!(plan.contains("Nested Loop"), "{join}\n{plan}");
+        assert!(
+            plan.contains("Index Scan using big_pkey on big as b"),
+            "{plan}"
+        );
+        assert!(
+            plan.contains("Index Cond: (b.id = f.ref)"),
+            "{join}\n{plan}"
+        );
+    }
     let all = "SELECT count(*) FROM big a JOIN big b ON b.id = a.k";
     let plan = ask(daemon.psql("heliosdb"), &format!("EXPLAIN {all}"));
     assert!(plan.contains("Executor: Vector"), "the control: {plan}");

@@ -26,7 +26,7 @@ mod cte;
 mod filter;
 mod function_scan;
 mod hash_join;
-mod join;
+pub(crate) mod join;
 pub(crate) mod scan;
 mod set;
 mod sort;

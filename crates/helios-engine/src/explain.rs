@@ -7,17 +7,19 @@
 
 mod estimate;
 
+use crate::apply::CompileOptions;
+use crate::apply::join::looked_up;
 use crate::apply::scan::{choose, virtual_lookup};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
-use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, TableScan};
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, SortExpr, TableScan};
 use estimate::{Estimate, Path};
 use helios_planner::catalog::{Table, VirtualTable};
 use helios_planner::lower::access::conjuncts;
 use helios_planner::node::{ModifyOp, ModifyTable};
 use helios_planner::pgtype::literal_value;
 use helios_planner::relation::{KEY_COLUMN, RelationSource, SourceRelation};
-use helios_planner::template::{AccessPath, PlanTemplate};
+use helios_planner::template::{AccessPath, Executor, PlanTemplate};
 use helios_types::text::{TextContext, to_text};
 use helios_types::{Error, Result, Value};
 use serde_json::{Map, Value as Json, json};
@@ -46,6 +48,7 @@ pub(crate) fn explain(
         .map_err(Error::internal)?;
     let shown = Shown {
         qualified: scans > 1,
+        looks_up: matches!(template.executor, Executor::Apply),
         rows_of,
     };
     let root = shown.node(&template.plan);
@@ -141,6 +144,8 @@ impl Node {
 struct Shown<'a> {
     /// Columns are written with their relation, because the plan reads more than one.
     qualified: bool,
+    /// Joins may look one side up by its key.
+    looks_up: bool,
     rows_of: &'a dyn Fn(&Table) -> u64,
 }
 
@@ -152,14 +157,11 @@ impl Shown<'_> {
             LogicalPlan::SubqueryAlias(a) => self.node(&a.input),
             LogicalPlan::Subquery(s) => self.node(&s.subquery),
             LogicalPlan::TableScan(scan) => self.scan(scan),
-            other => {
-                let mut node = self.inner(other);
-                node.inputs
-                    .extend(other.inputs().into_iter().map(|input| self.node(input)));
-                let inputs: Vec<Estimate> = node.inputs.iter().map(|i| i.estimate).collect();
-                node.estimate = Estimate::above(other, &inputs);
-                node
-            }
+            LogicalPlan::Join(join) => match self.lookup_join(join) {
+                Some(node) => node,
+                None => self.above_inputs(plan),
+            },
+            other => self.above_inputs(other),
         };
         let mut subplans = Vec::new();
         // The closure gives no error.
@@ -178,6 +180,35 @@ impl Shown<'_> {
         });
         node.inputs.extend(subplans);
         node
+    }
+
+    fn above_inputs(&self, plan: &LogicalPlan) -> Node {
+        let mut node = self.inner(plan);
+        node.inputs
+            .extend(plan.inputs().into_iter().map(|input| self.node(input)));
+        let inputs: Vec<Estimate> = node.inputs.iter().map(|i| i.estimate).collect();
+        node.estimate = Estimate::above(plan, &inputs);
+        node
+    }
+
+    /// A join that finds the rows of its second input by a key for each row of the first.
+    fn lookup_join(&self, join: &Join) -> Option<Node> {
+        if !self.looks_up {
+            return None;
+        }
+        let row_count = |table: &Table| Some((self.rows_of)(table));
+        let options = CompileOptions {
+            row_count: &row_count,
+        };
+        let lookup = looked_up(join, &options)?;
+        let rest: Vec<&Expr> = lookup.rest.iter().collect();
+        let mut node = Node::of("Nested Loop")
+            .detail("Join Type", join.join_type.to_string())
+            .detail("Join Filter", self.conditions(&rest));
+        let (outer, inner) = (self.node(lookup.outer), self.node(&lookup.inner));
+        node.estimate = Estimate::looked_up(join.join_type, &outer.estimate, &inner.estimate);
+        node.inputs = vec![outer, inner];
+        Some(node)
     }
 
     /// A node with inputs, without them.
@@ -330,7 +361,7 @@ impl Shown<'_> {
         let plain = expr.clone().transform(|e| {
             Ok(match e {
                 Expr::Alias(alias) => Transformed::yes(*alias.expr),
-                Expr::Column(mut column) => {
+                Expr::Column(mut column) | Expr::OuterReferenceColumn(_, mut column) => {
                     if !self.qualified || column.name == KEY_COLUMN {
                         column.relation = None::<TableReference>;
                     }

@@ -4,7 +4,7 @@ use crate::Session;
 use crate::authorize;
 use helios_planner::catalog::Table;
 use helios_planner::template::RequiredPrivilege;
-use helios_storage::Prefix;
+use helios_storage::{Prefix, Store};
 use helios_types::{BranchId, ObjectId, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,12 @@ pub struct TableSize {
     /// About what rows and index entries take in files and memory.
     pub row_bytes: u64,
     pub index_bytes: u64,
+}
+
+/// How many rows a table has, for estimates.
+pub(crate) fn rows(store: &Store, table: &Table) -> u64 {
+    let rows = store.row_count(stored(table, table.storage));
+    u64::try_from(rows).unwrap_or(0)
 }
 
 impl Session {

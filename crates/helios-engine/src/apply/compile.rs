@@ -41,15 +41,7 @@ impl Default for CompileOptions<'_> {
 
 /// Compiles a whole plan.
 pub fn compile(plan: &LogicalPlan, options: &CompileOptions<'_>) -> Result<Program> {
-    let mut compiler = PlanCompiler {
-        options,
-        subqueries: Vec::new(),
-        depth: 0,
-        limit: None,
-        wanted: None,
-        wanted_first: false,
-        granted: false,
-    };
+    let mut compiler = PlanCompiler::new(options);
     let root = compiler.plan(plan, &mut Frame::top())?;
     Ok(Program {
         root,
@@ -70,6 +62,20 @@ pub struct PlanCompiler<'a> {
     wanted: Option<(String, Vec<OrderColumn>)>,
     wanted_first: bool,
     granted: bool,
+}
+
+impl<'a> PlanCompiler<'a> {
+    pub(super) fn new(options: &'a CompileOptions<'a>) -> Self {
+        PlanCompiler {
+            options,
+            subqueries: Vec::new(),
+            depth: 0,
+            limit: None,
+            wanted: None,
+            wanted_first: false,
+            granted: false,
+        }
+    }
 }
 
 impl SubqueryCompiler for PlanCompiler<'_> {

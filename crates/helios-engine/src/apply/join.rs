@@ -14,7 +14,7 @@ mod estimate;
 mod lateral;
 mod lookup;
 
-use super::compile::PlanCompiler;
+use super::compile::{CompileOptions, PlanCompiler};
 use super::filter::Project;
 use super::hash_join::{HashJoinNode, JoinKeys};
 use super::scan::has_subquery;
@@ -145,6 +145,32 @@ impl<'a> Sides<'a> {
             .join(self.right.schema())
             .map_err(Error::internal)
     }
+}
+
+/// A join whose inner side is looked up by each row of the outer one.
+pub(crate) struct LookUp<'a> {
+    pub(crate) outer: &'a LogicalPlan,
+    /// With the join's equalities among the conditions of its scan.
+    pub(crate) inner: LogicalPlan,
+    /// Conditions over both sides that are left.
+    pub(crate) rest: Vec<Expr>,
+}
+
+/// How a join looks one side up; `None` when it is made otherwise.
+pub(crate) fn looked_up<'a>(join: &'a Join, options: &CompileOptions<'_>) -> Option<LookUp<'a>> {
+    let mut sides = Sides::of(join).ok()?;
+    if is_lateral(&sides) {
+        return None;
+    }
+    let (inner, swap) = PlanCompiler::new(options).lookup_side(&sides)?;
+    if swap {
+        sides.swap();
+    }
+    Some(LookUp {
+        outer: sides.left,
+        inner,
+        rest: sides.rest,
+    })
 }
 
 /// The outer columns that a plan mentions, at any depth below it.

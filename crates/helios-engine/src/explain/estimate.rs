@@ -123,6 +123,22 @@ impl Estimate {
         self.total += subplan.total * times.max(1.0);
     }
 
+    /// A join that runs the inner side for each row of the outer one.
+    pub(super) fn looked_up(kind: JoinType, outer: &Estimate, inner: &Estimate) -> Self {
+        let matches = outer.rows * inner.rows;
+        let rows = match kind {
+            JoinType::Inner => matches,
+            JoinType::Left | JoinType::Right => matches.max(outer.rows),
+            JoinType::LeftMark | JoinType::RightMark => outer.rows,
+            _ => outer.rows * HALF,
+        };
+        Self {
+            rows,
+            startup: outer.startup + inner.startup,
+            total: outer.total + outer.rows.max(1.0) * inner.total + rows * ROW,
+        }
+    }
+
     /// A node above its inputs.
     pub(super) fn above(plan: &LogicalPlan, inputs: &[Estimate]) -> Self {
         let none = Self::constant();
@@ -393,6 +409,15 @@ mod tests {
         assert!(close(few.rows, 10.0) && few.total < scan.total / 100.0);
         let sorted = scan.sorted(None).limited(None, Some(10.0));
         assert!(sorted.total > scan.total, "{sorted:?}");
+    }
+
+    #[test]
+    fn a_look_up_costs_by_the_rows_of_the_outer_side_only() {
+        let outer = Estimate::scan(10, &Path::Full, &[], &[]);
+        let inner = |rows| Estimate::scan(rows, &Path::Keys(1), &[], &[]);
+        let join = |rows| Estimate::looked_up(JoinType::Inner, &outer, &inner(rows));
+        assert!(close(join(10).total, join(1_000_000).total));
+        assert!(close(join(10).rows, 10.0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Running prepared statements.
 
 use super::Session;
-use crate::apply::{ExecOptions, Execution};
+use crate::apply::{CompileOptions, ExecOptions, Execution};
 use crate::kernel::reader::ViewReader;
 use crate::kv::{KvPlan, Source};
 use crate::prepared::{Body, Completion, CompletionTag, Prepared};
@@ -422,9 +422,11 @@ impl Session {
                 );
             }
         }
-        let program = prepared.program(|| {
-            crate::apply::compile(&template.plan, &crate::apply::CompileOptions::default())
-        })?;
+        let store = &self.engine.store;
+        let row_count = |table: &Table| Some(crate::table_size::rows(store, table));
+        let row_count = &row_count;
+        let program = prepared
+            .program(|| crate::apply::compile(&template.plan, &CompileOptions { row_count }))?;
         Execution::start(&program, options, &mut self.state).map(super::cursor::RowSource::Apply)
     }
 
@@ -433,12 +435,15 @@ impl Session {
         prepared: &Prepared,
         template: &PlanTemplate,
     ) -> Result<Arc<crate::modify::Pipeline>> {
+        let store = &self.engine.store;
+        let row_count = |table: &Table| Some(crate::table_size::rows(store, table));
+        let row_count = &row_count;
         prepared.pipeline(|| {
             crate::modify::Pipeline::compile(
                 &template.plan,
                 &self.catalog(),
                 &self.engine.runtimes,
-                &crate::apply::CompileOptions::default(),
+                &CompileOptions { row_count },
             )
         })
     }

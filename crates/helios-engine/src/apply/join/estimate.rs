@@ -9,7 +9,8 @@ use helios_planner::pgtype::literal_value;
 use helios_planner::relation::SourceRelation;
 use helios_planner::template::AccessPath;
 
-/// Assumed of a table of which nothing is known.
+/// Assumed of a table of which nothing is known, and of smaller ones: the choice is kept while they
+/// grow.
 const UNKNOWN_ROWS: f64 = 1000.0;
 /// Rows that one value of a non-unique index is assumed to have.
 const ROWS_PER_KEY: f64 = 20.0;
@@ -39,7 +40,7 @@ impl PlanCompiler<'_> {
                 };
                 let rows = (self.options.row_count)(table)
                     .map_or(UNKNOWN_ROWS, |n| n as f64)
-                    .max(1.0);
+                    .max(UNKNOWN_ROWS);
                 let choice = choose(scan, table, &[]);
                 let reached = match &choice.path {
                     _ if choice.unique => 1.0,
