@@ -100,8 +100,7 @@ impl Catalog {
     fn lacks(&self, storage: ObjectId, snapshot: Ts) -> bool {
         let filled = &self.filled;
         let later = |commit: &Ts| snapshot < *commit;
-        filled.commits.get(&storage).is_some_and(later)
-            || filled.own.iter().any(|own| *own == (storage, false))
+        filled.commits.get(&storage).is_some_and(later) || filled.own.contains(&(storage, false))
     }
 }
 
