@@ -416,6 +416,28 @@ class Update(MongoTest):
         self.assertEqual(failures, [])
         self.assertEqual([d["n"] for d in self.c.find()], [4] * 20)
 
+    def test_an_update_that_meets_the_first_insert_is_not_lost(self):
+        """The row comes between the update that finds nothing and the question whether there is one."""
+        threads, rounds = 4, 40
+        start, failures = threading.Barrier(threads), []
+
+        def upsert():
+            try:
+                for key in range(rounds):
+                    start.wait()
+                    self.c.update_one({"_id": key}, {"$inc": {"n": 1}}, upsert=True)
+            except Exception as error:  # reported below
+                failures.append(error)
+                start.abort()
+
+        running = [threading.Thread(target=upsert) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertEqual([d["n"] for d in self.c.find()], [threads] * rounds)
+
     def test_sorted_update_takes_the_first(self):
         self.c.insert_many([{"_id": n, "a": -n} for n in range(5)])
         self.c.update_one({}, {"$set": {"hit": True}}, sort={"a": 1})

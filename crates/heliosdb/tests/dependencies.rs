@@ -43,7 +43,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("redis-protocol", &["helios-redis"]),
     ("tonic", &["helios-grpc"]),
     ("prost", &["helios-grpc"]),
-    ("hyper", &["helios-http", "helios-net"]),
+    ("hyper", &["helios-http", "helios-grpc", "helios-net"]),
     ("axum", &["helios-http"]),
 ];
 

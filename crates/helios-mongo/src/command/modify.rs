@@ -339,26 +339,24 @@ impl Found {
         }
     }
 
-    /// The statement that tells whether there is such a document.
-    fn exists(&self, collection: &Collection) -> Statement {
-        Statement {
-            text: format!(
-                "SELECT 1::int8 FROM {} AS t{}",
-                collection.name(),
-                self.tail()
-            ),
-            params: self.params.clone(),
-        }
-    }
-
-    /// The statement that changes it, if the update does.
-    fn update(self, collection: &Collection, spec: Bson<'_>, now_ms: i64) -> Statement {
+    /// The statement that changes the document, if the update does.
+    fn update(&self, collection: &Collection, spec: Bson<'_>, now_ms: i64) -> Statement {
         let (name, tail) = (collection.name(), self.tail());
-        let mut params = self.params;
+        let mut params = self.params.clone();
         let (spec, now) = (params.bson(spec), params.integer(now_ms));
         let text = format!(
             "UPDATE {name} AS t SET doc = bson_update(t.doc, {spec}, {now}){tail} AND bson_updates(t.doc, {spec}, {now})"
         );
+        Statement { text, params }
+    }
+
+    /// The statement that tells whether the update would change the document; no row when there is
+    /// none. It has the same parameters.
+    fn would_change(&self, collection: &Collection, spec: Bson<'_>, now_ms: i64) -> Statement {
+        let (name, tail) = (collection.name(), self.tail());
+        let mut params = self.params.clone();
+        let (spec, now) = (params.bson(spec), params.integer(now_ms));
+        let text = format!("SELECT bson_updates(t.doc, {spec}, {now}) FROM {name} AS t{tail}");
         Statement { text, params }
     }
 
@@ -384,10 +382,14 @@ pub(crate) enum PointUpdate {
     Changed,
 }
 
+/// How often an update that finds nothing is tried while the document comes and goes.
+const POINT_TRIES: usize = 100;
+
 /// Updates the document of a key with one statement; `None` when the filter does not give a key.
 ///
 /// The statement changes the row only if the update does, so that an update without effect writes
-/// nothing; whether there is a row at all is asked afterwards, in that case only.
+/// nothing; whether there is a row at all is asked afterwards, in that case only. One that has come
+/// in between, or would be changed now, is not "unchanged": it is tried again.
 pub(crate) async fn update_point(
     context: &mut Context<'_>,
     collection: &Collection,
@@ -399,24 +401,28 @@ pub(crate) async fn update_point(
         return Ok(None);
     }
     if let Some(id) = id_alone(filter) {
-        return update_id(context, collection, filter, id, spec, now_ms)
-            .await
-            .map(Some);
+        let done = update_id(context, collection, filter, id, spec, now_ms).await;
+        return done.map(Some);
     }
     let found = Found::by(collection, filter);
     if !found.point {
         return Ok(None);
     }
-    let find = found.exists(collection);
-    match cursor::change(context, found.update(collection, spec, now_ms)).await {
-        Ok(0) => {}
-        Ok(_) => return Ok(Some(PointUpdate::Changed)),
-        Err(error) => return Err(duplicate(error, collection, filter)),
+    let update = found.update(collection, spec, now_ms);
+    let would_change = found.would_change(collection, spec, now_ms);
+    for _ in 0..POINT_TRIES {
+        match cursor::change(context, update.clone()).await {
+            Ok(0) => {}
+            Ok(_) => return Ok(Some(PointUpdate::Changed)),
+            Err(error) => return Err(duplicate(error, collection, filter)),
+        }
+        match cursor::scalar(context, would_change.clone()).await? {
+            None => return Ok(Some(PointUpdate::Missing)),
+            Some(Value::Bool(true)) => {}
+            Some(_) => return Ok(Some(PointUpdate::Unchanged)),
+        }
     }
-    Ok(Some(match cursor::scalar(context, find).await? {
-        Some(_) => PointUpdate::Unchanged,
-        None => PointUpdate::Missing,
-    }))
+    write_conflict()
 }
 
 /// The same for a filter that gives the `_id` and nothing else, with statements that are kept.
@@ -428,25 +434,36 @@ async fn update_id(
     spec: Bson<'_>,
     now_ms: i64,
 ) -> Result<PointUpdate> {
-    let found = || Found::by(collection, filter);
-    let statement = || Ok(found().update(collection, spec, now_ms));
-    let update = cursor::kept(context, &collection.statements.update, statement)?;
+    let statements = &collection.statements;
+    let statement = || Ok(Found::by(collection, filter).update(collection, spec, now_ms));
+    let update = cursor::kept(context, &statements.update, statement)?;
     let value = |v: Bson<'_>| Value::Jsonb(Jsonb::new(v.tag, v.bytes));
     let params = [value(id), value(spec), Value::Int8(now_ms)];
-    match cursor::change_kept(context, &update, &params).await {
-        Ok(0) => {}
-        Ok(_) => return Ok(PointUpdate::Changed),
-        Err(error) => return Err(duplicate(error, collection, filter)),
+    for _ in 0..POINT_TRIES {
+        match cursor::change_kept(context, &update, &params).await {
+            Ok(0) => {}
+            Ok(_) => return Ok(PointUpdate::Changed),
+            Err(error) => return Err(duplicate(error, collection, filter)),
+        }
+        let statement = || Ok(Found::by(collection, filter).would_change(collection, spec, now_ms));
+        let would_change = cursor::kept(context, &statements.would_change, statement)?;
+        let mut rows = helios_types::value::Rows::default();
+        let session = context.session()?;
+        session.execute(&would_change, &params, &mut rows).await?;
+        match rows.0.first().and_then(|row| row.first()) {
+            None => return Ok(PointUpdate::Missing),
+            Some(Value::Bool(true)) => {}
+            Some(_) => return Ok(PointUpdate::Unchanged),
+        }
     }
-    let statement = || Ok(found().exists(collection));
-    let exists = cursor::kept(context, &collection.statements.exists, statement)?;
-    let mut rows = helios_types::value::Rows::default();
-    let session = context.session()?;
-    session.execute(&exists, &params[..1], &mut rows).await?;
-    Ok(match rows.0.is_empty() {
-        false => PointUpdate::Unchanged,
-        true => PointUpdate::Missing,
-    })
+    write_conflict()
+}
+
+fn write_conflict<T>() -> Result<T> {
+    fail!(
+        code::WRITE_CONFLICT,
+        "the document was written by others all the time; try again"
+    )
 }
 
 /// Deletes every document that matches with one statement; how many.

@@ -32,8 +32,8 @@ pub struct Collection {
 #[derive(Debug, Default)]
 pub struct Statements {
     pub find: OnceLock<Arc<Prepared>>,
-    /// One row if there is such a document, without reading it out.
-    pub exists: OnceLock<Arc<Prepared>>,
+    /// Whether an update would change the document.
+    pub would_change: OnceLock<Arc<Prepared>>,
     pub insert: OnceLock<Arc<Prepared>>,
     pub update: OnceLock<Arc<Prepared>>,
 }
